@@ -1,7 +1,8 @@
-"""Three health checks. `/livez`: does this process answer? `/readyz/self`: can it sell? `/readyz`: can all sell?
+"""The health checks of web processes. They run in the threads of these processes.
 
-A load balancer asks for `/readyz/self`. With `/readyz` it would take out all processes at once when a part of the
-system, such as a worker, is missing.
+`/livez` says whether this process answers, `/readyz/self` whether it can sell, and `/readyz` whether the whole
+system can. A load balancer asks for `/readyz/self`. If it asked for `/readyz`, it would remove all processes at
+once whenever a part of the system, such as a worker, is missing.
 """
 
 from django.db import DatabaseError, OperationalError, connection
@@ -14,18 +15,18 @@ from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
 from realtime import sockets
 
-NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # without the others, tickets can still be sold
+NEEDED_QUEUES = (Queue.LIVE, Queue.EXPIRY, Queue.PAYMENTS)  # tickets can be sold without the other queues
 
 
 @allow("GET")
 def livez(_request: HttpRequest) -> JsonResponse:
-    """Answer 200: this process answers."""
+    """Answer 200, because this process answers."""
     return JsonResponse({"status": "ok"})
 
 
 @allow("GET")
 def readyz_self(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 when this process can sell, which needs only its connection to PostgreSQL, or 503."""
+    """Answer 200 if this process can sell, else 503. For that it needs only its connection to PostgreSQL."""
     return _answer([] if _database_answers() else ["database"])
 
 
@@ -33,9 +34,9 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database`, `database_setup` (overlord/kernel/database_check.py; the log has the details),
-    `standby` (commits do not reach it), `redis`, `worker` (with its silent queues) or `sockets` (no live process
-    can take another one).
+    The names are `database`; `database_setup` (overlord/kernel/database_check.py; the log has the details);
+    `standby` (commits do not reach it); `redis`; `worker` (no tasks began on `silent_queues`); and `sockets` (no
+    live process can take another one).
     """
     missing = [] if _database_answers() else ["database"]
     missing += [] if missing or _standby_answers() else ["standby"]
@@ -66,7 +67,7 @@ def _database_answers() -> bool:
 
 
 def _standby_answers() -> bool:
-    """Return whether commits reach the synchronous standby: as this process knows, or as a probe finds out."""
+    """Return whether commits reach the synchronous standby, as far as this process knows. It may try one commit."""
     try:
         standby.check(db.commits_await)
     except OperationalError:

@@ -1,15 +1,15 @@
 """Show that a process does not hang: it touches a file every second while it works.
 
-The program that starts our processes names the file in the environment, and each process appends its pid. The
-supervisor (overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files.
-That costs very little, and needs neither Redis nor another process. Whether the system works on each queue is
-another question, which `/readyz` answers (overlord/kernel/queue_health.py).
+An environment variable names the file, and each process appends its pid. The supervisor
+(overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files. This costs
+very little, and needs neither Redis nor another process. It does not show whether tasks of each queue are run:
+`/readyz` does (overlord/kernel/queue_health.py).
 
-- A worker touches the file by the timer of its main loop, which stops while it has no connection to Redis
+- A worker touches the file by the timer of its main loop, which stops while the worker has no connection to Redis
   (overlord/worker_liveness.py).
-- Beat touches it whenever it looks at its schedule.
-- The live process touches it by a timer of its event loop.
-- A web process touches it in a thread of its own, unless its requests have made no progress for a minute.
+- Beat touches the file whenever it checks its schedule.
+- The live process touches the file by a timer of its event loop.
+- A web process touches the file from a thread of its own, unless no request has ended for a minute while some wait.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def touch() -> None:
 
 
 def touch_by_reactor() -> None:
-    """Touch the file from Twisted's event loop, for as long as it runs. Call this in the process of Daphne."""
+    """Let Twisted's event loop touch the file every second. Call this in the live process."""
     if FILE_VARIABLE in os.environ:
         from twisted.internet.task import LoopingCall  # only after Daphne has chosen a reactor
 
@@ -41,14 +41,14 @@ def touch_by_reactor() -> None:
 
 
 class WebLiveness:
-    """A WSGI application that touches the file while its requests are answered.
+    """A WSGI application that passes requests to another one, and touches the file while it answers them.
 
-    Its process counts as hanging when requests are open and none has ended within the last minute.
+    The process hangs if requests are open and none has ended within the last STUCK_SECONDS.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
-        self._open: dict[int, float] = {}  # when each thread's request began
+        self._open: dict[int, float] = {}  # the monotonic time at which each thread's request began
         self._last_end = 0.0
         if FILE_VARIABLE in os.environ:
             threading.Thread(target=self._touch_repeatedly, name="liveness", daemon=True).start()

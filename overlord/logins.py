@@ -1,7 +1,7 @@
-"""HTTP requests that hash passwords (log-in, sign-up, a new password), served by a separate Granian.
+"""The application of the log-in process: HTTP requests that hash passwords (log-in, sign-up, a new password).
 
-This server runs the whole application, but Caddy sends it only those requests. Its process yields the CPU to all
-others, so that a rush of log-ins slows only log-ins.
+A separate Granian runs the whole application in it, but Caddy sends it only these requests. The process has a lower
+priority for the CPU than all others, so that many log-ins at once slow only log-ins.
 """
 
 import contextlib
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from overlord.wsgi import application as application
 
-NICENESS = 3  # with it, a process gets half the CPU of another one
+NICENESS = 3  # a process with this niceness gets half the CPU time of another one
 
 
-def _yield_cpu() -> None:
+def _priority_lower() -> None:
     os.nice(NICENESS)
-    # Linux divides the CPU among sessions first, and `bin/up` gives each program a session of its own.
+    # Linux first divides the CPU among sessions, and `bin/up` gives each program a session of its own.
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
-_yield_cpu()
+_priority_lower()

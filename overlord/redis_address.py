@@ -1,11 +1,12 @@
-"""Tell each client of Redis (Valkey) how to reach it: by an address, or by asking Sentinels where the primary is.
+"""The address of Redis (Valkey), and its form for each client: redis-py, channels_redis, Celery.
 
-The settings have checked the address (overlord/settings/addresses.py). This module imports no other module of ours,
-so that the supervisor can use it too.
+The address names a server, or Sentinels, which know the server that is the primary now. The settings have checked
+the address (overlord/settings/addresses.py). This module imports no other module of ours, so that the supervisor
+can use it too.
 
-`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. A client then asks them before each
-new connection. A primary that has become a replica refuses writes, so that connections to it are replaced.
-`rediss+sentinel://` does the same by TLS, to the Sentinels and to the primary.
+`sentinel://:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME` names Sentinels. A client asks them before each new
+connection. When a primary becomes a replica, it refuses writes, and the client makes a new connection.
+`rediss+sentinel://` does the same with TLS, to the Sentinels and to the primary.
 """
 
 import socket
@@ -23,13 +24,13 @@ from redis.sentinel import SentinelManagedConnection
 
 SENTINEL, SENTINEL_BY_TLS = "sentinel", "rediss+sentinel"
 SENTINEL_PORT = 26379
-SENTINEL_SECONDS = 0.3  # for each Sentinel that is asked
-# Each Sentinel is asked once, and then the next one. By itself redis-py asks one that is gone ten times more, with
-# pauses, which takes some eight seconds each time.
+SENTINEL_SECONDS = 0.3  # the longest wait for one Sentinel
+# A Sentinel that does not answer is asked only once; then the next one is asked. redis-py alone would ask the first
+# one ten times more, with pauses, which takes about eight seconds.
 _ONCE, _ONCE_IN_A_LOOP = Retry(NoBackoff(), 0), AsyncRetry(NoBackoff(), 0)
 
-# What the kernel does for a connection that mostly listens: a machine that vanished silently is noticed within
-# four seconds. Not each system has each option.
+# Options of TCP for a connection that mostly receives: if the other machine fails, the kernel notices this within
+# four seconds. Some systems do not have all these options.
 _OPTIONS = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 4000}
 KEEPALIVE = {
     "socket_keepalive": True,
@@ -40,10 +41,10 @@ KEEPALIVE = {
 
 
 class _Connection(SentinelManagedConnection):
-    """A connection to the primary that Sentinels name. It closes when an answer cannot be read.
+    """A connection to the primary that Sentinels name. If an answer cannot be read, it closes.
 
-    redis-py would leave it open: the answer could arrive later, and the next command would take it as its own
-    (redis-py #4292).
+    redis-py would leave the connection open. Then the answer could arrive later, and the next command would read it
+    as its own answer (redis-py #4292).
     """
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
@@ -51,11 +52,11 @@ class _Connection(SentinelManagedConnection):
 
 
 class _TlsConnection(_Connection, SSLConnection):
-    """Such a connection by TLS."""
+    """A connection to the primary that Sentinels name, with TLS."""
 
 
 def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
-    """Return the hosts and ports that follow the user and password; raise ValueError for an invalid port."""
+    """Return the hosts and ports after the user and password; raise ValueError if a host or a port is invalid."""
     found = []
     for each in netloc.rpartition("@")[2].split(","):
         parts = urlsplit(f"//{each}")
@@ -66,14 +67,14 @@ def hosts_of(netloc: str) -> tuple[tuple[str, int], ...]:
 
 
 def client_close(client: redis.Redis) -> None:
-    """Close the connections of a client, also those to Sentinels."""
+    """Close all connections of a client, also those to Sentinels."""
     client.close()
     for sentinel in _sentinels(client):
         sentinel.close()
 
 
 async def async_client_close(client: redis.asyncio.Redis) -> None:
-    """Close the connections of a client for an event loop, also those to Sentinels."""
+    """Close all connections of a client for an event loop, also those to Sentinels."""
     await client.aclose()
     for sentinel in _sentinels(client):
         await sentinel.aclose()
@@ -115,7 +116,7 @@ class RedisAddress:
 
     @property
     def channel_host(self) -> dict[str, Any]:
-        """Return the address as channels_redis needs it in `hosts`."""
+        """Return the address in the form that channels_redis needs in `hosts`."""
         if not self._has_sentinels:
             return {"address": self.url, **KEEPALIVE}
         return {
@@ -128,7 +129,7 @@ class RedisAddress:
 
     @property
     def broker_url(self) -> str:
-        """Return the address as Celery needs it in `broker_url`."""
+        """Return the address in the form that Celery needs in `broker_url`."""
         if not self._has_sentinels:
             return self.url
         user = quote(self._options.get("username", ""), safe="")
@@ -151,7 +152,7 @@ class RedisAddress:
 
     @property
     def broker_ssl(self) -> dict[str, Any]:
-        """Return Celery's options of TLS for `broker_use_ssl`; none where it reads them from the address."""
+        """Return the TLS options for Celery's `broker_use_ssl`; {} if Celery reads them from the address."""
         return {name: value for name, value in self._tls.items() if name != "ssl"}
 
     @property
@@ -190,7 +191,7 @@ class RedisAddress:
 
     @property
     def _options(self) -> dict[str, Any]:
-        """Return the log-in and the database of the servers behind the Sentinels."""
+        """Return the options of connections to the primary: user, password, number of the database, TLS."""
         parts = urlsplit(self.url)
         login, has_login, _ = parts.netloc.rpartition("@")
         user, _, password = login.partition(":")

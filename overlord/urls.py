@@ -1,4 +1,4 @@
-"""Every HTTP path. Routes end with a slash here and are served without it too (`kernel.slashes`)."""
+"""All HTTP paths. A route that ends with a slash here is served without it too (`kernel/slashes.py`)."""
 
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
@@ -44,8 +44,8 @@ widget_translations = shared(seconds=3600, cache_control=None)(
 translations = shared(seconds=3600, cache_control=None)(
     cache_control(max_age=3600)(languages.scripts_catalogue)
 )
-# The page's scripts are files, but the library writes a style into it. OPTIONS is refused, because the library's
-# template cannot show DRF's answer to it.
+# The page of the API's documentation comes from drf-spectacular. It has a style in its HTML, which our policy must
+# allow. The method OPTIONS is refused, because the library's template cannot show the answer of DRF.
 api_docs = csp_update({"style-src": [UNSAFE_INLINE]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=["get", "head"])
 )
@@ -178,7 +178,7 @@ pages = [
 ]
 
 urlpatterns = [
-    path("event/", include("tickets.api.urls")),  # first: at the opening of a sale, nearly all go there
+    path("event/", include("tickets.api.urls")),  # first, because most requests come here when a sale opens
     path("event/", include("checkout.api.reservation_urls")),
     path("event/", include("tickets.line.api.urls")),
     path("payment/", include("checkout.api.urls")),

@@ -1,7 +1,7 @@
-"""How a worker comes back to a broker that was away: it tries again each second.
+"""The reconnect of a worker to Redis after Redis was away: it tries again each second.
 
-Celery has no setting for this. Its own consumer waits two seconds longer each time, up to half a minute.
-Meanwhile no screen is updated and no hold expires.
+Celery has no setting for this. Its own consumer waits two seconds longer at each try, up to half a minute. During
+this time no screen would be updated and no hold would expire.
 """
 
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Any
 
 from celery.worker.consumer import Consumer
 
-RETRY_SECONDS = 1.0  # between two rounds, each of which tries every address
+RETRY_SECONDS = 1.0  # between two rounds; a round tries all addresses
 
 
 class PromptConsumer(Consumer):

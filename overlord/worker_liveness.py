@@ -1,7 +1,7 @@
-"""Our extensions of Celery's workers and of beat: they show that they do not hang (see overlord/liveness.py).
+"""Our extensions of Celery's workers and of beat, which show that they do not hang (see overlord/liveness.py).
 
-Beat also sends its messages in the same way as the rest of the application (overlord/kernel/queues.py), and goes on
-when its clock is set back.
+Beat also sends messages as the rest of the application does (overlord/kernel/queues.py), and continues when
+somebody sets the clock back. All of it runs in the main thread of a worker or of beat.
 """
 
 import time
@@ -22,7 +22,7 @@ class WorkerLiveness(bootsteps.StartStopStep):
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
     def start(self, consumer: Any) -> None:
-        """Start to touch the file. Celery calls this after each connection to Redis, and ends the timer with it."""
+        """Start to touch the file. Celery calls this after each connection to Redis, and stops the timer later."""
         touch()
         consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
 
@@ -31,35 +31,36 @@ class BeatScheduler(Scheduler):
     """Beat's scheduler, which keeps its schedule in memory and touches the file of the process."""
 
     max_interval = 1  # seconds between two checks of the schedule
-    producer = None  # Celery's own would open a connection
-    _clock = 0.0  # how far the clock was ahead of one that nobody sets, at the last check
+    producer = None  # Celery's own producer would open a connection
+    _clock = 0.0  # the clock minus the monotonic clock, at the last check
 
     def adjust(self, n: float | None, drift: float = 0.0) -> float | None:
-        """Return the delay unchanged. Celery would shorten it by 10 ms, and then check often until it is over."""
+        """Return the delay unchanged. Celery would shorten it by 10 ms, and then check many times until its end."""
         return n
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due, and return when to look again. Begin anew after the clock was set back.
+        """Send the tasks that are due; return the seconds until the next check.
 
-        Celery keeps by the clock when each task ran last. It would send none until the clock is there again.
+        Celery keeps the time at which it last sent each task. After the clock was set back, it would send no task
+        until the clock reaches this time again. So then all these times are set to now.
         """
         touch()
         before, self._clock = self._clock, self.app.now().timestamp() - time.monotonic()
         if self._clock < before - SET_BACK_SECONDS:
-            self._begin_anew()
+            self._set_all_to_now()
         interval: float = super().tick(*args, **kwargs)
         return interval
 
-    def _begin_anew(self) -> None:
+    def _set_all_to_now(self) -> None:
         for entry in self.schedule.values():
             entry.last_run_at = entry.default_now()
         self._heap = None  # Celery fills it again
 
     def apply_async(self, entry: ScheduleEntry, **_kwargs: Any) -> None:
-        """Put the task of an entry on its queue. If it cannot be sent, drop it: the next one does its work."""
+        """Put the task of an entry on its queue. If that fails, drop it: the next such task does the same work."""
         queues.enqueue(entry.task, queue=entry.options["queue"], expires=entry.options["expires"])
 
 
 def install(app: Celery) -> None:
-    """Make the workers of the Celery application show that they are alive."""
+    """Let the workers of a Celery application show that they do not hang."""
     app.steps["consumer"].add(WorkerLiveness)

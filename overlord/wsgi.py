@@ -1,4 +1,4 @@
-"""HTTP: the API, the pages and the admin, served by Granian in threads."""
+"""The application of the web processes: the API, the pages and the admin. Granian runs it in threads."""
 
 import os
 
@@ -7,7 +7,7 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # a fork is set up already, and a second time would write to memory that it shares
+if not apps.ready:  # a fork has set up Django already, and would write to memory that it shares
     django.setup()  # before the imports of REST framework
 
 from django.core.handlers.wsgi import WSGIHandler

@@ -150,7 +150,7 @@ def test_a_sender_with_a_line_end_sends_nothing_and_is_kept_as_a_failure(
         with_holders=True,
     )
     staff = user_make(is_staff=True)
-    mailings.mailing_try(to=to, staff=staff, subject="Doors", text="x", key="a" * 32)
+    mailings.trial_send(to=to, staff=staff, subject="Doors", text="x", key="a" * 32)
     assert mailings.mailings_go_on() == 0
     assert mail.outbox == []
     [failed] = Mailing.objects.get().recipients.all()

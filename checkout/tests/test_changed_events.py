@@ -181,7 +181,7 @@ def test_the_form_counts_those_alone_who_get_a_mail(
     paid = Payment.objects.get(pk=made["id"])
     pay(their, paid)
     work(paid)
-    assert selectors.people_told(event_id=event.pk) == 3  # the control: the third one is told as yet
+    assert selectors.people_to_tell(event_id=event.pk) == 3  # the control: the third one is told as yet
 
     services.refund_request(
         staff_id=user_make().pk, payment_id=paid.pk, amount_minor=None, return_tickets=False
@@ -189,7 +189,7 @@ def test_the_form_counts_those_alone_who_get_a_mail(
     heal(rounds=1)
     mine = Ticket.objects.get(reservation=second.reservation)
     Ticket.objects.filter(pk=mine.pk).update(handed_to=FRIEND)
-    assert selectors.people_told(event_id=event.pk) == 2
+    assert selectors.people_to_tell(event_id=event.pk) == 2
     services.mails_send()
     mail.outbox.clear()
     edit(office, event, venue="Opera")
@@ -311,9 +311,9 @@ def test_nobody_is_told_instead_of_an_erased_holder(
 def test_an_erased_holder_is_not_counted_and_not_told_of_a_withdrawal(
     event: Event, api: APIClient, buyer: User, user_make: Callable[..., User]
 ) -> None:
-    assert selectors.people_told(event_id=event.pk) == 2
+    assert selectors.people_to_tell(event_id=event.pk) == 2
     services.person_erase(user_id=user_make(email=FRIEND).pk)
-    assert selectors.people_told(event_id=event.pk) == 1
+    assert selectors.people_to_tell(event_id=event.pk) == 1
     ticket = Ticket.objects.get(handed_to=Ticket.NOBODY)
     place = f"/event/reservations/{ticket.reservation_id}/tickets/{ticket.pk}/hand-over/"
     assert api.post(place, {"email": "next@example.org", "holder": ""}, format="json").status_code == 200

@@ -355,7 +355,7 @@ def test_a_trial_of_a_message_goes_to_nobody_else(
     buy(user_make(email="", is_guest=True, contact_email="family@zebra.example"), ticket_type, 1)
     services.mails_send()
     to = message_to(ticket_type)
-    mailings.mailing_try(to=to, staff=author, subject="Doors", text="At seven.", key="a" * 32)
+    mailings.trial_send(to=to, staff=author, subject="Doors", text="At seven.", key="a" * 32)
 
     services.person_erase(user_id=author.pk)
 

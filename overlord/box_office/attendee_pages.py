@@ -1,4 +1,4 @@
-"""The organiser's pages of attendees: a list by ticket, the same as a file, and one to print for the door."""
+"""The organiser's pages of attendees: a list of tickets, the list as a file, and a list to print for the door."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ MOST_TO_PRINT = 5_000
 
 
 class FilterForm(forms.Form):
-    """The filter of the list, and its part. A malformed value selects all tickets, or the first part."""
+    """The filter of the list, and which part of it to show. A malformed value counts as missing."""
 
     q = forms.CharField(required=False, max_length=searches.LENGTH)
     type = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
@@ -36,7 +36,7 @@ class FilterForm(forms.Form):
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
-    """Return the event, the filter from the address, and the tickets that it selects; raise NotFound."""
+    """Return the event, the filter in the address, and the tickets that the filter selects; raise NotFound."""
     event = selectors.event_at_work(event_id=event_id)
     form = FilterForm(request.GET)
     form.is_valid()
@@ -74,7 +74,7 @@ def _download_journal(request: HttpRequest, event_id: int) -> None:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
-    """Send the same tickets as a CSV file, which is made while it is sent."""
+    """Send the tickets of the list as a CSV file. The file is made while it is sent."""
     event, _asked_for, tickets = _asked(request, event_id)
     _download_journal(request, event_id)
     lines = attendees.csv_lines(tickets, zone=event.time_zone)
@@ -86,7 +86,7 @@ def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
-    """Send the same tickets as a spreadsheet, from a temporary file."""
+    """Send the tickets of the list as a spreadsheet, from a temporary file."""
     event, _asked_for, tickets = _asked(request, event_id)
     _download_journal(request, event_id)
     file = attendees.xlsx_file(tickets, zone=event.time_zone)
@@ -100,8 +100,8 @@ def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
 def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the valid tickets by name, to print for a door without a network."""
     event, asked, tickets = _asked(request, event_id)
-    standing = tickets.exclude(state=Ticket.State.REVOKED)
-    rows = list(attendees.rows(standing)[: MOST_TO_PRINT + 1])
+    not_revoked = tickets.exclude(state=Ticket.State.REVOKED)
+    rows = list(attendees.rows(not_revoked)[: MOST_TO_PRINT + 1])
     found = [attendees.shown(row, zone=event.time_zone) for row in rows[:MOST_TO_PRINT]]
     found.sort(key=lambda row: (row["holder"] or row["buyer"] or row["email"]).casefold())
     context = {"event": event, "rows": found, "is_cut": len(rows) > MOST_TO_PRINT, "asked": asked}

@@ -1,4 +1,7 @@
-"""The attendees of an event: a row for each ticket, read in parts, so that memory does not grow with the list."""
+"""The attendees of an event: a row for each ticket, for a page, a CSV file and a spreadsheet.
+
+What must stay true: a list is read in parts, so that a long list needs no more memory than a short one.
+"""
 
 import csv
 import tempfile
@@ -33,13 +36,16 @@ COLUMNS = (
     "order",
     "price",
 )
-WIDTHS = (14, 18, 24, 24, 32, 11, 34, 16, 10, 14)  # of a spreadsheet's columns, in characters
-# A spreadsheet takes a cell that begins with one of these for a formula.
+WIDTHS = (14, 18, 24, 24, 32, 11, 34, 16, 10, 14)  # of the spreadsheet's columns, in characters
+# If the text of a cell begins with one of these characters, spreadsheet programs read it as a formula.
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def found(*, event_id: int, ticket_type: int | None, state: str, search: str) -> QuerySet[Ticket]:
-    """Select the tickets of an event by id: those of a type and in a state, if these are given."""
+    """Select tickets of an event, in the order of their ids.
+
+    They are of the given type and in the given state, if there is one, and match each word of the search.
+    """
     tickets = Ticket.objects.filter(event_id=event_id)
     if ticket_type is not None:
         tickets = tickets.filter(reservation__ticket_type_id=ticket_type)
@@ -57,7 +63,7 @@ def _named(word: str) -> Q:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of the list, and the ids from which `part` reads its neighbours, None where there is no neighbour."""
+    """A part of the list. `before` and `after` are the arguments of `part` for its neighbours, None without one."""
 
     rows: list[dict[str, Any]]
     before: int | None
@@ -65,10 +71,10 @@ class Part:
 
 
 def part(tickets: QuerySet[Ticket], *, before: int | None, after: int | None) -> Part:
-    """Return the first tickets with an id above `after`, or the last ones below `before`, else the first of all.
+    """Return the first tickets with an id above `after`, or the last tickets below `before`, else the first of all.
 
-    By id and not by number: those who come in leave a list of the valid tickets, and would let as many of the next
-    ones fall between two pages.
+    Parts begin at an id and not at a number. A ticket that is admitted leaves the list of valid tickets. With
+    numbers, the following tickets would then move up, and some would be on no part.
     """
     if before is not None and (
         found := list(rows(tickets.filter(pk__lt=before)).order_by("-pk")[: ON_A_PAGE + 1])
@@ -87,7 +93,7 @@ def part(tickets: QuerySet[Ticket], *, before: int | None, after: int | None) ->
 
 
 def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:
-    """Select the columns of a list for each ticket."""
+    """Select the columns of the list for each ticket, as dicts."""
     return tickets.values(
         "pk",
         "serial",
@@ -110,12 +116,12 @@ def rows(tickets: QuerySet[Ticket]) -> QuerySet[Ticket, Any]:
 
 
 def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
-    """Return the texts of a row, by column."""
+    """Return the texts of a row by the names in COLUMNS. Times are in the time zone `zone`."""
     admitted: datetime | None = row["admitted_at"]
     return {
         "serial": row["serial"],
         "ticket_type": row["ticket_type"],
-        "holder": row["holder"] or _receiver(row["handed_to"]),  # as at the door
+        "holder": row["holder"] or _receiver(row["handed_to"]),  # the door shows the same name
         "buyer": row["contact_name"] or ("" if row["is_guest"] else row["username"]),
         "email": row["email"] or row["contact_email"],
         "state": row["state"],
@@ -127,25 +133,25 @@ def shown(row: dict[str, Any], *, zone: str) -> dict[str, str]:
 
 
 def _receiver(handed_to: str) -> str:
-    """Return how a list shows whom a ticket was handed to."""
+    """Return the text for the person to whom a ticket was handed over; "" if it was not."""
     return _("Name erased") if handed_to == Ticket.NOBODY else handed_to
 
 
 def cell(text: str) -> str:
-    """Return a text as a cell that no spreadsheet takes for a formula, on one line."""
+    """Return a text as a cell of a CSV file: on one line, and such that no program reads it as a formula."""
     line = " ".join(text.split()) if any(each in text for each in "\r\n\t") else text
     return f"'{line}" if line.lstrip().startswith(FORMULA_BEGINS) else line
 
 
 class Echo:
-    """A file that gives back what is written to it."""
+    """A file for `csv.writer`. Its `write` returns the text, so that `writerow` returns a line."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_lines(tickets: QuerySet[Ticket], *, zone: str) -> Iterator[str]:
-    """Yield a CSV file of tickets, line by line, with a byte order mark, so that spreadsheets read it as UTF-8."""
+    """Yield a CSV file of tickets, line by line. Its byte order mark lets spreadsheet programs read it as UTF-8."""
     writer = csv.writer(Echo())
     yield "\ufeff" + writer.writerow(COLUMNS)
     for row in _all(tickets):
@@ -156,8 +162,8 @@ def csv_lines(tickets: QuerySet[Ticket], *, zone: str) -> Iterator[str]:
 def xlsx_file(tickets: QuerySet[Ticket], *, zone: str) -> IO[bytes]:
     """Return a spreadsheet of tickets as a temporary file, which is deleted when it is closed.
 
-    Each cell is text, so that none is a formula. Rows go to the disk as they are written: their number costs no
-    memory.
+    Each cell is a text, so that none is a formula. Each row is written to the disk at once, so that many rows need
+    no more memory than one.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115  (FileResponse closes it)
     try:
@@ -184,7 +190,7 @@ def _write_row(sheet: Worksheet, line: int, texts: Sequence[str], look: Format |
 
 
 def _all(tickets: QuerySet[Ticket]) -> Iterator[dict[str, Any]]:
-    """Yield all rows, a part at a time by id: each part is a query of its own, so no transaction stays open."""
+    """Yield all rows, in parts by id. Each part is a query of its own, so that no transaction stays open."""
     last = 0
     while part := list(rows(tickets.filter(pk__gt=last))[:READ_AT_ONCE]):
         yield from part

@@ -33,7 +33,7 @@ PROBLEMS_SHOWN = 200
 
 
 class CancelForm(forms.Form):
-    """The text for buyers, and the version of the event that staff saw."""
+    """The text for buyers, the confirmation, and the version of the event that staff saw."""
 
     message = forms.CharField(
         label=_lazy("Message to buyers"),
@@ -85,8 +85,8 @@ def cancel_retry(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try again all refunds that the gateway refused."""
     if request.method == "POST":
         count = services.cancellation_retry(staff_id=actor_id(request), event_id=event_id)
-        said = ngettext("%(n)s refund is tried again.", "%(n)s refunds are tried again.", count)
-        messages.success(request, said % {"n": count})
+        sentence = ngettext("%(n)s refund is tried again.", "%(n)s refunds are tried again.", count)
+        messages.success(request, sentence % {"n": count})
     return redirect("office_cancel", event_id)
 
 

@@ -1,6 +1,6 @@
-"""A check of the usual roles, as one of Django's checks of the database.
+"""A check of the usual roles, in the form of Django's system checks.
 
-`manage.py migrate`, `manage.py doctor` and `manage.py check --database default` run them.
+`manage.py migrate`, `manage.py doctor` and `manage.py check --database default` run it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from overlord.box_office import roles
 
 
 def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Warn about each usual role that lacks permissions which this version gives it."""
+    """Return a warning for each usual role that lacks a permission which this version gives it."""
     try:
         lack = roles.roles_lack() if databases else {}
     except DatabaseError:  # before the first migration

@@ -54,7 +54,7 @@ def codes_list(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS)
 def codes_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
-    """Send the same codes as a CSV file, which is made while it is sent."""
+    """Send the codes of the list as a CSV file. The file is made while it is sent."""
     event, now = _event(event_id), clock.now()
     journal.entry_write(
         actor_id=actor_id(request), action=Action.CODES_DOWNLOADED, event_id=event_id, now=now
@@ -89,11 +89,11 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponseBase:
                 now=clock.now(),
             )
         except CodeOutdated:
-            return code_new(request, event_id)  # of the event as it is now
+            return code_new(request, event_id)  # show the form again, with the event as it is now
         except DomainError as refused:
             return _refused(request, event, form, refused)
-    said = ngettext("The code %(text)s was made.", "%(n)s codes were made.", len(made))
-    messages.success(request, said % {"text": made[0], "n": len(made)})
+    sentence = ngettext("The code %(text)s was made.", "%(n)s codes were made.", len(made))
+    messages.success(request, sentence % {"text": made[0], "n": len(made)})
     return redirect("office_codes", event_id)
 
 
@@ -124,7 +124,7 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
             except CodeLimitTooLow as refused:
                 return _refused(request, event, form, refused, voucher=voucher)
             except CodeOutdated:
-                return code_edit(request, event_id, code_id)  # of the code and the event as they are now
+                return code_edit(request, event_id, code_id)  # again, with code and event as they are now
             else:
                 messages.success(request, _("The code was saved."))
                 return redirect("office_codes", event_id)
@@ -133,7 +133,7 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
 
 
 class EndForm(forms.Form):
-    """The wish to end or reopen a code, and the version that staff saw."""
+    """Whether to end a code or to reopen it, and the version that staff saw."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     ended = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")])
@@ -178,7 +178,7 @@ def _refused(
 def _form_page(
     request: HttpRequest, event: Event, form: CodeForm, *, voucher: Voucher | None = None, status: int = 200
 ) -> HttpResponse:
-    """Show the form of a code. It is rendered here, so that its times are in the event's zone."""
+    """Show the form of a code. The caller has set the event's time zone, in which the form shows its times."""
     shown = None if voucher is None else codes.shown(event=event, voucher=voucher, now=clock.now())
     context = {"event": event, "form": form, "voucher": voucher, "shown": shown, "is_sent": form.is_bound}
     return render(request, "box_office/code_form.html", context, status=status)

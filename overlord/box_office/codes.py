@@ -1,4 +1,4 @@
-"""The codes of an event as staff read them: what each gives, whether it can be used, and its sales."""
+"""The codes of an event, for the pages of staff: what each code gives, whether it can be used, and its sales."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
 
 
 def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
-    """Return a code with what it gives, its label and its sales."""
+    """Return a code with the text of what it gives, its label and its sales, as a dict."""
     return _shown(event, [voucher], now=now)[0]
 
 
@@ -68,7 +68,7 @@ def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[
 
 
 def csv_lines(*, event: Event, search: str, now: datetime) -> Iterator[str]:
-    """Yield a CSV file of the codes, line by line. Its byte order mark tells spreadsheets that it is UTF-8."""
+    """Yield a CSV file of codes, line by line. Its byte order mark lets spreadsheet programs read it as UTF-8."""
     writer = csv.writer(Echo())
     yield "\ufeff" + writer.writerow(COLUMNS)
     last = 0

@@ -31,7 +31,7 @@ MOST_OF_A_TYPE = 10_000
 
 
 class CounterForm(forms.Form):
-    """How many tickets of each type, and optionally the buyer's name and address."""
+    """The number of tickets of each type, and the buyer's name and e-mail address, which may be empty."""
 
     name = OneLineField(
         label=_lazy("Name"),
@@ -112,10 +112,10 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         if isinstance(refused, FormSold):
             form.data = {**{each: form.data[each] for each in form.data}, "key": _new_key()}
         return _page(request, event, form, status=problems.status_of(refused))
-    said = _("This form has already sold order %(n)s. Nothing more was sold.")
+    sentence = _("This form has already sold order %(n)s. Nothing more was sold.")
     if not sold.replayed:
-        said = _("Sold, as order %(n)s. The tickets are ready.")
-    messages.success(request, said % {"n": sold.order_id})
+        sentence = _("Sold, as order %(n)s. The tickets are ready.")
+    messages.success(request, sentence % {"n": sold.order_id})
     return redirect(f"{reverse('office_counter', args=[event_id])}?sold={given['key']}")
 
 
@@ -129,10 +129,8 @@ def _page(request: HttpRequest, event: Event, form: CounterForm, *, status: int 
     total = None
     if form.is_bound and not form.errors and form.quantities():
         total = money.to_text(form.total_minor(), event.currency)
-        form.data = {
-            **{name: form.data[name] for name in form.data},
-            "price": total,
-        }  # what is shown is what may be sold
+        # The form carries the shown total, so that nothing is sold at another price.
+        form.data = {**{name: form.data[name] for name in form.data}, "price": total}
     context = {
         "event": event,
         "form": form,

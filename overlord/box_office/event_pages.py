@@ -34,7 +34,8 @@ from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
 MOST_TYPES = 100
-# Staff with one of these, but who do not manage events, also see the list: it links each event to their pages.
+# The list of events is also for staff who have one of these permissions but do not manage events. For them, it
+# links each event to the pages of their work.
 WORK_ON_EVENTS = (
     MoneyPermission.MANAGE_ORDERS,
     MoneyPermission.VIEW_ATTENDEES,
@@ -47,7 +48,7 @@ WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS, *WORK_ON_EVENTS)
 def events(request: HttpRequest) -> HttpResponse:
-    """List the coming or the past events: with their sales for those who manage events, else with links to work."""
+    """List the coming or the past events: with their sales for staff who manage events, for others with links."""
     now, user = clock.now(), request.user
     past, search = request.GET.get("when") == "past", searches.text_asked(request)
     may_manage = user.has_perm(Permission.MANAGE_EVENTS)
@@ -92,12 +93,12 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _revenue(row: object, currency: str) -> str:
-    """Return the revenue of an event or an inventory, which is zero when there is none."""
+    """Return the revenue of an event or an inventory as a decimal string; "0.00" without a row or a revenue."""
     return money.to_text(int(getattr(row, "revenue_minor", None) or 0), currency)
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the action that fits the state of an event best, if the user may do it; "" for none.
+    """Return the action that the page shows first, by the event's state; "" if there is none that the user may do.
 
     The event is not a draft.
     """
@@ -113,7 +114,7 @@ def _first(event: Event, tone: str, user: Any) -> str:
 
 
 def _cash(event: Event) -> str | None:
-    """Return the cash taken for an event, less cash refunds; None when nothing was sold for cash."""
+    """Return the cash sales of an event, less cash refunds, as a decimal string; None if there were none."""
     minor = selectors.cash_minor(event_id=event.pk)
     return None if minor is None else money.to_text(minor, event.currency)
 
@@ -151,12 +152,12 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
             data = _unsent(request.POST) if request.method == "POST" else None
             shown = services.event_forms(event_id=event_id, data=data, may_pause=may_pause, now=clock.now())
             for form in (shown.event, *shown.types.forms):
-                form.errors.clear()  # errors are shown only after a try to save
+                form.errors.clear()  # errors are shown only after somebody has pressed Save
         context = _form_context(shown, event_id, is_sent=is_sent)
         context["look"] = "look" in request.POST
         context["added"] = "more" in request.POST
         is_fresh = event_id is None and request.method != "POST"
-        # The browser's zone is suggested only where the installation has none of its own.
+        # The browser's time zone is suggested only if the installation's settings name none.
         context["takes_browsers_zone"] = is_fresh and default_time_zone() == time_zones.UTC
         # It is rendered here, so that the form shows its times in the event's zone.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
@@ -175,13 +176,13 @@ def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> 
         "types": shown.types,
         "is_sent": is_sent,
         "is_draft": shown.event.instance.status == Event.Status.DRAFT,
-        "told": 0 if event_id is None else selectors.people_told(event_id=event_id),
+        "told": 0 if event_id is None else selectors.people_to_tell(event_id=event_id),
         "can_add": shown.types.total_form_count() < MOST_TYPES,
     }
 
 
 def _unsent(sent: QueryDict) -> QueryDict:
-    """Return the data of a form that is not saved yet, with one more empty ticket type if that was asked for."""
+    """Return the data of a form that is not saved now, with one more empty ticket type if "more" was pressed."""
     data = sent.copy()
     if "more" not in sent:
         return data
@@ -193,7 +194,7 @@ def _unsent(sent: QueryDict) -> QueryDict:
 
 
 def _zone(request: HttpRequest, event_id: int | None) -> str:
-    """Return the zone of the event's times: that of the sent form, else the saved one, else the installation's."""
+    """Return the time zone of the event: from the sent form, else the saved one, else the installation's."""
     meant = time_zones.meant(request.POST.get("time_zone", ""))
     if len(meant) == 1:
         return meant[0]
@@ -212,7 +213,7 @@ def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 class PictureForm(forms.Form):
-    """The version that staff saw, and a file or the wish to have no picture."""
+    """The version that staff saw, and whether to remove the picture. A file is a separate field of the request."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     remove = forms.BooleanField(required=False)
@@ -262,7 +263,7 @@ def _picture_page(request: HttpRequest, event_id: int, *, error: str = "") -> Ht
 
 
 class StatusForm(forms.Form):
-    """The status that an event is to have, and the version that staff saw."""
+    """The new status of an event, and the version that staff saw."""
 
     status = forms.ChoiceField(choices=[(Event.Status.ON_SALE.value,) * 2, (Event.Status.DRAFT.value,) * 2])
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
@@ -275,7 +276,7 @@ def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
     form = StatusForm(request.POST)
     if not form.is_valid():
         return redirect("office_event", event_id)
-    change, said = {
+    change, sentence = {
         Event.Status.ON_SALE.value: (services.event_publish, _("The event is on sale.")),
         Event.Status.DRAFT.value: (services.event_unpublish, _("The event is a draft again.")),
     }[form.cleaned_data["status"]]
@@ -291,5 +292,5 @@ def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
     except DomainError as refused:
         messages.warning(request, error_messages.detail_of(refused))
     else:
-        messages.success(request, said)
+        messages.success(request, sentence)
     return redirect("office_event", event_id)

@@ -1,4 +1,7 @@
-"""A page of the journal (who did what, when), the latest first. It costs the same however long the journal is."""
+"""The pages of the journal: who did what, when, the latest first.
+
+What must stay true: a page costs the same, however long the journal is. So each source is read by an index on time.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +18,8 @@ ON_A_PAGE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The filter of the journal's deeds; None and "" select all."""
+class JournalFilter:
+    """Which deeds a page of the journal shows. None and "" select all."""
 
     event: int | None = None
     order: int | None = None
@@ -26,19 +29,22 @@ class Wanted:
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """The position of a deed in the journal: the latest first, then by source, then the newest row first."""
+    """The position of a deed in the journal.
+
+    The latest deed is first. Deeds of the same time are ordered by their source, and in a source by descending id.
+    """
 
     at: datetime
     source: int
     pk: int
 
     def __str__(self) -> str:
-        """Write the position for an address."""
+        """Return the position as a text for an address (URL)."""
         return f"{self.at.astimezone(UTC).isoformat().replace('+00:00', 'Z')}~{self.source}~{self.pk}"
 
 
 def position_read(text: str) -> Position | None:
-    """Return the position that `str` wrote as a text; None for any other text."""
+    """Return the position of a text that `str(position)` made; None for any other text."""
     parts = text.split("~")
     try:
         at = datetime.fromisoformat(parts[0])
@@ -50,15 +56,18 @@ def position_read(text: str) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalPage:
-    """A part of the journal, and the position before the next part; None if this is the last."""
+    """The deeds of a page and the names of their events by id.
+
+    `older` is the argument `before` of the next page; None if this is the last page.
+    """
 
     deeds: list[Deed]
     older: Position | None
     events: dict[int, str]
 
 
-def page(*, wanted: Wanted, before: Position | None) -> JournalPage:
-    """Return the latest deeds that the filter selects, or the next ones after `before` if that is given."""
+def page(*, wanted: JournalFilter, before: Position | None) -> JournalPage:
+    """Return the latest deeds that the filter selects: of all, or of those that are older than `before`."""
     found: list[tuple[Position, Deed]] = []
     for number, source in enumerate(SOURCES):
         found += _rows(number, source, wanted, before)
@@ -72,14 +81,14 @@ def page(*, wanted: Wanted, before: Position | None) -> JournalPage:
 
 
 def _rows(
-    number: int, source: Source, wanted: Wanted, before: Position | None
+    number: int, source: Source, wanted: JournalFilter, before: Position | None
 ) -> Iterator[tuple[Position, Deed]]:
     for row in query(number, source, wanted, before):
         yield Position(getattr(row, source.at), number, row.pk), source.deed(row)
 
 
-def query(number: int, source: Source, wanted: Wanted, before: Position | None) -> QuerySet[Any]:
-    """Select the latest rows of a source that the filter selects: one more than a page has."""
+def query(number: int, source: Source, wanted: JournalFilter, before: Position | None) -> QuerySet[Any]:
+    """Select the latest rows of a source that the filter selects, one more than fits on a page."""
     rows = source.rows()
     numbers = (
         (wanted.event, source.of_event),
@@ -97,7 +106,7 @@ def query(number: int, source: Source, wanted: Wanted, before: Position | None) 
 
 
 def _older(number: int, at: str, before: Position) -> Q:
-    """Select the rows of source `number` that follow a position in the list, so that an index on time is used."""
+    """Return the condition for the rows of source `number` that follow a position. It can use an index on time."""
     earlier, until = Q(**{f"{at}__lt": before.at}), Q(**{f"{at}__lte": before.at})
     if number > before.source:
         return until
@@ -105,7 +114,7 @@ def _older(number: int, at: str, before: Position) -> Q:
 
 
 def labels() -> list[tuple[str, str]]:
-    """Return all actions, each with the text that pages show for it, sorted by that text."""
+    """Return pairs of an action and the text that pages show for it, sorted by the text."""
     known: dict[str, Any] = {}
     for source in SOURCES:
         known |= source.labels()

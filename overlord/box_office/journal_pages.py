@@ -6,7 +6,7 @@ from django.shortcuts import render
 
 from overlord.accounts.models import User
 from overlord.box_office import journal
-from overlord.box_office.journal import Wanted
+from overlord.box_office.journal import JournalFilter
 from overlord.journal.permissions import Permission
 from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
@@ -17,7 +17,7 @@ from tickets.models import Event
 MOST_STAFF = 500
 
 
-class WantedForm(forms.Form):
+class FilterForm(forms.Form):
     """The filter of the journal's deeds. A malformed value selects all."""
 
     event = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False)
@@ -29,11 +29,11 @@ class WantedForm(forms.Form):
 @allow("GET")
 @staff_with(Permission.VIEW_JOURNAL)
 def journal_page(request: HttpRequest) -> HttpResponse:
-    """List the deeds of staff, the latest first; only those of an event, order, person or action that is named."""
-    form = WantedForm(request.GET)
+    """List the deeds of staff, the latest first: all, or those of one event, order, person or action."""
+    form = FilterForm(request.GET)
     form.is_valid()
     asked = form.cleaned_data
-    wanted = Wanted(
+    wanted = JournalFilter(
         event=asked.get("event"),
         order=asked.get("order"),
         person=asked.get("person"),

@@ -1,7 +1,7 @@
-"""The tables that record what staff did: the journal, and rows of other apps.
+"""The tables that record what staff did: the journal, and tables of other apps.
 
-Nothing is written twice: an action that has a row of its own (a refund, a note, a sale at the counter) is read from
-that row.
+No deed is recorded twice: a deed that already has a row (a refund, a note, a sale at the counter) is read from this
+row.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ NOTHING = Q(pk__in=[])
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """One action of a member of staff, as a page shows it."""
+    """One action of staff, as a page shows it. `actor` is None for a command on the server."""
 
     at: datetime
     actor: User | None
@@ -47,7 +47,12 @@ class Deed:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A table that records deeds: how to read, filter and describe its rows."""
+    """A table that records deeds.
+
+    `rows` selects them, `at` is the field with their time, and `deed` turns a row into a deed. `of_event`,
+    `of_order`, `of_person` and `of_action` return the condition for the rows of one of these. `labels` has the text
+    for each of its actions.
+    """
 
     rows: Callable[[], QuerySet[Any]]
     at: str
@@ -96,7 +101,7 @@ ORDER_DEEDS = {
 
 
 def _orders_of(person: int) -> list[int]:
-    """Return the orders of a person. An OR over the columns of two tables, or a subquery, would read all rows."""
+    """Return the ids of a person's orders, as a list: with a join or a subquery, PostgreSQL would read all rows."""
     return list(Reservation.objects.filter(buyer=person, lead=None).values_list("pk", flat=True))
 
 
@@ -193,7 +198,7 @@ CANCELLATIONS = Source(
 
 # Door and line -------------------------------------------------------------------------------------------
 def _undo(row: Any) -> Deed:
-    """Return the undoing of an admission. A constraint ensures that the row has a ticket, an actor and a time."""
+    """Return the deed that undid an admission. By a constraint, the row has a ticket, an actor and a time."""
     text = _("Undid the admission of ticket %(serial)s") % {"serial": row.ticket.serial}
     order = row.ticket.reservation.order_id
     return Deed(at=row.undone_at, actor=row.undone_by, what=text, event=row.event_id, order=order)
@@ -239,8 +244,9 @@ ADMIN_SENTENCES = {
     CHANGE: _lazy("Admin: changed %(model)s %(name)s"),
     DELETION: _lazy("Admin: deleted %(model)s %(name)s"),
 }
-# The names of models and fields in the admin, so that `manage.py translations` finds them. The admin's log keeps
-# them in English, and `LogEntry` translates them for the reader. Django's catalogue has them in lower case only.
+# The names of models and fields in the admin. They are listed here so that `manage.py translations` finds them. The
+# log of the admin has them in English, and `LogEntry` translates them. Django's own catalogue has them only in
+# lower case.
 ADMIN_WORDS = (
     gettext_noop("event"),
     gettext_noop("ticket type"),

@@ -1,4 +1,4 @@
-"""The label of an event's state on the organiser's pages: a text, and a tone with a symbol and a colour."""
+"""The label of an event's state on the organiser's pages: a text, and a tone, which the CSS gives its look."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -39,7 +39,7 @@ def _journal(request: HttpRequest, action: Action) -> None:
 
 
 class LogoForm(forms.Form):
-    """The version that staff saw, and the wish to have no logo. The file is a separate field of the request."""
+    """The version that staff saw, and whether to remove the logo. A file is a separate field of the request."""
 
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     remove = forms.BooleanField(required=False)

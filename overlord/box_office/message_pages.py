@@ -1,6 +1,6 @@
-"""The organiser's pages of messages to buyers: write a message, preview it, send it, follow it.
+"""The organiser's pages of messages to buyers: write a message, preview it, send it, see its progress.
 
-A view translates the request, makes one call, and translates the result. They need no JavaScript.
+A view translates the request, makes one call, and translates the result. The pages work without JavaScript.
 """
 
 import secrets
@@ -92,7 +92,7 @@ class MessageForm(forms.Form):
         return cleaned
 
     def to(self) -> To:
-        """Return the recipients that a valid form describes."""
+        """Return the recipients that were chosen in a valid form."""
         given = self.cleaned_data
         return To(
             event_id=self.event.pk,
@@ -106,7 +106,7 @@ class MessageForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
 def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
-    """List the messages of an event, and write one: preview it, send it to its author, send it."""
+    """List the messages of an event, and preview a new one, send it to its author only, or send it."""
     event = office.event_at_work(event_id=event_id)
     if request.method != "POST":
         return _page(request, event, MessageForm(event=event, initial={"key": secrets.token_hex(16)}))
@@ -119,9 +119,9 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
         form.add_error(None, _("Nothing was sent, because your account has no e-mail address."))
         return _page(request, event, form, look=True, status=HTTPStatus.CONFLICT)
     if deed == "try" and isinstance(request.user, User):
-        services.mailing_try(staff=request.user, key=secrets.token_hex(16), **written)
-        said = _("The message is on its way to %(address)s.")
-        messages.success(request, said % {"address": request.user.mail_address})
+        services.trial_send(staff=request.user, key=secrets.token_hex(16), **written)
+        sentence = _("The message is on its way to %(address)s.")
+        messages.success(request, sentence % {"address": request.user.mail_address})
     if deed == "send":
         try:
             mailing_id = services.mailing_send(staff_id=actor_id(request), key=given["key"], **written)
@@ -134,14 +134,14 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
-    """Return a form that has already sent another message, with a new key, so that it can send this one too."""
+    """Return the sent form with a new key and an error. With its old key it has sent another message before."""
     sent = request.POST.copy()
     sent["key"] = secrets.token_hex(16)
     form = MessageForm(sent, event=event)
-    said = _(
+    sentence = _(
         "Nothing was sent, because this form has already sent another message. Send it again to send this one too."
     )
-    form.add_error(None, said)
+    form.add_error(None, sentence)
     return form
 
 
@@ -176,7 +176,7 @@ def _page(
 @allow("GET")
 @staff_with(Permission.SEND_MESSAGES)
 def message_page(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
-    """Show the progress of a message, and which of its mails failed."""
+    """Show the progress of a message, and its failed mails."""
     mailing = selectors.mailing(event_id=event_id, mailing_id=mailing_id)
     if mailing is None:
         raise NotFound()
@@ -201,9 +201,9 @@ def message_page(request: HttpRequest, event_id: int, mailing_id: int) -> HttpRe
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
 def message_retry(request: HttpRequest, event_id: int, mailing_id: int) -> HttpResponse:
-    """Try the failed mails of a message again."""
+    """Send the failed mails of a message again."""
     if request.method == "POST":
-        count = services.failed_again(staff_id=actor_id(request), event_id=event_id, mailing_id=mailing_id)
-        said = ngettext("%(n)s mail is tried again.", "%(n)s mails are tried again.", count)
-        messages.success(request, said % {"n": formats.number(count)})
+        count = services.failed_retry(staff_id=actor_id(request), event_id=event_id, mailing_id=mailing_id)
+        sentence = ngettext("%(n)s mail is tried again.", "%(n)s mails are tried again.", count)
+        messages.success(request, sentence % {"n": formats.number(count)})
     return redirect("office_message", event_id, mailing_id)

@@ -1,4 +1,4 @@
-"""The organiser's pages of orders: find one, see its history, and act on it.
+"""The organiser's pages of orders: find an order, see its history, and change or refund it.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -34,7 +34,7 @@ SEARCH_LENGTH = 200
 
 
 class AddressForm(forms.Form):
-    """The new address for a guest's mails, the name, and the address and name that staff saw."""
+    """A guest's new e-mail address and name, and the address and name that staff saw."""
 
     before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
     name_before = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
@@ -56,7 +56,7 @@ class NoteForm(forms.Form):
 
 
 class ElsewhereForm(forms.Form):
-    """How the money of a refund went back elsewhere."""
+    """A text that says how the money of a refund went back by another way than the gateway."""
 
     text = forms.CharField(
         label=_lazy("How it went back"),
@@ -68,7 +68,7 @@ class ElsewhereForm(forms.Form):
 
 
 class RefundForm(forms.Form):
-    """How much to refund. The admin has the same form."""
+    """The amount to refund, and whether to return the tickets. The admin has the same form."""
 
     amount = forms.CharField(
         label=_lazy("Amount"), required=False, help_text=_lazy("Leave it empty to refund all that is left.")
@@ -172,8 +172,8 @@ def _page(
     return render(request, "box_office/order.html", context, status=status)
 
 
-def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: str) -> HttpResponse:
-    """Do an action on an order, then show the order again, with what was done or why it was refused."""
+def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], sentence: str) -> HttpResponse:
+    """Do an action on an order, then redirect to the order, with `sentence` or the reason of a refusal."""
     try:
         deed()
     except NotFound:
@@ -181,7 +181,7 @@ def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], said: s
     except DomainError as refused:
         messages.warning(request, error_messages.detail_of(refused))
     else:
-        messages.success(request, said)
+        messages.success(request, sentence)
     return redirect("office_order", order_id)
 
 
@@ -203,7 +203,7 @@ def order_mail(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_ORDERS)
 def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Change where a guest's mails go."""
+    """Change a guest's e-mail address and name."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     form = AddressForm(request.POST)
@@ -214,12 +214,12 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
         request,
         order_id,
         lambda: services.address_change(staff_id=staff_id, order_id=order_id, **given),
-        _changed_said(order_id, is_address=given["email"] != given["before"]),
+        _changed_sentence(order_id, is_address=given["email"] != given["before"]),
     )
 
 
-def _changed_said(order_id: int, *, is_address: bool) -> str:
-    """Return what was changed, and what is left to do if a mail went to the earlier address."""
+def _changed_sentence(order_id: int, *, is_address: bool) -> str:
+    """Return the sentence about what was changed, and about what staff should do if tickets were mailed before."""
     if not is_address:
         return _("The name was changed.")
     if checkout.has_tickets_to_send(order_id=order_id):
@@ -263,14 +263,14 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.RETRY_REFUND)
 def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Try again a refund of an order that the gateway refused."""
+    """Try again the refund of an order, which the gateway has refused."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()
     refund = checkout.refund_refused(payment=payment)
-    if refund is None:  # somebody was quicker, or the button was pressed twice
+    if refund is None:  # somebody else has tried it again, or the button was pressed twice
         messages.warning(request, _("This order has no refund to try again. The history shows its refunds."))
         return redirect("office_order", order_id)
     staff_id = actor_id(request)
@@ -285,7 +285,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.REFUND)
 def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Ask how the money of a refund that the gateway refused went back, then record that it did."""
+    """Ask how the money of a refused refund went back by another way, then record that it went back."""
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()
@@ -301,7 +301,7 @@ def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
                 services.refund_settle_elsewhere(
                     staff_id=actor_id(request),
                     refund_id=refund.pk,
-                    version=form.cleaned_data["version"] or 0,  # a form without one is outdated
+                    version=form.cleaned_data["version"] or 0,  # a form without a version is outdated
                     note=form.cleaned_data["text"],
                 )
             except DomainError as refused:
@@ -342,7 +342,7 @@ def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
                 form.data = {**request.POST.dict(), "version": str(payment.version)}
                 status = 409
             else:
-                messages.success(request, _said(payment))
+                messages.success(request, _refund_sentence(payment))
                 return redirect(*_after_refund(request, order_id))
     context = {
         "order_id": order_id,
@@ -360,11 +360,11 @@ def _refund(request: HttpRequest, payment: Payment, given: dict[str, Any]) -> No
         payment_id=payment.pk,
         amount_minor=given["amount"],
         return_tickets=given["return_tickets"],
-        version=given["version"] or 0,  # a form without one is outdated
+        version=given["version"] or 0,  # a form without a version is outdated
     )
 
 
-def _said(payment: Payment) -> str:
+def _refund_sentence(payment: Payment) -> str:
     if payment.gateway == rules.COUNTER:
         return _("The refund was recorded. Pay the money back in cash.")
     return _("The refund was started. Its outcome shows in the history.")

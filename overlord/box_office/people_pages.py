@@ -129,7 +129,7 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def roles_make(request: HttpRequest) -> HttpResponse:
-    """Make the usual roles that are missing, and give the others the permissions that a new version brings."""
+    """Make the usual roles that are missing, and give all others the permissions that they lack."""
     if request.method != "POST":
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
@@ -143,7 +143,7 @@ def roles_make(request: HttpRequest) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def person(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Show one of the staff, and change their roles."""
+    """Show one of the staff, and change the roles of this person."""
     form = RolesForm(request.POST, roles=_roles(request)) if request.method == "POST" else None
     if form is None:
         return _person_page(request, user_id)
@@ -161,8 +161,8 @@ def person(request: HttpRequest, user_id: int) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        said = error_messages.detail_of(refused)
-        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+        sentence = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=sentence, status=problems.status_of(refused))
     messages.success(request, _("The roles were changed."))
     return redirect("office_people")
 
@@ -175,7 +175,7 @@ def _person_page(
     error: str = "",
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """Show the present access of a person; a refused form is made again from it."""
+    """Show the access of a person. Without `form`, the form shows the current roles, also after a refusal."""
     shown = accounts.staff_person(user_id=user_id)
     if shown is None:
         raise NotFound()
@@ -208,8 +208,8 @@ def person_end(request: HttpRequest, user_id: int) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        said = error_messages.detail_of(refused)
-        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+        sentence = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=sentence, status=problems.status_of(refused))
     messages.success(request, _("The access has ended. The person is logged out everywhere."))
     return redirect("office_people")
 
@@ -227,8 +227,8 @@ def person_reset(request: HttpRequest, user_id: int) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        said = error_messages.detail_of(refused)
-        return _person_page(request, user_id, error=said, status=problems.status_of(refused))
+        sentence = error_messages.detail_of(refused)
+        return _person_page(request, user_id, error=sentence, status=problems.status_of(refused))
     messages.success(
         request, _("The second factor was reset. The person sets up another one at the next log-in.")
     )
@@ -254,7 +254,7 @@ def invitation_withdraw(request: HttpRequest, invitation_id: int) -> HttpRespons
 
 
 def _with_invitation(
-    request: HttpRequest, invitation_id: int, do: Callable[..., None], said: str
+    request: HttpRequest, invitation_id: int, do: Callable[..., None], sentence: str
 ) -> HttpResponse:
     form = InvitationForm(request.POST)
     if request.method != "POST" or not form.is_valid():
@@ -267,5 +267,5 @@ def _with_invitation(
     except DomainError as refused:
         messages.warning(request, error_messages.detail_of(refused))
     else:
-        messages.success(request, said)
+        messages.success(request, sentence)
     return redirect("office_people")

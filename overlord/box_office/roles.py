@@ -1,6 +1,6 @@
-"""The usual roles of staff, as groups with permissions.
+"""The usual roles of staff: groups of Django, with their permissions.
 
-The operator of the shop may change the groups afterwards.
+A superuser may change these groups afterwards.
 """
 
 from django.contrib.auth.models import Group
@@ -47,14 +47,14 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def rights_of_all() -> Rights:
-    """Return the rights that these roles give together."""
+    """Return all permissions of the usual roles together."""
     return Rights(permissions=frozenset(str(each) for allowed in ROLES.values() for each in allowed))
 
 
 def roles_lack() -> dict[str, list[str]]:
-    """Return the permissions of this version that the usual roles do not have yet, by role.
+    """Return the permissions that the usual roles lack, by the name of the role.
 
-    A group has the permissions of a new version only after somebody makes the roles again. A role that does not
+    After an update, a role lacks the new permissions until somebody makes the roles again. A role that does not
     exist lacks nothing.
     """
     held = {role.name: has.permissions for role, has in accounts.roles().values()}
@@ -63,9 +63,10 @@ def roles_lack() -> dict[str, list[str]]:
 
 
 def roles_make(*, actor_id: int | None = None) -> dict[str, int]:
-    """Make the groups that are missing and give each its permissions; return how many each has now.
+    """Make the roles that are missing, and add the permissions that roles lack.
 
-    Other permissions of a group stay. `actor_id` is None for a command on the server.
+    Return how many permissions each role has now. Further permissions of a role stay. `actor_id` is None for a
+    command on the server.
     """
     with db.transaction():
         found = {}

@@ -1,4 +1,7 @@
-"""The lists of the organiser's pages. Each costs the same number of queries, however long it is."""
+"""The reads of the organiser's pages: events, ticket types, orders, people.
+
+What must stay true: the number of queries for a list does not depend on its length.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +23,7 @@ from tickets.selectors import reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
 ORDERS_SHOWN = 50
-BUYERS_LOOKED_AT = 200
+MOST_BUYERS = 200
 
 
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
@@ -38,12 +41,12 @@ def events(*, past: bool, search: str, with_drafts: bool, page: int, now: dateti
 
 
 def event(*, event_id: int, now: datetime) -> Event | None:
-    """Return one event with the figures of `with_figures`."""
+    """Return one event with the figures of `with_figures`; None if there is none."""
     return with_figures(Event.objects.filter(pk=event_id), now=now).first()
 
 
 def event_at_work(*, event_id: int) -> Event:
-    """Return an event that buyers have seen, which all staff may; raise NotFound for a draft, as for none."""
+    """Return an event that is not a draft; raise NotFound. Any staff may see it, because buyers have seen it."""
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).first()
     if found is None:
         raise NotFound()
@@ -53,9 +56,9 @@ def event_at_work(*, event_id: int) -> Event:
 def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
     """Add the figures of its ticket types to each event.
 
-    `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` counts those that are neither
-    paused nor ended. `opened` counts those whose sale has opened and not closed, and `unsold` is what these have
-    left to sell. `closes_at` is when the last sale closes.
+    `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` is the number of types whose
+    sale is neither paused nor ended. `opened` is the number of types whose sale has opened and not ended, and
+    `unsold` is how many tickets of these are not sold. `closes_at` is when the last sale ends.
     """
     has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
     goes_on = Q(ticket_types__inventory__closes_at__gt=now)
@@ -79,7 +82,7 @@ def ticket_types(*, event_id: int) -> list[TicketType]:
 
 
 def cash_minor(*, event_id: int) -> int | None:
-    """Return the cash sales of an event, less refunds, in minor units; None when there are none."""
+    """Return the cash sales of an event, less refunds, in minor units; None if nothing was sold for cash."""
     sold = CounterSale.objects.filter(event_id=event_id, is_free=False)
     total: int | None = sold.aggregate(minor=Sum(F("payment__amount_minor") - F("payment__refunded_minor")))[
         "minor"
@@ -87,11 +90,11 @@ def cash_minor(*, event_id: int) -> int | None:
     return total
 
 
-def people_told(*, event_id: int) -> int:
+def people_to_tell(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
-    Buyers at the counter are counted only if they gave an address, and nobody whose whole money went back, although
-    the tickets are not on sale again.
+    A buyer without an e-mail address is not counted. A buyer is not counted either if the whole payment was
+    refunded, although the tickets were not returned.
     """
     paid = Payment.objects.filter(
         reservation_id=Coalesce(OuterRef("lead_id"), OuterRef("pk")), status=Payment.Status.SUCCESS
@@ -108,10 +111,11 @@ def people_told(*, event_id: int) -> int:
 
 # Orders --------------------------------------------------------------------------------------------------
 def orders_found(*, search: str) -> list[dict[str, Any]]:
-    """Return the newest orders that a search finds, 50 at most, each with its buyer, event, quantity and payment.
+    """Return the newest orders that a search finds, at most ORDERS_SHOWN, as dicts.
 
-    It searches for the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a
-    buyer's name or e-mail address. An empty search finds the newest orders.
+    A dict has `id`, `lead` (with buyer, type and event), `quantity`, `states` and, if there is one, `payment`. The
+    search is the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a
+    buyer's name or e-mail address. An empty search finds all orders.
     """
     ids = _order_ids(search.strip())
     orders: dict[int, dict[str, Any]] = {pk: {"id": pk, "quantity": 0, "types": []} for pk in ids}
@@ -130,13 +134,13 @@ def _order_ids(text: str) -> list[int]:
     order_of = Coalesce("lead_id", "pk")
     found = Reservation.objects.order_by("-pk")
     if text:
-        found = found.filter(_meant(text))
+        found = found.filter(_reservations_meant(text))
     newest = found.annotate(order=order_of).values_list("order", flat=True)[: ORDERS_SHOWN * 4]
     return list(dict.fromkeys(newest))[:ORDERS_SHOWN]
 
 
-def _meant(text: str) -> Q:
-    """Return the condition for the reservations that a search finds."""
+def _reservations_meant(text: str) -> Q:
+    """Return the condition for the reservations that a search means."""
     if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
         return Q(pk=int(text)) | Q(lead_id=int(text))
     ticketed = admission.reservation_of_serial(text)
@@ -146,11 +150,11 @@ def _meant(text: str) -> Q:
     if paid is not None:
         return Q(pk=paid)
     buyers = User.objects.filter(accounts.buyer_named(text)).order_by("-pk").values_list("pk", flat=True)
-    return Q(buyer_id__in=list(buyers[:BUYERS_LOOKED_AT]))
+    return Q(buyer_id__in=list(buyers[:MOST_BUYERS]))
 
 
 def order(*, order_id: int) -> list[Reservation]:
-    """Return the reservations of an order with buyer, type, event and voucher, by id; none for another number."""
+    """Return the reservations of an order with buyer, type, event and voucher, by id; [] for no such order."""
     lines = Reservation.objects.filter(Q(pk=order_id, lead=None) | Q(lead_id=order_id)).order_by("pk")
     return list(lines.select_related("buyer", "ticket_type__event", "voucher"))
 
@@ -163,7 +167,7 @@ def tickets(*, order_id: int) -> list[Ticket]:
 
 # People --------------------------------------------------------------------------------------------------
 def persons(*, search: str) -> list[User]:
-    """Return the newest people whose name or e-mail address contains the text, 50 at most."""
+    """Return the newest users whose name or e-mail address contains the text, at most ORDERS_SHOWN."""
     named = accounts.buyer_named(search) | Q(verified_email__icontains=search)
     named |= Q(first_name__icontains=search) | Q(last_name__icontains=search)
     return list(User.objects.filter(named).order_by("-pk")[:ORDERS_SHOWN])

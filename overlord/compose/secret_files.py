@@ -1,7 +1,7 @@
-"""Write the generated secrets into the volumes of docker-compose.yml.
+"""Generate the secrets of docker-compose.yml, and write the servers' passwords into their volumes.
 
-Each server has a volume that contains only its own password. `READ_BY` in `overlord/settings/env.py` decides which
-of our processes reads which secret.
+What must stay true: the volume of each server contains only its own password. `READ_BY` in
+`overlord/settings/env.py` decides which of our processes reads which secret.
 """
 
 import json
@@ -13,13 +13,13 @@ from overlord.embedded.state import Folder
 
 
 class PasswordMissing(Exception):
-    """An address contains no password, which our servers need."""
+    """The address of PostgreSQL or Valkey contains no password."""
 
 
 def secrets_make(folder: Path) -> dict[str, str]:
-    """Return the variables with the secrets; generate them at the first start.
+    """Return the environment variables with the secrets; generate them if the folder has none.
 
-    They are kept in the file that `bin/up` uses too, so that the settings of our processes find them.
+    They are kept in a file in `folder`, where the settings of our processes read them.
     """
     data_folder = Folder(folder)
     if not data_folder.env_file.exists():
@@ -36,10 +36,10 @@ def secrets_make(folder: Path) -> dict[str, str]:
 
 
 def server_files_write(*, postgres: Path, valkey: Path, database_url: str, redis_url: str) -> None:
-    """Write the password of each address into the folder of its server, and Valkey's configuration.
+    """Write the password of each address into the folder of its server, and the configuration of Valkey.
 
-    The servers run as other users, so every user may read the files; only the containers of the servers have the
-    volumes. Raise PasswordMissing.
+    Every user may read the files, because the servers run as other users. But a volume is only in the container of
+    its server. Raise PasswordMissing.
     """
     database, redis = _password("DATABASE_URL", database_url), _password("REDIS_URL", redis_url)
     _write(postgres / "password", database)

@@ -1,7 +1,7 @@
-"""Send many buyers into the line of an event that opens by a draw, by HTTP: they enter the lobby, wait and pay.
+"""Send many buyers by HTTP into the line of an event that opens by a draw: they enter the lobby, wait and pay.
 
-Each buyer's wish, and whether the buyer pays, are decided at random before the opening: a seed gives the same
-decisions whatever the result of the draw is.
+Each buyer has a random generator of its own, which decides about the wish and the payment. So the same seed gives
+the same decisions, whatever the result of the draw is.
 """
 
 import random
@@ -14,8 +14,8 @@ from typing import Any
 
 from overlord.demo.rush import AT_ONCE, PAY_SHARE, Refused, Tally, Visitor, attempt, pay, types_of
 
-LOOK_EVERY = 2.0  # seconds between two looks of one buyer
-QUIET_ENDS = 12.0  # seconds without a new turn, after which the program stops waiting
+LOOK_EVERY = 2.0  # seconds between two requests of one buyer
+QUIET_ENDS = 12.0  # the program ends when no buyer had a turn for so many seconds
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Person:
 def rush(
     *, url: str, event: int, tokens: Sequence[str], seed: int | None, report: Callable[[str], None]
 ) -> Counter[str]:
-    """Let the buyers with these tokens enter the event's line, wait for the draw and pay; count their outcomes.
+    """Let the buyers with these tokens enter the event's line, wait for the draw and pay; return their outcomes.
 
-    `report` is called with sentences about the progress. Raise Refused when the shop refuses a request, and OSError
-    when it cannot be reached.
+    An outcome is the end of a sentence, counted by its text. `report` is called with sentences about the progress.
+    Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     people = [Person(token, random.Random(dice.random())) for token in tokens]  # noqa: S311
@@ -62,7 +62,7 @@ def rush(
 
 
 def _enter(url: str, address: str, types: list[dict[str, Any]], person: Person) -> str | None:
-    """Enter a buyer with a wish, sometimes with a second choice; return the refusal, if any."""
+    """Enter a buyer into the line with a wish, sometimes a second choice; return None, or the refusal in words."""
     first, second = (_wish(types, person.dice) for _ in range(2))
     wish = {"items": first, **({"second": second} if person.dice.random() < 0.5 and second != first else {})}
 
@@ -78,7 +78,7 @@ def _wish(types: list[dict[str, Any]], dice: random.Random) -> list[dict[str, in
 
 
 def _wait_for_the_draw(url: str, address: str, waiting: Sequence[Person]) -> None:
-    """Ask for the first buyer's place once a second, until the draw has given places."""
+    """Ask for the place of the first buyer once a second, until the draw has given it."""
     if not waiting:
         raise Refused("nobody could enter")
     visitor = Visitor(url, waiting[0].token)
@@ -90,7 +90,7 @@ def _wait_for_the_draw(url: str, address: str, waiting: Sequence[Person]) -> Non
 
 
 def _look(url: str, address: str, person: Person) -> str | None:
-    """Look at a buyer's entry, and pay for the given tickets or let them go; None while the buyer waits."""
+    """Read a buyer's entry, and pay for the given tickets or release them; return the outcome, None for a wait."""
 
     def look(visitor: Visitor) -> str | None:
         entry = visitor.request("GET", address)

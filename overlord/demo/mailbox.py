@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 SEPARATOR = b"\n" + b"-" * 79 + b"\n"
-MAX_LETTERS = 50
+MAX_EMAILS = 50
 
 
 @dataclass(frozen=True)
-class Letter:
+class Email:
     """One e-mail."""
 
     to: str
@@ -26,23 +26,23 @@ class Letter:
     attachments: list[str]
 
 
-def letters(folder: Path) -> list[Letter]:
+def emails(folder: Path) -> list[Email]:
     """Return the newest e-mails in the folder, the newest first."""
     files = sorted(folder.glob("*.log"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    return list(islice(_letters(files), MAX_LETTERS))
+    return list(islice(_emails(files), MAX_EMAILS))
 
 
-def _letters(files: list[Path]) -> Iterator[Letter]:
+def _emails(files: list[Path]) -> Iterator[Email]:
     for file in files:
         for part in reversed(file.read_bytes().split(SEPARATOR)):
             if part.strip():
-                yield _letter(message_from_bytes(part, policy=policy.default))
+                yield _email(message_from_bytes(part, policy=policy.default))
 
 
-def _letter(message: EmailMessage) -> Letter:
+def _email(message: EmailMessage) -> Email:
     body = message.get_body(preferencelist=("plain", "html"))
     date = message["Date"]
-    return Letter(
+    return Email(
         to=str(message["To"] or ""),
         subject=str(message["Subject"] or ""),
         sent_at=date.datetime if date else None,

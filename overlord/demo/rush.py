@@ -1,7 +1,7 @@
 """Send many buyers to the running shop by HTTP, to see its pages and the monitor change live.
 
-Each buyer has an account and a token, reserves a few tickets, and then pays, releases them or does nothing. AT_ONCE
-buyers come at the same time, and each sends a limited number of requests.
+Each buyer has an account and a token, and reserves a few tickets. Then the buyer pays for them, releases them, or
+does nothing. AT_ONCE buyers come at the same time, each in a thread.
 """
 
 import http.client
@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 
 Outcome = TypeVar("Outcome")
 AT_ONCE = 8
-EVENTS_LOOKED_AT = 8  # of the next ones
+MOST_EVENTS = 8  # of the next events, only so many are considered
 TIMEOUT = 30  # seconds
-THINK_SECONDS = (0.2, 2.0)  # from, to
-PAY_SHARE, RELEASE_SHARE = 0.75, 0.1  # of the buyers; the others do nothing, and their holds expire
+THINK_SECONDS = (0.2, 2.0)  # the shortest and the longest time between reserving and paying
+PAY_SHARE, RELEASE_SHARE = 0.75, 0.1  # of the buyers; the holds of the others expire
 TOKENS = ("ok",) * 8 + ("card_error", "slow")
 
 
 @dataclass
 class Tally:
-    """What the buyers did, counted as they finish, in several threads."""
+    """The outcomes of the buyers, counted by their text. Several threads count in it."""
 
     counts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 class Visitor:
-    """One HTTP connection, and the buyer who is logged in on it."""
+    """One HTTP connection of a buyer, who is logged in if there is a token."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
@@ -74,8 +74,8 @@ def rush(
 ) -> Counter[str]:
     """Send the buyers with these tokens to an event, AT_ONCE at a time, and return how many had each outcome.
 
-    Without `event`, they go to the one with the most tickets left. `report` is called with the number of buyers
-    that have finished. Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
+    If `event` is None, they go to the event with the most tickets left. `report` is called with the number of
+    buyers that have finished. Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     ticket_types = types_on_sale(url, event)
@@ -90,7 +90,7 @@ def rush(
 
 
 def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
-    """Return the ticket types on sale of the event, or of the one with the most tickets left."""
+    """Return the ticket types on sale of the event; if it is None, of the event with the most tickets left."""
     visitor = Visitor(url)
     try:
         if event is None:
@@ -98,7 +98,7 @@ def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
             ids = [each["id"] for each in listed if each["tickets"]]
         else:
             ids = [event]
-        found = [_on_sale(visitor, event_id) for event_id in ids[:EVENTS_LOOKED_AT]]
+        found = [_on_sale(visitor, event_id) for event_id in ids[:MOST_EVENTS]]
     finally:
         visitor.close()
     best = max(found, key=lambda types: sum(each["available"] for each in types), default=[])
@@ -123,7 +123,7 @@ def types_of(url: str, event: int) -> list[dict[str, Any]]:
 
 
 def attempt(url: str, token: str, act: Callable[[Visitor], Outcome]) -> Outcome | str:
-    """Let one buyer act, and return what `act` returns, or in words why it failed."""
+    """Let one buyer do `act`, and return its result, or words that say why it failed."""
     visitor = Visitor(url, token)
     try:
         return act(visitor)
@@ -156,7 +156,7 @@ def visit(url: str, token: str, ticket_types: list[dict[str, Any]], dice: random
 
 
 def pay(visitor: Visitor, reservation: int, dice: random.Random) -> str:
-    """Pay for an order, and return the outcome in words."""
+    """Start the payment of an order, and return the outcome in words."""
     payment = visitor.request("POST", "/payment/payments/", {"reservation_id": reservation})["id"]
     visitor.request("POST", f"/payment/payments/{payment}/pay/", {"token": dice.choice(TOKENS)})
     return "sent a payment"

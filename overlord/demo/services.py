@@ -27,7 +27,7 @@ FIRST_EVENT_IN = timedelta(days=10)
 WEEK = timedelta(days=7)
 CROWD_LASTS = timedelta(days=1)
 
-# Tickets that others have bought: one event has 40 left, one is sold out.
+# The tickets to sell, by event and ticket type: then one event has 40 left, and one is sold out.
 BOUGHT = {
     ("Alma Novak Quartet", "Regular"): 80,
     ("Winter Lights Gala", "VIP"): 24,
@@ -41,7 +41,7 @@ def demo_load(*, password: str, now: datetime) -> int:
     try:
         count = tickets.events_load(events=events_from(now=now), now=now)
     except event_files.FileErrors:
-        count = 0  # loaded before; if that run was interrupted, the missing sales are made below
+        count = 0  # the events were loaded before. Sales that are still missing are made below
     for (event, ticket_type), quantity in BOUGHT.items():
         unsold = TicketType.objects.filter(event__name=event, name=ticket_type, inventory__reservations=0)
         for each in unsold:
@@ -60,9 +60,9 @@ def users_make(*, password: str) -> None:
 
 
 def crowd_make(*, count: int, now: datetime) -> list[str]:
-    """Create `count` buyers, who have no password, and return a token of each.
+    """Create `count` buyers without a password, and return a token of each.
 
-    They do not sign up and log in by HTTP: they all come from one address, which may do so only a few times.
+    They do not sign up and log in by HTTP, because one network address may do this only a few times.
     """
     tokens = []
     for _ in range(count):
@@ -96,7 +96,7 @@ def drawn_event_make(*, people: int, opens_in: timedelta, now: datetime) -> int:
 
 
 def events_from(*, now: datetime) -> list[EventToLoad]:
-    """Return the demo's events, moved by whole weeks so that the first one is at least ten days away."""
+    """Return the demo's events, with dates moved by whole weeks so that the first one is at least ten days away."""
     events = event_files.read(EVENTS.read_bytes())
     behind = now + FIRST_EVENT_IN - min(event.date for event in events)
     shift = WEEK * -(-behind // WEEK)
@@ -109,7 +109,7 @@ def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
 
 
 def _buy(ticket_type: TicketType, quantity: int) -> None:
-    """Let as many guests as necessary buy `quantity` tickets."""
+    """Let as many users buy tickets as are needed to sell `quantity`."""
     hold = timedelta(seconds=settings.HOLD_SECONDS)
     for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(

@@ -1,8 +1,8 @@
 """The actions that the journal records, each with the sentence that people read.
 
-To add an action, add its sentence here and a translation in each language. A sentence may name facts of its entry:
-`%(count)s`. An action that has a row elsewhere (a refund, a note, an edit in the admin) is not listed here: the
-page of the journal reads that row.
+To add an action, add its sentence here and a translation in each language. A sentence may have placeholders for the
+facts of its entry, such as `%(count)s`. Actions that another table records (a refund, a note, an edit in the admin)
+are not listed here: the page of the journal reads them from that table.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 
 class Action(StrEnum):
-    """What a user did. Entries keep the name of an action for ever, so a name never changes."""
+    """The actions. Entries keep the value of an action for ever, so a value never changes."""
 
     EVENT_MADE = "event_made"
     EVENT_EDITED = "event_edited"
@@ -103,7 +103,7 @@ SENTENCES_OF_ONE: dict[str, Any] = {
 
 
 class _Known(dict[str, Any]):
-    """The facts of an entry. A fact that was erased reads as three dots."""
+    """The facts of an entry. A fact that was erased is shown as three dots."""
 
     def __missing__(self, name: str) -> str:
         return "…"
@@ -112,7 +112,7 @@ class _Known(dict[str, Any]):
 def sentence(action: str, facts: Mapping[str, Any]) -> str:
     """Return the sentence of an entry, in the reader's language.
 
-    An action that this release does not know, from a later one, is shown by its name.
+    If this version does not know the action, because a later version wrote the entry, return the action's name.
     """
     text = SENTENCES_OF_ONE.get(action) if facts.get("count") == 1 else None
     text = text or SENTENCES.get(action)
@@ -126,5 +126,5 @@ def sentence(action: str, facts: Mapping[str, Any]) -> str:
 
 
 def label(action: str) -> str:
-    """Return the name of an action in a list."""
+    """Return the text for an action in a list of actions."""
     return sentence(action, {})

@@ -1,4 +1,4 @@
-"""Write into the journal, in the transaction of the change that an entry records."""
+"""Write to the journal, in the transaction of the change that an entry records."""
 
 from datetime import datetime
 
@@ -18,10 +18,10 @@ def entry_add(
     person_id: int | None = None,
     **facts: int | str | list[str],
 ) -> None:
-    """Record who did what, to which event, order or person; `facts` has the values for the action's sentence.
+    """Add an entry: the actor, the action, and the event, order or person that it is about.
 
-    `actor_id` is None for a command on the server. The facts contain no names. They may contain an e-mail address
-    as `address`, which is erased with its owner.
+    `facts` has the values for the action's sentence, and no names. It may have an e-mail address as `address`,
+    which is erased together with its owner. `actor_id` is None for a command on the server.
     """
     db.transaction_required()
     JournalEntry.objects.create(
@@ -37,13 +37,13 @@ def entry_add(
 
 
 def address_forget(*, address: str) -> None:
-    """Erase the facts of the entries that name an e-mail address."""
+    """Erase all facts of those entries that contain an e-mail address."""
     db.transaction_required()
     JournalEntry.objects.filter(facts__address__iexact=address).update(facts={})
 
 
 def entries_delete(*, before: datetime, most: int) -> int:
-    """Delete the oldest entries from before this time, at most `most` of them, and count them."""
+    """Delete the oldest entries from before this time, at most `most`, and return how many were deleted."""
     db.transaction_required()
     [row] = db.rows(sql.PRUNE, {"before": before, "most": most})
     return int(row["deleted"])

@@ -1,4 +1,4 @@
-"""Use cases of the journal: record an action that has no transaction of its own, and delete old entries."""
+"""The use cases of the journal: record an action that changes no row, and delete old entries."""
 
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ def entry_write(*, actor_id: int | None, action: Action, now: datetime, **about:
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the entries from before this time, in small transactions, and count them."""
+    """Delete the entries from before this time, in small transactions; return how many."""
     count = 0
     while True:
         with db.transaction():

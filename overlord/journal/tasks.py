@@ -1,4 +1,4 @@
-"""Work that Celery does for the journal. Runs in the upkeep worker."""
+"""The task of the journal. Run by the upkeep worker (Celery)."""
 
 from celery import shared_task
 from django.conf import settings

@@ -1,17 +1,17 @@
-"""The signed link with which a reader stops news: it contains the hash of the address. Plain functions.
+"""The signed link with which a reader stops news. It contains the hash of the reader's e-mail address.
 
-Nothing is stored for a link. It works as long as the shop keeps its SECRET_KEY.
+No link is stored. Each link works as long as the shop keeps its SECRET_KEY.
 """
 
 from django.core.signing import BadSignature, Signer
 
 
 class NotALink(ValueError):
-    """A text is not a link: its signature is wrong."""
+    """The text is not a link: its signature is wrong."""
 
 
 def link_sign(address_hash: str) -> str:
-    """Return the text of a link, for an address."""
+    """Return the text of a link for the hash of an e-mail address."""
     return _signer().sign(address_hash)
 
 

@@ -1,4 +1,7 @@
-"""A message as a mail: as text, and as HTML made from its Markdown. Runs in workers and for previews."""
+"""Write a message as a mail: as plain text, and as HTML made from its Markdown.
+
+Runs in the upkeep worker, and in web processes for previews.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +20,14 @@ from tickets.models import Event
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A mail in both forms, in the language of its reader."""
+    """The plain text and the HTML of a mail, in the language of its reader."""
 
     text: str
     html: str
 
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
-    """Return a message about an event in both forms; `stop` is the link with which its reader stops news."""
+    """Return the text and the HTML of a message about an event. With the link `stop`, its reader stops news."""
     shop = look.current()
     facts: dict[str, Any] = {
         "event": event,
@@ -40,12 +43,12 @@ def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
 
 
 def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
-    """Return the mail to one recipient, to be sent in the recipient's language."""
+    """Return the mail to one recipient, in the language that is active, which should be the recipient's."""
     mailing = recipient.mailing
     stop = stop_address(address_hash)
     mail = written(event=mailing.event, text=mailing.text, kind=Kind(mailing.kind), stop=stop)
     headers = {"Message-ID": f"<message-{mailing.pk}-{recipient.pk}@ticket-overlord>"}
-    if mailing.kind == Kind.NEWS:  # RFC 8058: a mail program offers it as a button
+    if mailing.kind == Kind.NEWS:  # RFC 8058: mail programs show a button to unsubscribe
         headers["List-Unsubscribe"] = f"<{stop}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     found = EmailMultiAlternatives(
@@ -56,5 +59,5 @@ def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
 
 
 def stop_address(address_hash: str) -> str:
-    """Return the address at which the owner of an e-mail address stops news."""
+    """Return the URL at which the owner of an e-mail address stops news."""
     return f"{settings.BASE_URL}{reverse('news', args=[links.link_sign(address_hash)])}"

@@ -1,4 +1,4 @@
-"""Steps of messages to buyers, inside an open transaction."""
+"""The steps of messages to buyers, inside an open transaction: store, claim a mail, mark it, erase addresses."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
-TRIAL_FIRST = timedelta(days=1)  # a trial is due before all that waits
+TRIAL_FIRST = timedelta(days=1)  # a trial is due so much earlier, and so sent before all mails that wait
 FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
 
 def mailing_open(
     *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
 ) -> tuple[Mailing, bool]:
-    """Store a message and return it; False when the same form has sent it before."""
+    """Store a message; return it, and whether it is new. It is not new if the same form (`key`) was sent before."""
     db.transaction_required()
     return Mailing.objects.get_or_create(
         key=key,
@@ -40,7 +40,7 @@ def mailing_open(
 
 
 def is_same(mailing: Mailing, *, to: To, subject: str, text: str) -> bool:
-    """Return whether a message says this and goes to these people."""
+    """Return whether a message has this subject and text, and goes to these people."""
     return (_to_of(mailing), mailing.subject, mailing.text) == (to, subject, text)
 
 
@@ -55,7 +55,7 @@ def _to_of(mailing: Mailing) -> To:
 
 
 def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
-    """Add a mail to send for each recipient of a message, and count them."""
+    """Add a mail to send for each recipient of a message; return how many there are."""
     db.transaction_required()
     db.rows(sql.COLLECT, {**to.params(), "mailing": mailing.pk, "now": now})
     count = Recipient.objects.filter(mailing=mailing).count()
@@ -64,7 +64,7 @@ def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
 
 
 def trial_address(*, mailing: Mailing, staff_id: int, address: str, language: str, now: datetime) -> None:
-    """Add a mail to send to the author alone, before all mails that wait."""
+    """Add a mail to send only to the author, before all mails that wait."""
     db.transaction_required()
     Recipient.objects.create(
         mailing=mailing,
@@ -77,7 +77,7 @@ def trial_address(*, mailing: Mailing, staff_id: int, address: str, language: st
 
 
 def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
-    """Claim the next mail to send and return its id; None when none is due, or when the pace leaves no room."""
+    """Claim the next mail to send and return its id; None if none is due, or if the limit per minute is reached."""
     db.transaction_required()
     db.rows(sql.PACE_LOCK)
     [pace] = db.rows(sql.PACE, {"now": now, "tick": rules.TICK, "minute": rules.MINUTE})
@@ -88,13 +88,13 @@ def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
 
 
 def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
-    """Mark a claimed mail as sent; with None as one that its recipient no longer wants."""
+    """Mark a claimed mail as sent. `sent_at` is None for a mail that was not sent, because nobody wants it."""
     db.transaction_required()
     _claimed(recipient).update(sent_at=sent_at, next_look_at=None, reason="")
 
 
 def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None:
-    """Try a claimed mail again later, or never again after too many attempts."""
+    """Let a claimed mail be sent again later; after too many attempts, mark it as failed."""
     if recipient.attempts >= rules.ATTEMPTS:
         recipient_failed(recipient=recipient, reason=reason, now=now)
         return
@@ -111,17 +111,17 @@ def recipient_failed(*, recipient: Recipient, reason: str, now: datetime) -> Non
 
 
 def _claimed(recipient: Recipient) -> QuerySet[Recipient]:
-    """Return the row of a mail unless another worker has claimed it since."""
+    """Select the row of a mail, unless another worker has claimed the mail since."""
     return Recipient.objects.filter(pk=recipient.pk, attempts=recipient.attempts, sent_at=None)
 
 
 def _claimed_unsent(recipient: Recipient) -> QuerySet[Recipient]:
-    """Return the same, but not once its address was erased: what the mail server said may repeat the address."""
+    """Select the same, unless the address was erased: the reason to keep may contain the address."""
     return _claimed(recipient).exclude(address="")
 
 
-def failed_again(*, mailing_id: int, now: datetime) -> int:
-    """Let the failed mails of a message be sent again, and count them."""
+def failed_retry(*, mailing_id: int, now: datetime) -> int:
+    """Let the failed mails of a message be sent again; return how many."""
     db.transaction_required()
     failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
     count = failed.update(failed_at=None, reason="", attempts=0, next_look_at=now)
@@ -131,42 +131,42 @@ def failed_again(*, mailing_id: int, now: datetime) -> int:
 
 
 def mailings_finish(*, now: datetime) -> None:
-    """Mark the messages that have no mail left to send."""
+    """Mark the messages as finished that have no mail left to send."""
     db.transaction_required()
     db.rows(sql.FINISH, {"now": now})
 
 
 def news_stop(*, address_hash: str, now: datetime) -> None:
-    """Record that this address wants no news."""
+    """Record that the owner of this address wants no news."""
     db.transaction_required()
     Unsubscription.objects.get_or_create(pk=address_hash, defaults={"at": now})
 
 
 def news_resume(*, address_hash: str) -> None:
-    """Record that this address wants news again."""
+    """Record that the owner of this address wants news again."""
     db.transaction_required()
     Unsubscription.objects.filter(pk=address_hash).delete()
 
 
 def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
-    """Erase the addresses of a person who is erased from the mails of messages, sent or not.
+    """Erase the addresses of a person from all mails of messages, sent or not. The person is being erased.
 
-    `others` has each address of the person, with the locked users for whom the address stays. A mail that waits
-    becomes that of one of them if its message is for them too.
+    `others` has each address of the person, with the locked users who have the same address: for them it stays. If
+    a message is also for one of them, a mail to this address that waits becomes the mail of this user.
     """
     db.transaction_required()
     for address, users in others.items():
         if users:
-            _mails_hand_on(user_id, address, users)
+            _mails_reassign(user_id, address, users)
         else:
             Recipient.objects.filter(address__iexact=address).update(**FORGOTTEN)
     Recipient.objects.filter(person=user_id).update(**FORGOTTEN)
 
 
-def _mails_hand_on(user_id: int, address: str, users: Sequence[int]) -> None:
-    """Let a mail that waits go to one of these users, or to the holder of a ticket; not a trial of staff."""
+def _mails_reassign(user_id: int, address: str, users: Sequence[int]) -> None:
+    """Let a mail that waits belong to one of these users, or to a ticket's holder. A trial of staff is left out."""
     waiting = Recipient.objects.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
     for recipient in waiting.exclude(mailing__is_trial=True).select_related("mailing"):
         to = {**_to_of(recipient.mailing).params(), "address": address, "users": [*users]}
-        for heir in db.rows(sql.HEIR, to):
-            Recipient.objects.filter(pk=recipient.pk).update(**heir)
+        for owner in db.rows(sql.NEXT_OWNER, to):
+            Recipient.objects.filter(pk=recipient.pk).update(**owner)

@@ -1,4 +1,4 @@
-"""The page of the link in a mail with news: stop news, or get them again. The link alone gives the right."""
+"""The page of the link in a mail with news: stop news, or get news again. Anyone who has the link may do this."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,10 +9,10 @@ from overlord.kernel.methods import allow
 from overlord.mailings import links, selectors, services
 
 
-@csrf_exempt  # RFC 8058: a mail program posts the link without a page; the link alone gives the right
+@csrf_exempt  # RFC 8058: a mail program sends the POST itself, without a page and its token
 @allow("GET", "POST")
 def news(request: HttpRequest, signed: str) -> HttpResponse:
-    """Ask whether to stop news, and do it on a POST; a GET changes nothing, because mail servers follow links."""
+    """Ask whether to stop news, and stop them on a POST. A GET changes nothing, because mail servers open links."""
     try:
         address_hash = links.link_read(signed)
     except links.NotALink:

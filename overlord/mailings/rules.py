@@ -1,4 +1,4 @@
-"""Messages of organisers to the buyers of an event: decisions on plain values."""
+"""The decisions about messages to the buyers of an event: texts, recipients, pace. Plain Python."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,13 +10,13 @@ from overlord.kernel.errors import Invalid
 SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
 REASON_LENGTH = 500
-ATTEMPTS = 24  # then it has failed; with growing pauses, some four hours
+ATTEMPTS = 24  # after these the mail has failed: about four hours, because the pauses grow
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 
 
 class Kind(StrEnum):
-    """What a message is about. A buyer who stopped news still gets messages of the kind EVENT."""
+    """The subject matter of a message. A buyer who has stopped news still gets messages of the kind EVENT."""
 
     EVENT = "event"
     NEWS = "news"
@@ -39,12 +39,12 @@ STATES: dict[Audience, list[str]] = {
 
 
 def subject_read(text: str) -> str:
-    """Return a subject as it is kept, on one line; raise Invalid."""
+    """Return a subject in the form that is stored, on one line; raise Invalid."""
     return _read("subject", text, texts.one_line, most=SUBJECT_LENGTH)
 
 
 def text_read(text: str) -> str:
-    """Return the text of a message as it is kept; raise Invalid."""
+    """Return the text of a message in the form that is stored; raise Invalid, also for an empty text."""
     found = _read("text", text, texts.paragraphs, most=TEXT_LENGTH)
     if not found:
         raise Invalid("Write something first.", errors={"text": ["Write something first."]})
@@ -59,14 +59,15 @@ def _read(field: str, text: str, read: Callable[..., str], *, most: int) -> str:
 
 
 def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
-    """Return whether one more mail may begin, given the numbers of the last minute and of the last TICK.
+    """Return whether one more mail may be sent now.
 
-    The second bound spreads a minute's mails over the minute.
+    `last_minute` and `last_tick` are how many mails were claimed in the last minute and in the last TICK. The limit
+    for a TICK spreads the mails of a minute over the minute.
     """
     per_tick = -(-per_minute * TICK // MINUTE)
     return last_minute < per_minute and last_tick < per_tick
 
 
 def try_again_after(attempts: int) -> timedelta:
-    """Return how long to wait before the next attempt: 2 s at first, a quarter of an hour at most."""
+    """Return the pause after so many attempts: it doubles from 2 s, up to a quarter of an hour."""
     return timedelta(seconds=min(900, 2 ** min(attempts, 10)))

@@ -1,4 +1,4 @@
-"""Reads of messages to buyers."""
+"""The reads of messages to buyers: recipients, progress, failures, unsubscriptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from overlord.mailings.rules import STATES, Audience, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class To:
-    """The recipients of a message."""
+    """The choice of a message's recipients: of which event, with which tickets.
+
+    `ticket_type` is None for all types. `with_holders`: also the people to whom tickets were handed over.
+    """
 
     event_id: int
     kind: Kind
@@ -39,19 +42,19 @@ def recipients_count(*, to: To) -> int:
 
 
 def mailings(*, event_id: int, most: int) -> list[Mailing]:
-    """Return the messages of an event, the latest first; not those that went to their author only."""
+    """Return the messages of an event, the latest first, at most `most`. Trials to the author are left out."""
     found = Mailing.objects.filter(event_id=event_id, is_trial=False).select_related("author", "ticket_type")
     return list(found.order_by("-pk")[:most])
 
 
 def mailing(*, event_id: int, mailing_id: int) -> Mailing | None:
-    """Return one message of an event."""
+    """Return one message of an event, not a trial; None if there is none."""
     found = Mailing.objects.filter(pk=mailing_id, event_id=event_id, is_trial=False)
     return found.select_related("event", "author", "ticket_type").first()
 
 
 def progress(*, mailing_id: int) -> Mapping[str, int]:
-    """Return how many mails of a message were sent, are waiting, and have failed."""
+    """Return how many mails of a message were `sent`, are `waiting`, and have `failed`."""
     waiting = Q(next_look_at__isnull=False)
     return Recipient.objects.filter(mailing_id=mailing_id).aggregate(
         sent=Count("pk", filter=Q(sent_at__isnull=False)),
@@ -61,13 +64,13 @@ def progress(*, mailing_id: int) -> Mapping[str, int]:
 
 
 def failures(*, mailing_id: int, most: int) -> list[Recipient]:
-    """Return mails of a message that failed, the first ones first."""
+    """Return mails of a message that failed, in the order of their ids, at most `most`."""
     failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
     return list(failed.order_by("pk")[:most])
 
 
 def address_hash(address: str) -> str:
-    """Return the hash that stands for an address in tables that do not keep the address. Case does not matter."""
+    """Return the hash of an e-mail address, for tables that must not have the address. Case does not matter."""
     return str(db.rows(sql.ADDRESS_HASH, [address])[0]["hash"])
 
 

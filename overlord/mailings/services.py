@@ -1,8 +1,9 @@
-"""Use cases of messages to buyers. `mailings_go_on` runs in the upkeep worker, the others in web processes.
+"""The use cases of messages to buyers. `mailings_go_on` runs in the upkeep worker, the others in web processes.
 
-A mail is claimed in one transaction, sent, and marked in another. If a worker dies before the mail server has taken
-the mail, its claim expires. If it dies after that and before the mark, it is not known whether the mail was sent.
-Then it is sent again with the same Message-ID, by which mail programs recognise a copy.
+A mail is claimed in one transaction, then sent, then marked as sent in another transaction. If the worker dies
+before the mail server has the mail, the claim expires, and the mail is sent again. If the worker dies after that
+and before the mark, the mail is sent twice. Both copies have the same Message-ID, by which mail programs can
+recognise them.
 """
 
 from datetime import datetime
@@ -26,9 +27,10 @@ from overlord.shop.languages import spoken
 
 
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
-    """Store a message and a mail to each recipient, to be sent, and return its id; the same key sends once.
+    """Store a message and a mail to each recipient, which a worker sends; return the id of the message.
 
-    Raises Invalid, and Mismatch when the key has sent something else.
+    A second call with the same `key` stores nothing. Raises Invalid, and Mismatch if the key has sent another
+    message.
     """
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
@@ -51,8 +53,8 @@ def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) ->
     return int(mailing.pk)
 
 
-def mailing_try(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
-    """Store a message to its author alone, who wants to see how it looks. Raises Invalid."""
+def trial_send(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
+    """Store a message only to its author, who wants to see what it looks like. Raises Invalid."""
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
         now = db.now()
@@ -69,13 +71,13 @@ def mailing_try(*, to: To, staff: User, subject: str, text: str, key: str) -> No
             )
 
 
-def failed_again(*, staff_id: int, event_id: int, mailing_id: int) -> int:
-    """Let the failed mails of a message be sent again, and count them; raise NotFound."""
+def failed_retry(*, staff_id: int, event_id: int, mailing_id: int) -> int:
+    """Let the failed mails of a message be sent again; return how many. Raise NotFound."""
     if selectors.mailing(event_id=event_id, mailing_id=mailing_id) is None:
         raise NotFound()
     with db.transaction():
         now = db.now()
-        count = operations.failed_again(mailing_id=mailing_id, now=now)
+        count = operations.failed_retry(mailing_id=mailing_id, now=now)
         if count:
             journal.entry_add(
                 actor_id=staff_id,
@@ -89,9 +91,9 @@ def failed_again(*, staff_id: int, event_id: int, mailing_id: int) -> int:
 
 
 def mailings_go_on() -> int:
-    """Send the mails that are due, as many as the pace allows now, and count them.
+    """Send the mails that are due, as many as the limit per minute allows now; return how many were sent.
 
-    One process sends at a time, so that a mail server that hangs holds no second thread.
+    Only one process sends at a time, so that a mail server that hangs blocks only one thread.
     """
     with db.advisory_lock("mailings") as lock:
         if not lock.is_mine():
@@ -124,11 +126,11 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
     with mail_attempts.attempt(recipient) as made:
         with spoken(recipient.language):
             message = mails.message(recipient=recipient, address_hash=address_hash)
-        post.open()  # once for all mails
+        post.open()  # does nothing if the connection is open
         post.send_messages([message])
     if isinstance(made.error, OSError):
         _not_sent(recipient, made.error)
-        post.close()  # so that the next mail opens another
+        post.close()  # so that the next mail opens another connection
         return False
     with db.transaction():
         if made.error is None:
@@ -139,9 +141,9 @@ def _send(recipient: Recipient, post: BaseEmailBackend) -> bool:
 
 
 def _not_sent(recipient: Recipient, error: OSError) -> None:
-    """Keep why a mail was not sent, and try it later unless the mail server has refused it permanently."""
+    """Store why a mail was not sent, and try it later, unless the mail server has refused it permanently."""
     code, reason = mail_attempts.answer(error)
-    # A wrong password, or a sender who has sent enough, says nothing of this mail.
+    # Other errors are not about this mail: for example a wrong password, or too many mails of this sender.
     is_of_mail = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
     is_final = is_of_mail and code is not None and 500 <= code < 600
     with db.transaction():
@@ -162,7 +164,7 @@ def news_resume(*, address_hash: str) -> None:
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the mails of messages that were finished before then, and the trials, and count them."""
+    """Delete the mails and the trials of messages that were finished before `before`; return how many of each."""
     return {
         "mails of messages": prune(lambda: Recipient.objects.filter(mailing__finished_at__lt=before)),
         "trials of messages": prune(lambda: Mailing.objects.filter(is_trial=True, finished_at__lt=before)),

@@ -1,4 +1,4 @@
-"""Work that Celery does for messages to buyers. Runs in the upkeep worker, from a queue of its own."""
+"""The tasks of messages to buyers. Run by the upkeep worker (Celery); sending has a queue of its own."""
 
 from celery import shared_task
 from django.conf import settings
@@ -9,7 +9,7 @@ from overlord.mailings import services
 
 @shared_task(name="mailings.go_on")
 def go_on(**_kwargs: object) -> None:
-    """Send the mails that are due, at the stated pace."""
+    """Send the mails that are due, within the limit per minute."""
     services.mailings_go_on()
 
 

@@ -21,7 +21,7 @@ from checkout.tests.paying import pay, work
 from overlord.accounts.models import User
 from overlord.box_office import journal
 from overlord.box_office import journal_sources as sources
-from overlord.box_office.journal import Wanted
+from overlord.box_office.journal import JournalFilter
 from overlord.box_office.journal_sources import SOURCES
 from overlord.journal import services
 from overlord.journal.actions import Action
@@ -53,7 +53,7 @@ def office(mona: User) -> Client:
 
 
 def said(**wanted: object) -> list[str]:
-    return [deed.what for deed in journal.page(wanted=Wanted(**wanted), before=None).deeds]
+    return [deed.what for deed in journal.page(wanted=JournalFilter(**wanted), before=None).deeds]
 
 
 def test_each_action_is_listed_once_with_its_actor(
@@ -71,7 +71,7 @@ def test_each_action_is_listed_once_with_its_actor(
     sent = {"version": str(event.version), "message": "", "confirm": "yes", "sure": "on"}
     office.post(f"/office/events/{event.pk}/cancel/", sent)
 
-    deeds = journal.page(wanted=Wanted(event=event.pk), before=None).deeds
+    deeds = journal.page(wanted=JournalFilter(event=event.pk), before=None).deeds
 
     assert [deed.what.partition(" event")[0] for deed in deeds] == [
         "Cancelled the",
@@ -127,7 +127,7 @@ def test_pages_follow_each_other_without_a_gap_and_take_the_same_queries(
         with CaptureQueriesContext(
             connection,
         ) as counted:
-            found = journal.page(wanted=Wanted(), before=before)
+            found = journal.page(wanted=JournalFilter(), before=before)
         queries.add(len(counted))
         seen += [(deed.at, deed.what) for deed in found.deeds]
         if found.older is None:
@@ -183,7 +183,7 @@ def plan_of(number: int) -> str:
     with connection.cursor() as cursor:
         for way in ("seqscan", "bitmapscan", "sort"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
-    return journal.query(number, SOURCES[number], Wanted(), position).explain()
+    return journal.query(number, SOURCES[number], JournalFilter(), position).explain()
 
 
 @pytest.mark.parametrize("number", LARGE)

@@ -40,16 +40,16 @@ def send(number: int = 1, subject: str = "Your tickets") -> None:
 
 
 def test_no_mail_is_an_empty_mailbox(folder: Path) -> None:
-    assert mailbox.letters(folder) == []
+    assert mailbox.emails(folder) == []
 
 
 def test_each_mail_of_a_batch_is_shown_the_newest_first(folder: Path) -> None:
     send(2, "First batch")
     send(2, "Second batch")
 
-    shown = mailbox.letters(folder)
+    shown = mailbox.emails(folder)
 
-    assert [letter.subject for letter in shown] == [
+    assert [email.subject for email in shown] == [
         "Second batch 1",
         "Second batch 0",
         "First batch 1",
@@ -64,16 +64,16 @@ def test_letters_of_other_languages_and_attachments_are_read(folder: Path) -> No
     message.attach("tickets.pdf", b"%PDF", "application/pdf")
     message.send()
 
-    [letter] = mailbox.letters(folder)
+    [email] = mailbox.emails(folder)
 
-    assert (letter.subject, letter.text.strip()) == ("Grüße, 東京", "Žluťoučký kůň")
-    assert letter.attachments == ["tickets.pdf"]
+    assert (email.subject, email.text.strip()) == ("Grüße, 東京", "Žluťoučký kůň")
+    assert email.attachments == ["tickets.pdf"]
 
 
 def test_only_the_newest_are_shown(folder: Path) -> None:
-    send(mailbox.MAX_LETTERS + 5)
+    send(mailbox.MAX_EMAILS + 5)
 
-    assert len(mailbox.letters(folder)) == mailbox.MAX_LETTERS
+    assert len(mailbox.emails(folder)) == mailbox.MAX_EMAILS
 
 
 def test_the_page_shows_links_that_can_be_followed_and_no_markup_of_a_mail(

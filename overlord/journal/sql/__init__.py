@@ -1,3 +1,3 @@
-"""The app's SQL. Functions are made by migrations; their files here say what they are now."""
+"""The SQL of the journal. Migrations make its functions; the files in this folder have their current text."""
 
 PRUNE = "SELECT journal_prune(%(before)s, %(most)s) AS deleted"

@@ -74,7 +74,7 @@ def test_beat_sends_such_a_message_and_looks_again_when_the_next_is_due() -> Non
 class NeverAnew(BeatScheduler):
     """Does what Celery's own scheduler does when the clock is set back."""
 
-    def _begin_anew(self) -> None:
+    def _set_all_to_now(self) -> None:
         pass
 
 

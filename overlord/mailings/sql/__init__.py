@@ -1,9 +1,10 @@
-"""The app's SQL, where it is clearer or quicker than the ORM. Statements are read from here at import."""
+"""The SQL statements of mailings, for steps in which SQL is clearer or quicker than the ORM."""
 
-# What an address is known by where the address itself is not kept.
+# The hash of an address, for tables that must not have the address itself.
 ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
 
-# The people and addresses that a message is for. A buyer ranks before a person to whom a ticket was handed over.
+# The people and addresses that a message is for. If a buyer and a person to whom a ticket was handed over have the
+# same address, the buyer has the lower rank, and is chosen.
 _EACH = """
 SELECT who.address, who.person_id, who.language, who.rank
   FROM (SELECT COALESCE(NULLIF(u.email, ''), u.contact_email) AS address, u.id AS person_id, u.language, 0 AS rank
@@ -29,21 +30,21 @@ _WHO = f"""
 SELECT DISTINCT ON (accounts_name_key(each.address)) each.address, each.person_id, each.language FROM ({_EACH}) each
  ORDER BY accounts_name_key(each.address), each.rank, each.person_id
 """  # noqa: S608
-# The one of these users, or else the person to whom a ticket was handed over, who gets a message at an address.
-HEIR = f"""
+# The new owner of a mail to an address: the first of these users whom the message is for, else a ticket's holder.
+NEXT_OWNER = f"""
 SELECT each.person_id, each.language FROM ({_EACH}) each
  WHERE accounts_name_key(each.address) = accounts_name_key(%(address)s)
    AND (each.person_id IS NULL OR each.person_id = ANY(%(users)s))
  ORDER BY each.rank, each.person_id LIMIT 1
 """  # noqa: S608
 COUNT = f"SELECT count(*) AS count FROM ({_WHO}) found"  # noqa: S608
-# In one statement, so that the number of recipients costs no memory here.
+# One statement copies all recipients, so that this process needs no memory for them.
 COLLECT = f"""
 INSERT INTO mailings_recipient (mailing_id, address, person_id, language, next_look_at)
 SELECT %(mailing)s, found.address, found.person_id, found.language, %(now)s FROM ({_WHO}) found
 """  # noqa: S608
 
-# The pace: under this lock, one claim counts what the one before it claimed.
+# The limit per minute. Claims wait for each other by this lock, so that each one counts all earlier claims.
 PACE_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('mailings pace', 0))"
 PACE = """
 SELECT count(*) AS last_minute, count(*) FILTER (WHERE claimed_at > %(now)s - %(tick)s) AS last_tick

@@ -265,7 +265,7 @@ class TestSending:
         [failed] = selectors.failures(mailing_id=mailing.pk, most=10)
         assert (failed.address, failed.reason) == ("bob@example.org", "550 No such user")
 
-        again = services.failed_again(staff_id=staff.pk, event_id=mailing.event_id, mailing_id=mailing.pk)
+        again = services.failed_retry(staff_id=staff.pk, event_id=mailing.event_id, mailing_id=mailing.pk)
         assert again == 1
         assert services.mailings_go_on() == 1
         assert selectors.failures(mailing_id=mailing.pk, most=10) == []
@@ -328,7 +328,7 @@ class TestSending:
         assert mailing.recipients.exclude(reason="").count() == 3
 
     def test_a_trial_goes_to_its_author_before_all_waiting_mails(self, mailing: Mailing, staff: User) -> None:
-        services.mailing_try(to=to_all(mailing.event), staff=staff, subject="Doors", text="x", key="c" * 32)
+        services.trial_send(to=to_all(mailing.event), staff=staff, subject="Doors", text="x", key="c" * 32)
         services.mailings_go_on()
         assert mail.outbox[0].to == [staff.email]
         assert [each.pk for each in selectors.mailings(event_id=mailing.event_id, most=9)] == [mailing.pk]
@@ -398,7 +398,7 @@ class TestNews:
     ) -> None:
         Unsubscription.objects.create(pk=selectors.address_hash(staff.email), at=timezone.now())
         to = to_all(ticket_type.event, kind=Kind.NEWS)
-        services.mailing_try(to=to, staff=staff, subject="Doors", text="x", key="c" * 32)
+        services.trial_send(to=to, staff=staff, subject="Doors", text="x", key="c" * 32)
         services.mailings_go_on()
         assert [each.to for each in mail.outbox] == [[staff.email]]
 

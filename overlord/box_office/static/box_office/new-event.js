@@ -1,4 +1,5 @@
-// The form of a new event: fill in the browser's time zone, if neither the installation nor the author chose one.
+// The form of a new event: fill in the browser's time zone, unless the author has chosen another one. A page loads this
+// script only if the installation's settings name no time zone.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const input = document.querySelector("input[name=time_zone]");

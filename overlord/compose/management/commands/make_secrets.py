@@ -1,4 +1,4 @@
-"""The one-shot service `secrets` of docker-compose.yml, which runs before everything else."""
+"""The command of the service `secrets` in docker-compose.yml, which ends before all other services start."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--valkey", type=Path, required=True, help="Valkey's own folder of secrets")
 
     def handle(self, *_args: Any, postgres: Path, valkey: Path, **_options: Any) -> None:
-        # In production the operator sets the secrets: the settings do not load without them.
+        # In production the secrets must be set: without them, the settings do not load.
         production = settings.ENVIRONMENT == "production"
         generated = {} if production else secret_files.secrets_make(settings.DATA_DIR)
         try:

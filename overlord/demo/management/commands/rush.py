@@ -15,7 +15,7 @@ from overlord.embedded.state import Folder
 from overlord.kernel import clock
 
 MOST = 5000
-# Seconds: less than LOBBY_MINUTES (30 by default), so the lobby of the new event is open at once.
+# In seconds. It is less than LOBBY_MINUTES (30 by default), so that the lobby of a new event is open at once.
 LONGEST_LOBBY = 1500
 
 
@@ -70,7 +70,7 @@ class Command(BaseCommand):
                 seed=options["seed"],
                 report=report,
             )
-        outcomes = said(counts)
+        outcomes = outcomes_text(counts)
         start = "\r" if self.stdout.isatty() else ""
         self.stdout.write(f"{start}Done in {time.monotonic() - began:.0f} s: {outcomes}.")
 
@@ -91,17 +91,17 @@ class Command(BaseCommand):
                 seed=options["seed"],
                 report=self.stdout.write,
             )
-        self.stdout.write(f"Done: {said(counts)}.")
+        self.stdout.write(f"Done: {outcomes_text(counts)}.")
 
 
-def said(counts: Counter[str]) -> str:
+def outcomes_text(counts: Counter[str]) -> str:
     """Return how many buyers had each outcome, as a part of a sentence."""
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
 
 
 @contextmanager
 def shop_at(url: str) -> Iterator[None]:
-    """Turn a refusal of the shop, or a failed connection to it, into a CommandError."""
+    """Raise CommandError if the shop refuses a request of the block, or cannot be reached."""
     try:
         yield
     except rush.Refused as refused:
@@ -111,7 +111,7 @@ def shop_at(url: str) -> Iterator[None]:
 
 
 def running_shop() -> str:
-    """Return the address of the shop that uses this checkout's data folder; raise CommandError when none runs."""
+    """Return the address of the running shop that uses our data folder; raise CommandError if none runs."""
     folder = Folder(settings.DATA_DIR.resolve())
     running = folder.running()
     if running is None:
