@@ -1,6 +1,6 @@
-"""The catalogues of translations: the texts in the code, their translations, and the form that Django reads.
+"""The catalogues of translations: find the texts in the code, and read, update, check and write their catalogues.
 
-`manage.py translations` writes them, a test compares them with the code. Only Python is needed.
+`manage.py translations` writes them, and a test compares them with the code. No program besides Python is needed.
 """
 
 import ast
@@ -21,7 +21,7 @@ from django.utils.translation.template import templatize
 FOLDER = Path(settings.LOCALE_PATHS[0])
 APPS = ("overlord", "tickets", "checkout", "realtime", "stats")
 NOT_READ = {"tests", "migrations", "locale", "__pycache__"}
-PAGES, SCRIPTS = "django", "djangojs"  # Django's names of the two catalogues of a language
+PAGES, SCRIPTS = "django", "djangojs"  # a language has two catalogues; Django calls them "domains"
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
@@ -36,7 +36,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "npgettext": ((1, "c"), 2, 3),
 }
 
-# These errors are raised with a sentence that a page shows.
+# The errors that are raised with a sentence for a page.
 SAY_WHY = {"ValueError", "WrongValue", "Invalid", "LineActionRefused", "LineClosed"}
 
 Found = tuple[str, str | tuple[str, ...], str | None]  # a file, its text or its texts, and their context
@@ -55,14 +55,14 @@ def texts_of(domain: str) -> Iterator[Found]:
 
 
 def texts_in(suffix: str, source: str) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
-    """Yield the texts of one file."""
+    """Yield the texts in the source of one file, each with its context; `suffix` is that of the file."""
     if suffix == ".py":
         nodes = list(ast.walk(ast.parse(source)))
         yield from _calls(nodes)
         yield from ((text, None) for text in _sentences(nodes))
         return
     if suffix != ".js":
-        # Django replaces a template by Python calls for its texts, and by placeholders for everything else.
+        # Django turns a template into Python code: a call for each text, and placeholders for everything else.
         source = "\n".join(line.lstrip() for line in templatize(source).split("\n"))
     method, options = ("javascript" if suffix == ".js" else "python"), {"parse_template_string": True}
     for _line, text, _comments, context in extract(
@@ -72,7 +72,7 @@ def texts_in(suffix: str, source: str) -> Iterator[tuple[str | tuple[str, ...], 
 
 
 def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
-    """Yield the texts that Python gives to gettext, also within an f-string, where Babel sees none."""
+    """Yield the texts that Python code gives to gettext, also inside f-strings, in which Babel finds none."""
     for node in nodes:
         if not isinstance(node, ast.Call):
             continue
@@ -87,9 +87,9 @@ def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[str | tuple[str, ...], st
 
 
 def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield the sentences of errors, also those that are kept with a payment.
+    """Yield the sentences of errors, also of those that are stored with a payment.
 
-    The API sends them in English, a page in its language (`error_messages.detail_of`).
+    The API sends these sentences in English. A page shows them in its own language (`error_messages.detail_of`).
     """
     for node in nodes:
         match node:
@@ -99,10 +99,10 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=value)
             ) if name.endswith(("SENTENCE", "SENTENCES")):
-                said = value.values if isinstance(value, ast.Dict) else [value]
+                values = value.values if isinstance(value, ast.Dict) else [value]
                 yield from (
                     each.value
-                    for each in said
+                    for each in values
                     if isinstance(each, ast.Constant) and isinstance(each.value, str)
                 )
             case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(text))])):
@@ -116,7 +116,7 @@ def languages() -> list[str]:
 
 
 def file_of(language: str, domain: str, suffix: str) -> Path:
-    """Return where a catalogue is; `suffix` is po for people or mo for Django."""
+    """Return the path of a catalogue's file; `suffix` is "po" (for people) or "mo" (for Django)."""
     return FOLDER / to_locale(language) / "LC_MESSAGES" / f"{domain}.{suffix}"
 
 
@@ -129,7 +129,7 @@ def template(domain: str) -> Catalog:
 
 
 def read(language: str, domain: str) -> Catalog:
-    """Return a catalogue as its file has it; an empty one for a new language."""
+    """Return the catalogue in the file; an empty catalogue for a new language."""
     file = file_of(language, domain, "po")
     if not file.exists():
         return Catalog(locale=to_locale(language), fuzzy=False)
@@ -138,14 +138,14 @@ def read(language: str, domain: str) -> Catalog:
 
 
 def updated(language: str, domain: str) -> Catalog:
-    """Return a catalogue with the texts that the code has now: new ones without a translation, old ones gone."""
+    """Return the catalogue with the texts that the code has now. New texts have no translation yet."""
     catalog = read(language, domain)
     catalog.update(template(domain), no_fuzzy_matching=True, update_creation_date=False)
     return catalog
 
 
 def po(catalog: Catalog) -> bytes:
-    """Write a catalogue as a file for translators. The same catalogue always gives the same bytes."""
+    """Return a catalogue as the bytes of a .po file. The same catalogue always gives the same bytes."""
     written = BytesIO()
     write_po(
         written,
@@ -161,7 +161,7 @@ def po(catalog: Catalog) -> bytes:
 
 
 def mo(content: bytes, language: str) -> bytes:
-    """Compile what `po` wrote into what Django reads. The same texts always give the same bytes."""
+    """Return the bytes of the .mo file for the bytes of a .po file. The same texts always give the same bytes."""
     catalog = read_po(BytesIO(content), locale=to_locale(language))
     catalog.creation_date = catalog.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
     written = BytesIO()
@@ -170,12 +170,12 @@ def mo(content: bytes, language: str) -> bytes:
 
 
 def mistakes(catalog: Catalog) -> Iterator[str]:
-    """Yield each mistake: a missing translation, a guessed one, or one with other placeholders than the text."""
+    """Yield a sentence for each mistake: a translation that is missing, guessed, or has other placeholders."""
     for message in catalog:
         if not message.id:
             continue
-        said = message.string if isinstance(message.string, tuple | list) else (message.string,)
-        if not all(said):
+        translations = message.string if isinstance(message.string, tuple | list) else (message.string,)
+        if not all(translations):
             yield f"not translated: {message.id!r}"
         elif message.fuzzy:
             yield f"fuzzy: {message.id!r}"
@@ -187,5 +187,5 @@ def _wrong_values(catalog: Catalog, message: Message) -> Iterator[Exception]:
     for check in checkers:
         try:
             check(catalog, message)
-        except Exception as error:  # noqa: BLE001  # Babel raises its own and others for a malformed placeholder
+        except Exception as error:  # noqa: BLE001  # for a malformed placeholder, Babel may raise any error
             yield error

@@ -1,27 +1,28 @@
-"""Whether people can read in a colour: its contrast as WCAG 2.2 measures it. Plain Python, on "#rrggbb".
+"""Decide whether people can read text in a colour, by its contrast as WCAG 2.2 defines it.
 
-The backgrounds are those of `static/shop/shop.css`; a test compares the two.
+Plain Python; a colour is a text such as "#0d6b4c". The backgrounds are the same as in `static/shop/shop.css`; a
+test compares them.
 """
 
 import re
 from dataclasses import dataclass
 
 COLOUR = r"#[0-9a-f]{6}"
-LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text
-SOFT = 0.12  # of the accent in the background of a notice
-STEPS = 50  # from a colour to black or white
+LEAST_CONTRAST = 4.5  # by WCAG 2.2, 1.4.3, for text
+SOFT = 0.12  # the share of the accent in the background of a notice
+STEPS = 50  # the number of colours that `readable` tries, on the way to black or white
 
 Channels = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """The light or the dark look: the backgrounds of text in the accent, and the text on the accent."""
+    """The colours of light or of dark pages, besides the accent: backgrounds, and the text on the accent."""
 
     paper: str
     sheet: str
     ink: str  # on a button in the accent
-    towards: str  # where a colour gets more contrast
+    towards: str  # black or white: a colour that is nearer to it has more contrast
 
 
 LIGHT = Scheme(paper="#fbfaf7", sheet="#ffffff", ink="#ffffff", towards="#000000")
@@ -29,7 +30,7 @@ DARK = Scheme(paper="#131512", sheet="#1b1e1a", ink="#08231a", towards="#ffffff"
 
 
 def is_colour(text: str) -> bool:
-    """Return whether a text is a colour as browsers send one."""
+    """Return whether a text is a colour in the form that browsers send."""
     return re.fullmatch(COLOUR, text) is not None
 
 
@@ -40,18 +41,18 @@ def contrast(one: str, other: str) -> float:
 
 
 def least_contrast(accent: str, scheme: Scheme) -> float:
-    """Return the smallest contrast of an accent with its backgrounds and with the text on it."""
+    """Return the smallest of the accent's contrasts: with each background, and with the text on the accent."""
     grounds = (scheme.paper, scheme.sheet, soft(accent, scheme), scheme.ink)
     return min(contrast(accent, ground) for ground in grounds)
 
 
 def soft(accent: str, scheme: Scheme) -> str:
-    """Return the background of a notice: that of a sheet, with a little of the accent."""
+    """Return the background of a notice: the background of a sheet, with a little of the accent."""
     return mixed(scheme.sheet, accent, SOFT)
 
 
 def readable(accent: str, scheme: Scheme) -> str:
-    """Return the colour nearest to an accent in which people can read."""
+    """Return the colour that is nearest to the accent, and has enough contrast."""
     found = accent
     for step in range(1, STEPS + 1):
         if least_contrast(found, scheme) >= LEAST_CONTRAST:
@@ -61,7 +62,7 @@ def readable(accent: str, scheme: Scheme) -> str:
 
 
 def mixed(one: str, other: str, share: float) -> str:
-    """Return one colour with this share of the other in it."""
+    """Return the colour `one`, mixed with this share of `other`: 0.0 gives `one`, 1.0 gives `other`."""
     pairs = zip(_channels(one), _channels(other), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 

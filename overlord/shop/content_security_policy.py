@@ -1,4 +1,4 @@
-"""The Content-Security-Policy, for pages only."""
+"""The Content-Security-Policy of pages. It runs in the threads of the web processes."""
 
 import base64
 import hashlib
@@ -11,10 +11,10 @@ from overlord.shop import modules
 
 
 class PagePolicyMiddleware(CSPMiddleware):
-    """Add the policy to HTML only: JSON runs no script, and writing the policy costs time on every API answer.
+    """Adds the policy to HTML, and not to JSON, which runs no script: writing the policy costs time.
 
-    The one script within a page is the import map. The policy names it by its hash, not by a nonce, so that a page
-    can be the same for everybody.
+    The only script inside a page is the import map. The policy allows it by its hash and not by a nonce, so that a
+    page can be the same for everybody.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -35,6 +35,6 @@ class PagePolicyMiddleware(CSPMiddleware):
 
 @cache
 def _source(script: str) -> str:
-    """Return how a policy names a script within a page."""
+    """Return the text by which a policy allows a script inside a page: its hash."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

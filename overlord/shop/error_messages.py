@@ -1,7 +1,6 @@
-"""What a page tells a buyer for each error code: what happened, and what the buyer can do.
+"""The message that a page shows for each error code: what happened, and what the buyer can do.
 
-A domain error carries a stable `code` and facts. For a code that is not listed here, the page shows the error's own
-sentence.
+A domain error has a `code` and facts. For a code that is not listed here, the page shows the error's own sentence.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,19 +20,19 @@ TitleAndAdvice = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorMessage:
-    """An error as a page shows it."""
+    """The two sentences that a page shows for an error. `advice` may be empty."""
 
     title: str
     advice: str
 
 
 def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessage:
-    """Return the message of a domain error, with times in a zone, or in the installation's."""
+    """Return the message of a domain error. Times in it are in `time_zone`, or in the installation's time zone."""
     return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=detail_of(error))
 
 
 def detail_of(error: DomainError) -> str:
-    """Return an error's own sentence in the language of the page. The API sends it in English."""
+    """Return the error's own sentence in the language of the page; "" for none. The API sends it in English."""
     return _(error.detail) if error.detail else ""
 
 

@@ -1,4 +1,7 @@
-"""Errors as pages for people, and as problem+json for programs: one middleware, and the error handlers of urls."""
+"""The answers for errors, as pages for people and as problem+json for programs.
+
+It has a middleware for errors of pages, and the handlers that `overlord/urls.py` names.
+"""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,7 +24,7 @@ def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: 
 def page_of_view(
     request: HttpRequest, template: str, context: dict[str, Any], *, refused: errors.DomainError | None
 ) -> HttpResponse:
-    """Return a view's own page, with the status and the header of what it refused, if it refused anything."""
+    """Return a view's own page. If the view has refused something, the page gets the status of this error."""
     if refused is None:
         return render(request, template, context)
     response = render(request, template, context, status=problems.status_of(refused))
@@ -30,10 +33,10 @@ def page_of_view(
 
 
 class ErrorPageMiddleware:
-    """Turn what a page's view raises into an error page. The API's views answer their own errors.
+    """Turns an error of a page's view into an error page. The views of the API answer their own errors.
 
-    Some of Django's own views, such as the admin's log-out, refuse a method with an empty page; it becomes an error
-    page too.
+    Some of Django's own views, such as the log-out of the admin, refuse a method with an empty answer. It becomes
+    an error page too.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -60,14 +63,14 @@ class ErrorPageMiddleware:
 
 
 def answer(request: HttpRequest, status: HTTPStatus, *, code: str, detail: str) -> HttpResponse:
-    """Return a page where a browser asks, and a problem where a program does."""
+    """Return an error page for a browser, and a problem for a program."""
     if problems.prefers_html(request):
         return page(request, error_messages.of_code(code, otherwise=detail), status=status)
     return problems.answer(status, code=code, detail=detail)
 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
-    """Answer a method that an address does not take; `allowed` lists those that it takes."""
+    """Answer a method that an address does not accept; `allowed` lists the methods that it accepts."""
     detail = f"This address takes {allowed} only."
     response = answer(request, HTTPStatus.METHOD_NOT_ALLOWED, code="method_not_allowed", detail=detail)
     response["Allow"] = allowed
@@ -75,7 +78,7 @@ def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that Django itself finds malformed (`handler400`): an unknown host, or too many fields."""
+    """Answer a request that Django itself refuses (`handler400`), for example with an unknown host."""
     code = "bad_host" if isinstance(exception, DisallowedHost) else "invalid"
     return answer(request, HTTPStatus.BAD_REQUEST, code=code, detail="The request is not valid.")
 

@@ -1,6 +1,7 @@
-"""Money, times and numbers in the active language. `static/shop/formats.js` writes the same in the browser.
+"""Texts for money, times and numbers in the active language. `static/shop/formats.js` makes the same in the
+browser.
 
-A time is written in a time zone that is named beside it: an event's own, or the installation's by default.
+A time is shown in a time zone whose name is beside it: the zone of the event, or by default of the installation.
 """
 
 import re
@@ -17,16 +18,18 @@ from django.conf import settings
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
-_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # Babel puts no space after a currency's letters
+_LETTER_BEFORE_DIGIT = re.compile(
+    r"(?<=[^\W\d_])(?=\d)"
+)  # Babel writes no space between "CHF" and the number
 
 _OTHER_SIGN = str.maketrans("+-", "-+")
-REMEMBERED = 4_096  # texts of each format, in a process
+REMEMBERED = 4_096  # the most texts of each format that a process keeps
 
 Given = ParamSpec("Given")
 
 
 def _remembered(write: Callable[Given, str]) -> Callable[Given, str]:
-    """Keep the text of each value by language and default time zone: pages write the same few hundred values."""
+    """Cache the texts of a format by value, language and default time zone, because pages show few values."""
 
     @lru_cache(maxsize=REMEMBERED)
     def kept(_language: str, _zone: str, *args: Hashable) -> str:
@@ -45,9 +48,9 @@ def _locale() -> str:
 
 @_remembered
 def money(amount: str, currency: str) -> str:
-    """Write a decimal string of a currency: ("15.00", "EUR") is €15.00, ("15.00", "CHF") is CHF 15.00.
+    """Return an amount of money: "€15.00" for ("15.00", "EUR"), "CHF 15.00" for ("15.00", "CHF").
 
-    It has as many decimals as the string, as ISO 4217 says; Babel's own numbers are those of everyday cash.
+    The text has as many decimals as `amount`, which follows ISO 4217. Babel itself would use the decimals of cash.
     """
     locale = Locale.parse(_locale())
     places = len(amount.partition(".")[2])
@@ -58,12 +61,12 @@ def money(amount: str, currency: str) -> str:
 
 
 def number(value: int | None) -> str:
-    """Write a whole number: 1500 is 1,500 in English. None is ""."""
+    """Return a whole number as text: "1,500" for 1500 in English, and "" for None."""
     return "" if value in (None, "") else numbers.format_decimal(value, locale=_locale())
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage: 0.125 is 12.5% in English."""
+    """Return a share as a percentage: "12.5%" for 0.125 in English."""
     locale = Locale.parse(_locale())
     pattern = copy(locale.percent_formats[None])
     pattern.frac_prec = (0, 1)
@@ -75,7 +78,7 @@ def _zone(name: str | None) -> ZoneInfo:
 
 
 def zone_name(name: str | None = None) -> str:
-    """Write the name of a time zone: Europe/Berlin is "Berlin time", Etc/GMT-1 is "UTC+1"."""
+    """Return the name of a time zone: "Berlin time" for Europe/Berlin, "UTC+1" for Etc/GMT-1."""
     area, _slash, city = (name or settings.TIME_ZONE).rpartition("/")
     if area == "Etc":  # the signs of these names are inverted
         return city.replace("GMT", "UTC").translate(_OTHER_SIGN)
@@ -94,39 +97,39 @@ def _time(instant: datetime, length: Literal["short", "medium"], zone: str | Non
 
 @_remembered
 def date_time(instant: datetime, zone: str | None = None) -> str:
-    """Write a date and a time with the zone: Fri, Jan 8, 2027, 7:30 PM UTC."""
+    """Return a date and a time with the zone: "Fri, Jan 8, 2027, 7:30 PM UTC"."""
     return f"{whole_date(instant, zone)}, {time_of_day(instant, zone)} {zone_name(zone)}"
 
 
 def whole_date(instant: datetime, zone: str | None = None) -> str:
-    """Write a date with its weekday: Fri, Jan 8, 2027."""
+    """Return a date with its weekday: "Fri, Jan 8, 2027"."""
     return f"{weekday(instant, zone)}, {_skeleton(instant, 'yMMMd', zone)}"
 
 
 def time_to_the_second(instant: datetime, zone: str | None = None) -> str:
-    """Write a time of day to the second with the zone: 7:30:05 PM UTC."""
+    """Return a time of day to the second with the zone: "7:30:05 PM UTC"."""
     return f"{_time(instant, 'medium', zone)} {zone_name(zone)}"
 
 
 @_remembered
 def time_of_day(instant: datetime, zone: str | None = None) -> str:
-    """Write a time of day: 7:30 PM."""
+    """Return a time of day: "7:30 PM"."""
     return _time(instant, "short", zone)
 
 
 @_remembered
 def day(instant: datetime, zone: str | None = None) -> str:
-    """Write a day of the month: 8."""
+    """Return a day of the month: "8"."""
     return _skeleton(instant, "d", zone)
 
 
 @_remembered
 def weekday(instant: datetime, zone: str | None = None) -> str:
-    """Write a short weekday: Fri."""
+    """Return a short weekday: "Fri"."""
     return _skeleton(instant, "E", zone)
 
 
 @_remembered
 def month(first_day: date) -> str:
-    """Write a month: January 2027."""
+    """Return a month: "January 2027"."""
     return dates.format_skeleton("yMMMM", first_day, locale=_locale())

@@ -16,9 +16,9 @@ COOKIE_SECONDS = 365 * 24 * 3600
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Answers a page in the language that its reader chose, else in one that the browser accepts.
+    """Answers a page in the language that its reader has chosen, else in one that the browser accepts.
 
-    The API answers in English, whatever a client accepts: its sentences are for people who write clients.
+    The API always answers in English, because its sentences are for people who write clients.
     """
 
     def process_view(self, _request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any) -> None:
@@ -34,11 +34,11 @@ class LanguageMiddleware(LocaleMiddleware):
 
 
 def _is_of_api(view: Callable[..., Any]) -> bool:
-    return hasattr(view, "cls")  # DRF's views have their class there
+    return hasattr(view, "cls")  # only views of DRF have this attribute
 
 
 def keep_choice(request: HttpRequest, response: HttpResponse, *, language: str) -> None:
-    """Let a browser keep the language that its user has chosen."""
+    """Set a cookie with the language that the reader has chosen."""
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,
@@ -50,31 +50,34 @@ def keep_choice(request: HttpRequest, response: HttpResponse, *, language: str) 
 
 
 def of_request(request: HttpRequest) -> str:
-    """Return the language that a request asks for, or "" when it names none; the API answers in English anyway."""
+    """Return the language that a request asks for; "" if it asks for none. It may be a request of the API too."""
     asks = "Accept-Language" in request.headers or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return known(getattr(request, "LANGUAGE_CODE", "")) if asks else ""
 
 
 def known(language: str) -> str:
-    """Return the language if pages can be shown in it, else the installation's."""
+    """Return `language` if there are pages in it, else the language of the installation."""
     return language if language in LANGUAGES else settings.LANGUAGE_CODE
 
 
 @contextmanager
 def spoken(language: str) -> Iterator[None]:
-    """Write texts, dates and money in a language, for example in a mail."""
+    """Activate a language for the block, for example to write a mail."""
     with translation.override(known(language)):
         yield
 
 
 def scripts_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the texts of our JavaScript in the language of the address, so that caches never mix them up."""
+    """Return a script with the texts of our JavaScript, in the language that the address names.
+
+    Each language has an address of its own, so that no cache returns another language.
+    """
     with spoken(language):
         return JavaScriptCatalog.as_view(packages=["overlord.shop"])(request)
 
 
 def widgets_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the same as JSON, which pages of other sites may read, because the widget runs on them."""
+    """Return the same texts as JSON. Pages of other sites may read it, because the widget runs on them."""
     with spoken(language):
         response = JSONCatalog.as_view(packages=["overlord.shop"])(request)
     response["Access-Control-Allow-Origin"] = "*"

@@ -1,8 +1,8 @@
-"""The look of the shop in every process, as staff set it, at most a second old.
+"""The look of the shop, as staff have set it. Each process keeps it in memory for a second.
 
-Runs in the threads of the web processes and of the workers. Each process remembers the row, so that a page costs no
-query for it, and reads it again a second later. One thread reads; the others use the old value meanwhile. While
-PostgreSQL cannot be reached, pages keep the last look, also error pages.
+Runs in the threads of the web processes and of the workers. So a page usually needs no query for the look. After a
+second, one thread reads it again, while the others use the old one. While PostgreSQL cannot be reached, pages,
+including error pages, keep the last look.
 """
 
 import time
@@ -17,15 +17,15 @@ SECONDS = 1.0
 
 
 class Memory:
-    """The look that one process remembers."""
+    """The look in the memory of one process."""
 
     def __init__(self) -> None:
         self._look = Look()
-        self._ends_at = 0.0  # by time.monotonic
+        self._ends_at = 0.0  # when to read the look again, by time.monotonic(); 0.0: it was never read
         self._reading = Lock()
 
     def current(self) -> Look:
-        """Return the look; read it again when the remembered one is too old."""
+        """Return the look. Read it first if the one in memory is too old."""
         if time.monotonic() < self._ends_at or not self._reading.acquire(blocking=self._ends_at == 0):
             return self._look
         try:
@@ -36,12 +36,12 @@ class Memory:
         return self._look
 
     def remember(self, look: Look, *, seconds: float | None = None) -> None:
-        """Use this look for so many seconds, before it is read again."""
+        """Keep this look in memory for so many seconds; by default SECONDS."""
         self._look = look
         self._ends_at = time.monotonic() + (SECONDS if seconds is None else seconds)
 
     def forget(self) -> None:
-        """Read the look at the next call."""
+        """Read the look again at the next call of `current`."""
         self._ends_at = 0.0
 
     def _read(self) -> Look:

@@ -1,4 +1,7 @@
-"""The form of the shop's look, on the organiser's pages. A form made from an earlier look saves nothing."""
+"""The form of the shop's look, on the organiser's pages.
+
+What must stay true: if the look has changed since the form was made, the form saves nothing, and shows the changes.
+"""
 
 import hashlib
 import math
@@ -63,7 +66,7 @@ HINTS = {
 
 
 def _read(convert: Callable[[], str]) -> str:
-    """Return what `convert` returns; the sentence of its ValueError becomes the field's error."""
+    """Return the result of `convert`; turn its ValueError into a ValidationError with the same sentence."""
     try:
         return convert()
     except ValueError as error:
@@ -71,9 +74,9 @@ def _read(convert: Callable[[], str]) -> str:
 
 
 class LookForm(forms.ModelForm):
-    """The form of the look. It contains the version from which it was made, so that an outdated form is refused."""
+    """The form of the look. It contains the version of the look that it shows, so that an old form is refused."""
 
-    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+    meanwhile: Sequence[str] = ()  # sentences about changes that others made since the form was made
 
     made_from = forms.CharField(widget=forms.HiddenInput, required=False)
     reply_to = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
@@ -138,7 +141,7 @@ class LookForm(forms.ModelForm):
 
 
 def _checked_colour(text: str, scheme: colours.Scheme) -> str:
-    """Return the colour; raise ValidationError with its contrast when text in it is hard to read."""
+    """Return the colour; raise ValidationError if it is none, or if text in it is hard to read."""
     colour = text.lower()
     if not colours.is_colour(colour):
         raise forms.ValidationError(_("Write a colour as # and six digits, for example #0d6b4c."))
@@ -165,16 +168,16 @@ def _checked_colour(text: str, scheme: colours.Scheme) -> str:
 
 # Outdated forms ------------------------------------------------------------------------------------------
 def seal(look: Look) -> str:
-    """Return the state of the look from which a form is made, as the text of a hidden field."""
+    """Return the version and hashes of the look, as the signed text of a hidden field."""
     marks = {name: _mark(getattr(look, name)) for name in LABELS}
     return signing.dumps({"version": look.version, "marks": marks}, salt=SALT)
 
 
 def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
-    """Compare a submitted form with the locked look; return None when the form is up to date.
+    """Compare a sent form with the locked look; return None if the look has not changed since the form was made.
 
-    Otherwise return the changes since then, in sentences, and an updated form: with the present values, except
-    where its author changed a value.
+    Otherwise return sentences about the changes, and new data for the form: the current values, except for those
+    that the form's author has changed.
     """
     try:
         made_from = signing.loads(data.get("made_from", ""), salt=SALT)
@@ -194,7 +197,7 @@ def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
 
 
 def _mark(text: str) -> str:
-    """Return a short hash of a field's value, by which a change of it is noticed."""
+    """Return a short hash of a field's value. A changed value has another hash."""
     return hashlib.blake2b(text.replace("\r\n", "\n").strip().encode(), digest_size=12).hexdigest()
 
 

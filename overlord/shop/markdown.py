@@ -1,7 +1,8 @@
 """Turn the Markdown that organisers write into HTML for pages, or into one line of plain text for other uses.
 
-HTML tags in the text are shown as text. The sanitiser then removes each tag and attribute that is not in its lists,
-so no text can run a script in a reader's browser. Pictures are left out: pages show none from other sites.
+What must stay true: no text can run a script in a reader's browser. So HTML tags in a text are shown as text, and
+then each tag and attribute that is not in the lists below is removed. Pictures are removed too, because pages show
+no pictures of other sites.
 """
 
 import html
@@ -19,13 +20,13 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 SCHEMES = {"http", "https", "mailto", "tel"}
 LINK_REL = "noopener noreferrer nofollow"
 
-# A line break in the text is one on the page, as people expect who do not know Markdown.
+# A line break in the text is also a line break on the page: people who do not know Markdown expect this.
 _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable("image")
 
 
 @lru_cache(maxsize=256)
 def to_html(text: str) -> SafeString:
-    """Return a text in Markdown as HTML that is safe to show. Its headings begin with `h2`, below the page's."""
+    """Return a text in Markdown as HTML that is safe to show. Its headings begin with `h2`: a page has the `h1`."""
     tokens = _parser.parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -37,5 +38,5 @@ def to_html(text: str) -> SafeString:
 
 @lru_cache(maxsize=256)
 def to_line(text: str) -> str:
-    """Return a text in Markdown as one line without its marks, for descriptions that machines read."""
+    """Return a text in Markdown as one line of plain text, for descriptions that search engines read."""
     return " ".join(html.unescape(nh3.clean(to_html(text), tags=set())).split())

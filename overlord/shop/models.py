@@ -1,4 +1,4 @@
-"""The settings of the whole shop that staff make, in one row. `look` reads it, `services` changes it."""
+"""The look of the shop, which staff set, in one row. `look.py` reads it, `services.py` changes it."""
 
 from email.headerregistry import Address
 from email.utils import parseaddr
@@ -11,12 +11,12 @@ from overlord.kernel.texts import EMAIL_LENGTH, NOT_IN_A_LINE
 from overlord.shop import colours, pictures
 
 PRODUCT = "Ticket Overlord"
-ACCENT, ACCENT_DARK = "#0d6b4c", "#58c99b"  # as in static/shop/shop.css
+ACCENT, ACCENT_DARK = "#0d6b4c", "#58c99b"  # the same as in static/shop/shop.css
 NAME_LENGTH, SELLER_LENGTH, ADDRESS_LENGTH, TEXT_LENGTH = 60, 200, 1_000, 50_000
 
 
 class Look(models.Model):
-    """How the shop presents itself, in one row. Without the row, each setting has its default."""
+    """The look of the shop. There is one row, or none: then each setting has its default."""
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
     version = models.BigIntegerField(default=1, db_default=1, editable=False)
@@ -66,7 +66,7 @@ class Look(models.Model):
 
     @property
     def sender(self) -> str:
-        """Return the sender of mails: the shop's name before the address of the installation."""
+        """Return the sender of mails: a name that staff have set, and the installation's e-mail address."""
         if not (self.sender_name or self.name):
             return settings.DEFAULT_FROM_EMAIL
         address = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
@@ -74,7 +74,7 @@ class Look(models.Model):
 
     @property
     def stylesheet(self) -> str:
-        """Return the two colours as the address of their stylesheet names them; "" for the default colours."""
+        """Return the two accent colours in the form of the stylesheet's address; "" for the default colours."""
         if (self.accent, self.accent_dark) == (ACCENT, ACCENT_DARK):
             return ""
         return f"{self.accent[1:]}-{self.accent_dark[1:]}"

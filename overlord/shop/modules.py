@@ -1,4 +1,4 @@
-"""The ES modules of the pages, by the names under which they import one another (the import map)."""
+"""The JavaScript modules of the pages. The import map has the address of each name, such as "shop/page.js"."""
 
 import json
 import re
@@ -47,14 +47,14 @@ MODULES = (
 
 @cache
 def import_map() -> str:
-    """Return the import map as JSON: the address of each module's file. It is made once in a process."""
+    """Return the import map as JSON, with the address of each module's file. A process makes it once."""
     imports = {name: static(name) for name in MODULES}
     return json.dumps({"imports": imports}).replace("<", "\\u003c")
 
 
 @cache
 def loaded_with(name: str) -> list[str]:
-    """Return all modules that a module imports, directly or through others."""
+    """Return the names of all modules that a module imports, directly or through others."""
     found: list[str] = []
     waiting = [name]
     while waiting:
@@ -67,5 +67,5 @@ def loaded_with(name: str) -> list[str]:
 
 @cache
 def _imports(name: str) -> tuple[str, ...]:
-    """Return the modules that a module imports directly. Its file is read once in a process."""
+    """Return the names of the modules that a module imports directly. A process reads its file once."""
     return tuple(_IMPORTS.findall(Path(str(finders.find(name))).read_text(encoding="utf-8")))

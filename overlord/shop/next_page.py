@@ -1,4 +1,4 @@
-"""The page that follows a form: the one that `next` names, if it is a page of this site that can be shown."""
+"""The page to which a form redirects: the parameter `next` names it, and it must be a page of this site."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,14 +10,14 @@ from django.urls import Resolver404, resolve, reverse
 from overlord.shop.permissions import may_open
 from overlord.shop.request_checks import allowed_methods
 
-# After a log-in, none of these is of use: it would ask for a log-in again, or log the user out at once.
+# Pages to which no log-in redirects. They would ask for a log-in again, or log the user out.
 NOT_AFTERWARDS = {"login", "logout", "signup"}
-# After a log-in, staff are sent to the first of these that they may see.
+# After a log-in without `next`, staff are redirected to the first of these pages that they may see.
 STAFF_PAGES = ("office", "door", "monitor")
 
 
 def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
-    """Return whether a GET of this address of ours shows a page, other than those in `but`."""
+    """Return whether a GET of this address of our site shows a page, except for the pages in `but`."""
     path = urlsplit(address).path
     try:
         match = resolve(path if path.endswith("/") else f"{path}/")
@@ -33,12 +33,12 @@ def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
 
 
 def first_page(user: Any) -> str:
-    """Return the page after a log-in without a `next`: a page of staff for staff, the list of events for buyers."""
+    """Return the address after a log-in without `next`: a page of their work for staff, else the list of events."""
     return reverse(next((page for page in STAFF_PAGES if may_open(user, page)), "home"))
 
 
 class NextPageMixin(RedirectURLMixin):
-    """Makes Django's views of accounts go to `next` only when that is a page of this site."""
+    """Lets Django's views of accounts redirect to `next` only if it is a page of this site."""
 
     def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs know an older Django
         address = super().get_redirect_url()

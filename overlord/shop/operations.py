@@ -1,4 +1,4 @@
-"""Steps inside an open transaction: the look of the shop, and the pictures that rows refer to."""
+"""Steps of the shop inside an open transaction: lock and write the look, and lock a picture."""
 
 from overlord.kernel import db
 from overlord.shop import look as remembered
@@ -13,7 +13,7 @@ def look_lock() -> Look:
 
 
 def look_set(*, look: Look) -> None:
-    """Write a look that is locked. This process shows it after the commit, the others within a second or two."""
+    """Write a look that is locked. This process shows it after the commit, all others within two seconds."""
     db.transaction_required()
     look.version += 1
     look.save()
@@ -21,6 +21,6 @@ def look_set(*, look: Look) -> None:
 
 
 def picture_lock(*, name: str) -> None:
-    """Lock a picture until the transaction ends, so that it is not deleted while a row begins to show it."""
+    """Lock a picture until the transaction ends, so that it is not deleted while a row begins to refer to it."""
     db.transaction_required()
     db.rows("SELECT pg_advisory_xact_lock(hashtextextended('picture ' || %s, 0))", [name])

@@ -1,4 +1,4 @@
-"""The public pages that staff write for the whole shop, and the stylesheet of its colours."""
+"""The imprint and the terms, which staff write, and the stylesheets with the shop's colours."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -39,7 +39,10 @@ def _text_page(request: HttpRequest, title: str, text: str) -> HttpResponse:
 @shared(seconds=3600, cache_control=None)
 @cache_control(public=True, max_age=DAY)
 def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
-    """Return the stylesheet of the two accent colours in its address; raise NotFound if they are unreadable."""
+    """Answer with the stylesheet of the two accent colours in the address `named`; raise NotFound for others.
+
+    Colours in which text is hard to read are refused too.
+    """
     accent, dash, dark = named.partition("-")
     accent, dark = f"#{accent}", f"#{dark}"
     if not (dash and colours.is_colour(accent) and colours.is_colour(dark)):
@@ -56,7 +59,7 @@ def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
 @shared(seconds=1, cache_control=None)
 @cache_control(public=True, max_age=60)
 def widget_stylesheet(_request: HttpRequest) -> HttpResponse:
-    """Return the stylesheet of the shop's present colours, for widgets on pages of other sites."""
+    """Answer with the stylesheet of the shop's current colours, for widgets on pages of other sites."""
     shown = look.current()
     return HttpResponse(_rule(".ticket-widget", shown.accent, shown.accent_dark), content_type=CSS)
 

@@ -1,4 +1,4 @@
-"""The checks of who may see a page, and what others get: the log-in page, the checkout or an error."""
+"""The checks of the right to see a page. Visitors without it get the log-in page, the checkout or an error."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -23,14 +23,14 @@ class Permission(StrEnum):
     MANAGE_LOOK = "shop.manage_look"
 
 
-SUPERUSER = "superuser"  # used instead of a permission where only superusers are let in
+SUPERUSER = "superuser"  # used instead of a permission for pages that only superusers may see
 
 
 def action_of_checkout(view: View) -> View:
-    """Let only a POST of a logged-in buyer do an action of a checkout page, and send other requests to that page.
+    """Return a view that only answers a POST of a logged-in buyer. Other requests are redirected to the checkout.
 
-    A buyer whose session has ended logs in first, and then finds the chosen card there: `card` names one of the
-    demo's list, and is used only in the demo.
+    A buyer whose session has ended logs in first. In the demo, the checkout then shows the card that the buyer had
+    chosen: the parameter `card` names one of the demo's cards.
     """
 
     @wraps(view)
@@ -47,17 +47,17 @@ def action_of_checkout(view: View) -> View:
 
 
 def staff_with(*permissions: str) -> Callable[[View], View]:
-    """Let in only staff who have one of these permissions. `_guard` says what others get."""
+    """Return a decorator: only staff who have one of these permissions see the page. See `_guard`."""
     return _guard(lambda user: _has_one(user, permissions), permissions)
 
 
 def superusers_only(view: View) -> View:
-    """Let in only superusers. `_guard` says what others get."""
+    """Return a view that only superusers see. See `_guard`."""
     return _guard(lambda user: user.is_superuser, (SUPERUSER,))(view)
 
 
 def may_open(user: Any, page: str) -> bool:
-    """Return whether a user may see the page for staff whose route has this name."""
+    """Return whether a user may see a page of staff; `page` is the name of its route."""
     return _has_one(user, _permissions_of(page))
 
 
@@ -72,9 +72,10 @@ def _permissions_of(page: str) -> tuple[str, ...]:
 
 
 def _guard(is_allowed: Callable[[Any], bool], permissions: tuple[str, ...]) -> Callable[[View], View]:
-    """Send everyone who is not logged in to the log-in page, and raise Forbidden for those who are not allowed.
+    """Return a decorator: only users for whom `is_allowed` is true see the page.
 
-    The guarded view keeps `permissions` as an attribute, from which `may_open` reads them.
+    Visitors who are not logged in are redirected to the log-in page; for all others it raises Forbidden. The view
+    gets the attribute `permissions`, which `may_open` reads.
     """
 
     def decorate(view: View) -> View:

@@ -1,9 +1,11 @@
-"""Pictures that organisers upload: checked, turned upright, made smaller, and kept as files that Caddy serves.
+"""The pictures that organisers upload: check, turn and shrink them, and keep them as files that Caddy serves.
 
-Runs in the threads of a web process, one picture at a time, because a large one takes some 200 MB while it is read.
-Only the visible picture is kept: it is drawn anew, without the place and the camera that a photograph names. A
-picture's name is made of its content and its size, so its files never change and browsers may keep them for ever.
-Which rows refer to a picture is not known here.
+Runs in the threads of a web process, one picture at a time, because a large picture needs about 200 MB while it is
+read. This module does not know which rows refer to a picture.
+
+What must stay true: only the visible picture is kept. It is drawn again, without the place and the camera in the
+metadata of a photograph. The name of a picture is made of its content and size. So its files never change, and
+browsers may keep them for ever.
 """
 
 import contextlib
@@ -23,9 +25,9 @@ from PIL import Image, ImageCms, ImageOps
 from overlord.kernel.errors import Invalid
 
 LARGEST_FILE = 10_000_000  # bytes
-MOST_PIXELS = 50_000_000  # of the width times the height; the newest phones take 48 million
-LARGE, SMALL = 1200, 480  # pixels of the width, at most
-TAKEN = ("JPEG", "PNG", "WEBP")
+MOST_PIXELS = 50_000_000  # width times height; the cameras of the newest phones have 48 million
+LARGE, SMALL = 1200, 480  # the largest widths of the two sizes, in pixels
+FORMATS = ("JPEG", "PNG", "WEBP")
 NAME = r"[0-9a-f]{32}-\d{1,4}x\d{1,4}"
 SUFFIXES = (".webp", ".jpg", "-small.webp", "-small.jpg")
 
@@ -34,7 +36,7 @@ _one_at_a_time = Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The allowed shape of a picture: the fewest pixels of a side, and how many times longer one side may be."""
+    """The allowed shape: the fewest pixels of a side, and how many times longer the longer side may be."""
 
     smallest: int
     narrowest: int
@@ -51,9 +53,9 @@ class PictureRefused(Invalid):
 
 
 def picture_read(content: bytes, *, shape: Shape = PHOTOGRAPH) -> dict[str, bytes]:
-    """Return the files of an uploaded picture, by their endings; raise PictureRefused.
+    """Return the contents of the files for an uploaded picture, by the SUFFIXES of their names.
 
-    There are two widths, each as WebP, and as JPEG for browsers without WebP.
+    There are two widths, each as WebP, and as JPEG for browsers without WebP. Raise PictureRefused.
     """
     if len(content) > LARGEST_FILE:
         raise PictureRefused(_("This file is larger than 10 MB. Choose a smaller one."))
@@ -65,7 +67,7 @@ def picture_read(content: bytes, *, shape: Shape = PHOTOGRAPH) -> dict[str, byte
 
 
 def name_of(files: dict[str, bytes]) -> str:
-    """Return the name of a picture with these files: a hash of their content, and the size of the large ones."""
+    """Return the name of the picture with these files: a hash of the contents, and the size of the larger ones."""
     digest = hashlib.sha256(b"".join(files[suffix] for suffix in SUFFIXES)).hexdigest()[:32]
     with Image.open(io.BytesIO(files[".jpg"]), formats=["JPEG"]) as picture:
         return f"{digest}-{picture.width}x{picture.height}"
@@ -82,13 +84,13 @@ def picture_keep(name: str, files: dict[str, bytes]) -> None:
 
 
 def picture_delete(name: str) -> None:
-    """Delete the files of a picture that nobody refers to."""
+    """Delete the files of a picture. No row may refer to it."""
     for suffix in SUFFIXES:
         (Path(settings.MEDIA_ROOT) / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def names_kept(*, older_than: float) -> Iterator[str]:
-    """Yield the names of the pictures whose files were written more than so many seconds ago."""
+    """Yield the names of the pictures whose files were written more than `older_than` seconds ago."""
     until = time.time() - older_than
     for file in sorted(Path(settings.MEDIA_ROOT).glob("*-small.jpg")):
         if file.stat().st_mtime < until:
@@ -96,12 +98,12 @@ def names_kept(*, older_than: float) -> Iterator[str]:
 
 
 def address(name: str) -> str | None:
-    """Return the address of a picture on this server; None when there is none."""
+    """Return the address (URL path) of a picture; None if `name` is empty."""
     return f"{settings.MEDIA_URL}{name}.jpg" if name else None
 
 
 def shown(jpg: str | None) -> dict[str, str | int] | None:
-    """Return what a page needs to show the picture at this address: its files, and the size of the large ones."""
+    """Return the addresses and sizes that a page needs to show the picture at the address `jpg`; None for None."""
     if jpg is None:
         return None
     stem = jpg.removesuffix(".jpg")
@@ -118,7 +120,7 @@ def shown(jpg: str | None) -> dict[str, str | int] | None:
 def _drawn(content: bytes, shape: Shape) -> Image.Image:
     too_many = PictureRefused(_("This picture has more than 50 million pixels. Choose a smaller one."))
     try:
-        with Image.open(io.BytesIO(content), formats=TAKEN) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise too_many
             if min(opened.size) < shape.smallest:
@@ -138,10 +140,10 @@ def _drawn(content: bytes, shape: Shape) -> Image.Image:
 
 
 def _flat(picture: Image.Image) -> Image.Image:
-    """Return a picture in the colours that every screen knows, on white where it is transparent."""
+    """Return a picture in sRGB colours, which every screen shows rightly, with white for transparent parts."""
     profile = picture.info.get("icc_profile")
     if profile and picture.mode == "RGB":
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # a profile that nobody can read
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # the profile is damaged
             own, usual = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             picture = ImageCms.profileToProfile(picture, own, usual) or picture
     if picture.has_transparency_data:

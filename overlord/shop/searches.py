@@ -7,10 +7,10 @@ WORDS = 8  # each is a condition of the query
 
 
 def text_asked(request: HttpRequest, *, most: int = LENGTH) -> str:
-    """Return the text that a request searches for; "" when it searches for none. PostgreSQL takes no NUL."""
+    """Return the text that a request searches for; "" for none. NULs are removed: PostgreSQL cannot read them."""
     return request.GET.get("q", "").replace("\0", "").strip()[:most]
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a search, each of which a row must have. Those after the first WORDS are left out."""
+    """Return the first WORDS words of a search. A row is found if it has all of them."""
     return text.split()[:WORDS]

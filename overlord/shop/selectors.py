@@ -1,10 +1,10 @@
-"""Reads of the shop's settings. Pages and mails read them by `look`, which makes at most one query a second."""
+"""The reads of the look from PostgreSQL, for changes of it. Pages and mails use `look.py`, which keeps it."""
 
 from overlord.shop.models import Look
 
 
 def look() -> Look:
-    """Return the look as the database has it."""
+    """Return the look in PostgreSQL; without a row, the default look."""
     return Look.objects.filter(pk=1).first() or Look()
 
 

@@ -1,4 +1,4 @@
-"""Use cases of the shop's look, for the organiser's pages."""
+"""The use cases of the shop's look, for the organiser's pages: save the look, set the logo."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class LookSaved:
 
 
 def look_form() -> LookForm:
-    """Return the form of the look as it is."""
+    """Return a form with the current look."""
     return LookForm(instance=selectors.look())
 
 
 def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
-    """Save the look from a form. A form with mistakes, or one made from an earlier look, saves nothing.
+    """Save the look from a form. Save nothing if the form has mistakes, or if the look has changed since.
 
-    `then` is called in the transaction of the change: the caller writes the journal in it.
+    `then` is called in the transaction of the change, so that the caller can write to the journal in it.
     """
     with db.transaction():
         look = operations.look_lock()
@@ -47,9 +47,10 @@ def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
 
 
 def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
-    """Set the logo to an uploaded picture, or to none; call `then` as `look_save` does.
+    """Set the logo to an uploaded picture, or remove it (`content` None); call `then` as `look_save` does.
 
-    Raise PictureRefused or LookOutdated. The earlier logo is deleted at night, when open pages no longer need it.
+    `version` is the one that staff saw. Raise PictureRefused or LookOutdated. The earlier logo is deleted the next
+    night, because open pages may still need it.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""

@@ -1,12 +1,12 @@
-"""Answers that are the same for all visitors without a session are made once in a process, not once a request.
+"""Shared answers: an answer that is the same for all visitors without a session is made once, not for each request.
 
-A view asks for this by `shared`. `SharedAnswers` wraps Django: it keeps the answer of such a view, and sends it to
-everyone who asks for the same within `seconds`, without Django and without the database. It runs in the threads of
-a web process; each process keeps its own answers.
+The decorator `shared` marks a view with such answers. `SharedAnswers` wraps Django: it keeps an answer for
+`seconds`, and sends it to all visitors who ask for the same, without Django and without PostgreSQL. It runs in the
+threads of a web process; each process keeps its own answers.
 
-What must stay true: an answer that is kept depends only on the address, the host, the scheme and the language. So
-a request with a session cookie or messages is never answered from here, and an answer is kept only when it was made
-without any cookie and sets none (a page with a CSRF token sets one).
+What must stay true: a kept answer depends only on the address, the host, the scheme and the language. So a request
+with a session cookie or messages never gets a kept answer. And an answer is kept only if it was made without any
+cookie and sets none. A page with a CSRF token sets one.
 """
 
 import gzip
@@ -23,13 +23,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, parse_cookie
 from django.utils.translation import get_language_from_request
 
-SECONDS = "overlord.shared_seconds"  # in the environment of a request whose answer may be kept
-MOST = 1_000  # answers in a process
-LARGEST_REQUEST = 8_000  # bytes of headers; larger ones are left to Django, which refuses the largest
+SECONDS = "overlord.shared_seconds"  # the key in a request's WSGI environment: how long to keep its answer
+MOST = 1_000  # answers that a process keeps
+LARGEST_REQUEST = 8_000  # bytes of headers; Django answers larger requests, or refuses them
 LONGEST_LANGUAGES = 500  # characters of Accept-Language
 PATIENCE = 1.0  # seconds to wait for another thread that makes the answer
-SMALLEST = 500  # bytes that are worth compressing
-OF_A_BODY = {"content-type", "content-length"}
+SMALLEST = 500  # bytes; a smaller body is not compressed
+BODY_HEADERS = {"content-type", "content-length"}
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -39,9 +39,10 @@ Key = tuple[str, str, str, str]
 
 
 def shared(*, seconds: float, cache_control: str | None = "public, no-cache") -> Callable[[View], View]:
-    """Send a view's answer to everybody without a session for so many seconds, if the address has no query.
+    """Return a decorator: for `seconds`, the view's answer is sent to all visitors without a session.
 
-    `cache_control` is that header of such an answer, or None if the view sets it.
+    Requests with a query string are left out. `cache_control` is the header Cache-Control of the answer, or None if
+    the view sets it.
     """
 
     def decorate(view: View) -> View:
@@ -61,7 +62,7 @@ def shared(*, seconds: float, cache_control: str | None = "public, no-cache") ->
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """An answer. It never changes, so that nobody gets the body of one answer with the ETag of another."""
+    """A kept answer. It never changes, so that no visitor gets the body of one answer with the ETag of another."""
 
     headers: list[tuple[str, str]]
     plain: bytes
@@ -87,13 +88,13 @@ class _Kept:
 
 @dataclass
 class _Answer:
-    """The latest answer for one key, None until it is made, and the lock of the thread that makes the next one."""
+    """The latest answer for a key (None until it is made), and the lock of the thread that makes the next one."""
 
     kept: _Kept | None = None
     making: Lock = field(default_factory=Lock)
 
     def age(self) -> float:
-        """Return the answer's age as a share of the time for which it may be given; 1 when there is none."""
+        """Return the answer's age as a share of the time for which it is kept; 1.0 if there is no answer."""
         kept = self.kept
         return (time.monotonic() - kept.made) / kept.seconds if kept else 1.0
 
@@ -110,13 +111,13 @@ class _Answer:
         )
 
     def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        """Give the present answer, whole, also when another thread replaces it meanwhile."""
+        """Send the current answer. Another thread may replace it meanwhile, but cannot change it."""
         assert self.kept is not None  # noqa: S101
         return self.kept.give(environ, start_response)
 
 
 class SharedAnswers:
-    """A WSGI application that gives the answers that it keeps, and asks another application for all others."""
+    """A WSGI application that sends the answers that it keeps, and asks another application for all others."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -138,7 +139,7 @@ class SharedAnswers:
     def _renew(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Make the answer anew when half its time is over. One thread makes it; the others give the old one."""
+        """Make the answer again, because half of its time is over. Meanwhile other threads send the old answer."""
         is_over = answer.age() >= 1
         held = answer.making.acquire(blocking=is_over, timeout=PATIENCE if is_over else -1)
         try:
@@ -152,16 +153,16 @@ class SharedAnswers:
     def _make(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Ask the application, without the visitor's cookies, and keep its answer if its view is `shared`."""
+        """Ask the application without the visitor's cookies; send its answer, and keep it if it may be shared."""
         asked = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_LANGUAGE": key[-1]}
         asked.pop("HTTP_COOKIE", None)
         asked.pop("HTTP_IF_NONE_MATCH", None)
-        began, said = time.monotonic(), list[Any]()
-        chunks = self._application(asked, lambda *args: said.extend(args))
+        began, started = time.monotonic(), list[Any]()
+        chunks = self._application(asked, lambda *args: started.extend(args))
         body = b"".join(chunks)
         if close := getattr(chunks, "close", None):
             close()
-        status, headers = said[0], said[1]
+        status, headers = started[0], started[1]
         sets_cookie = any(name.lower() == "set-cookie" for name, _ in headers)
         if SECONDS in asked and status == "200 OK" and not sets_cookie:
             answer.keep(headers, body, made=began, seconds=asked[SECONDS])
@@ -169,9 +170,10 @@ class SharedAnswers:
             return answer.give(environ, start_response)
         self._answers.pop(key, None)
         if status == "200 OK" and _has(environ, headers):
-            start_response("304 Not Modified", [each for each in headers if each[0].lower() not in OF_A_BODY])
+            not_modified = [each for each in headers if each[0].lower() not in BODY_HEADERS]
+            start_response("304 Not Modified", not_modified)
             return []
-        start_response(*said)
+        start_response(*started)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _remember(self, key: Key, answer: _Answer) -> None:
@@ -181,14 +183,14 @@ class SharedAnswers:
 
 
 def _has(environ: Environ, headers: list[tuple[str, str]]) -> bool:
-    """Return whether the client has this answer already, by the ETags that the client named."""
+    """Return whether the client has this answer already: whether its If-None-Match names the answer's ETag."""
     named = {each.strip().removeprefix("W/") for each in environ.get("HTTP_IF_NONE_MATCH", "").split(",")}
     tags = {value.removeprefix("W/") for name, value in headers if name.lower() == "etag"}
     return bool(tags and named & {*tags, "*"})
 
 
 def _key(environ: Environ) -> Key | None:
-    """Return what a kept answer depends on; None when the answer to this request may not be shared."""
+    """Return address, host, scheme and language, on which a kept answer depends; None if it may not be shared."""
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or environ.get("QUERY_STRING"):
         return None
     if "HTTP_AUTHORIZATION" in environ or "HTTP_CONTENT_ENCODING" in environ:
@@ -209,7 +211,7 @@ def _key(environ: Environ) -> Key | None:
 
 @lru_cache(maxsize=1)
 def _personal_cookies() -> tuple[str, ...]:
-    """Return the cookies that an answer may depend on: that of the session, and that of Django's messages."""
+    """Return the names of the cookies on which an answer may depend: of the session, and of Django's messages."""
     return settings.SESSION_COOKIE_NAME, "messages"
 
 
@@ -220,7 +222,7 @@ def _chosen_language(environ: Environ) -> str:
 
 
 def _other_cookies(environ: Environ) -> bool:
-    """Return whether a request has cookies other than that of the language."""
+    """Return whether a request has other cookies than the one with the language."""
     return bool(set(parse_cookie(environ.get("HTTP_COOKIE", ""))) - {settings.LANGUAGE_COOKIE_NAME})
 
 

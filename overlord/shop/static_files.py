@@ -1,6 +1,7 @@
-"""Static files as Caddy serves them: named by their content, and compressed once, when they are collected.
+"""The static files that Caddy serves: they get names that contain a hash of their content, and are compressed once.
 
-`manage.py collectstatic` writes them into STATIC_ROOT. Each web process reads the manifest of names at its start.
+`manage.py collectstatic` writes them into STATIC_ROOT, with a manifest of their names. Each web process reads the
+manifest when it starts.
 """
 
 import gzip
@@ -17,8 +18,10 @@ from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticF
 from django.core.files.storage import Storage
 
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".txt"}
-SMALLEST = 200  # bytes; below that the headers weigh more than what is saved
-QUALITY = 9  # for both; higher ones take ten times as long to save another twentieth of the size
+SMALLEST = 200  # bytes; for smaller files, the headers would be larger than the saving
+QUALITY = (
+    9  # of gzip and Brotli. A higher one needs ten times the time, to save another twentieth of the size
+)
 
 Paths = Mapping[str, tuple[Storage, str]]
 
@@ -31,7 +34,7 @@ class StaticFiles(ManifestStaticFilesStorage):
         self._addresses: dict[str, str] = {}
 
     def url(self, name: str, force: bool = False) -> str:  # type: ignore[override]
-        """Return the address of a file. Each is worked out once."""
+        """Return the address of a file. It is computed only once for each file."""
         if force:
             return super().url(name, force)
         if name not in self._addresses:
@@ -39,7 +42,7 @@ class StaticFiles(ManifestStaticFilesStorage):
         return self._addresses[name]
 
     def post_process(self, paths: Paths, dry_run: bool = False, **options: Any) -> Iterator[tuple]:  # type: ignore[type-arg]
-        """Name and compress the collected files, unless nothing is newer than the manifest."""
+        """Name and compress the collected files, unless the manifest is newer than all of them."""
         if dry_run or self._is_current(paths):
             return
         yield from super().post_process(paths, dry_run=dry_run, **options)
@@ -61,15 +64,15 @@ class StaticFiles(ManifestStaticFilesStorage):
 
 
 class EditedStaticFiles(StaticFiles):
-    """Collects an edited file again when a page names it, so that an edit needs no restart."""
+    """Collects an edited file again when a page refers to it, so that an edit needs no restart."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since = self.manifest_time()
-        self._collected: dict[str, float] = {}  # when each file had been edited that was collected again
+        self._collected: dict[str, float] = {}  # the time of the edit with which each file was last collected
 
     def url(self, name: str, force: bool = False) -> str:  # type: ignore[override]
-        """Return the address of the file as it is now."""
+        """Return the address of a file with its current content."""
         self._collect_if_edited(name)
         return super().url(name, force)
 
@@ -93,7 +96,7 @@ class EditedStaticFiles(StaticFiles):
 
 
 def compress(file: Path) -> None:
-    """Write the compressed forms of a file next to it, if they are smaller and do not exist yet."""
+    """Write the compressed forms of a file beside it, unless they exist or the file is too small."""
     if file.suffix not in COMPRESSED or not file.is_file() or file.stat().st_size < SMALLEST:
         return
     for suffix, pack in (

@@ -1,4 +1,4 @@
-"""`{% load shop %}`: money, times and numbers in templates, and the import map of the JavaScript modules."""
+"""The tags and filters of `{% load shop %}`: money, times, numbers, pictures, and the JavaScript modules."""
 
 import json
 from collections.abc import Mapping
@@ -54,13 +54,13 @@ register.filter("markdown_line", texts.to_line)
 
 @register.simple_tag
 def money(amount: str, currency: str) -> str:
-    """Write a decimal string of a currency."""
+    """Return an amount of money, a decimal string, in the active language."""
     return formats.money(amount, currency)
 
 
 @register.simple_tag
 def base_url() -> str:
-    """Return the address of the shop, for mails and other texts that are read outside of it."""
+    """Return the address of the shop, for mails and other texts outside of its pages."""
     return settings.BASE_URL
 
 
@@ -84,37 +84,37 @@ def shop_look() -> Look:
 
 @register.filter
 def picture(name: str) -> dict[str, str | int] | None:
-    """Return what a page needs to show a picture of this name; None when there is none."""
+    """Return the addresses and sizes that a page needs to show a picture; None if the name is empty."""
     return pictures.shown(pictures.address(name))
 
 
 @register.filter
 def state_name(state: str) -> str:
-    """Write the state of a reservation or a ticket."""
+    """Return the name of a reservation's or a ticket's state, in the active language."""
     return str(STATES.get(state, state))
 
 
 @register.filter
 def iso(instant: datetime) -> str:
-    """Write an instant in ISO 8601."""
+    """Return a datetime in ISO 8601."""
     return instant.isoformat()
 
 
 @register.filter
 def entry(mapping: Mapping[str, Any], key: str) -> Any:
-    """Return the entry of a mapping, or "" when there is none."""
+    """Return the value of a mapping for a key; "" if there is none."""
     return mapping.get(key, "")
 
 
 @register.filter(name="json")
 def as_json(value: Any) -> str:
-    """Write a value as JSON, for an attribute."""
+    """Return a value as JSON, for an attribute of HTML."""
     return json.dumps(value)
 
 
 @register.filter
 def share(part: int | None, whole: int | None) -> str:
-    """Return the percentage of `whole` that a part is, for the widths of bars."""
+    """Return the percentage that `part` is of `whole`, for the widths of bars, such as "12.50"; "0" of nothing."""
     return f"{100 * (part or 0) / whole:.2f}" if whole else "0"
 
 
@@ -126,7 +126,7 @@ def import_map() -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def module(context: template.Context, name: str) -> SafeString:
-    """Write the tags that load a module and all its imports at once; a browser alone would find them one by one."""
+    """Return the tags that load a module and all its imports at once. A browser would find them one by one."""
     named: set[str] = context.get("modules_named") or set()
     context["modules_named"] = named
     preloads = [each for each in modules.loaded_with(name) if each not in named]

@@ -1,4 +1,4 @@
-"""`manage.py translations`: bring the catalogues of translations up to date with the code."""
+"""The command `translations`: write the texts of the code into the catalogues, or check them."""
 
 from typing import Any
 
