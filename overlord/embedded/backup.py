@@ -1,9 +1,10 @@
-"""Back up the shop of `bin/up` into one file, and restore it: the commands `backup` and `restore`.
+"""Back up the shop of `bin/up` into one file, and restore it: for the commands `backup` and `restore`.
 
 The file is a zip archive that only its owner can read. It contains the database as it was at one instant, the
-secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures. A restore fills a
-second database and then exchanges the two; if this fails, nothing has changed. After that it replaces secrets and
-pictures; if this fails, the restored database stays, and the error says so.
+secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures.
+
+A restore first fills a second database, and then exchanges the two databases. If this fails, nothing has changed.
+Afterwards it replaces secrets and pictures. If that fails, the restored database stays, and the error says so.
 """
 
 import json
@@ -35,7 +36,7 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """A database of the running PostgreSQL."""
+    """A database of the running PostgreSQL, with the log-in to it."""
 
     name: str
     host: str
@@ -50,7 +51,10 @@ class Database:
         return cls(**names)
 
     def run(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs on this server; the password is in its environment, which `ps` hides."""
+        """Run a program of PostgreSQL on this server; raise BackupError if it fails.
+
+        It gets the password in its environment, and not as an argument, which `ps` would show.
+        """
         where = {"PGHOST": self.host, "PGPORT": self.port, "PGUSER": self.user, "PGPASSWORD": self.password}
         argv = (str(binaries.postgres_folder() / program), *arguments)
         done = subprocess.run(argv, env={**where, "LC_ALL": "C"}, capture_output=True, text=True)
@@ -83,7 +87,7 @@ class Database:
 def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, pictures: Path | None) -> None:
     """Write the backup into a new file that only its owner can read; raise BackupError.
 
-    The shop may go on selling: the dump has the state of one instant.
+    The shop may sell tickets meanwhile: the dump has the state of one instant.
     """
     if file.exists():
         raise BackupError(f"{file} exists already.")
@@ -106,9 +110,9 @@ def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, p
 
 
 def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
-    """Replace database and secrets with those of the backup, and the pictures if it has any; or raise BackupError.
+    """Replace the database, the secrets and, if the backup has any, the pictures by those of the backup.
 
-    Nothing may be connected to the database. Without `replace`, the database must be empty.
+    No program may be connected to the database. Without `replace`, the database must be empty. Raise BackupError.
     """
     if not replace and not database.is_empty():
         raise BackupError(f"The database {database.name} is not empty. To replace it, add --replace.")
@@ -139,37 +143,37 @@ def _unpack(file: Path, scratch: Path) -> None:
 
 
 def _exchange(database: Database, dump: Path) -> None:
-    """Fill a new database from the dump, give it the name of the present one, and drop the present one."""
+    """Fill a new database from the dump, give it the name of the current database, and drop the current one."""
     restoring, replaced = f"{database.name}{RESTORING}", f"{database.name}{REPLACED}"
-    present, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
+    current, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     database.ask(drop.format(new), sql.SQL("CREATE DATABASE {}").format(new), database="postgres")
     try:
         database.run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restoring}", str(dump))
-        both = sql.SQL("{}; {}").format(rename.format(present, old), rename.format(new, present))
-        database.ask(both, database="postgres")  # both or none
+        both = sql.SQL("{}; {}").format(rename.format(current, old), rename.format(new, current))
+        database.ask(both, database="postgres")  # one transaction: both names change, or none
     except (BackupError, psycopg2.Error) as error:
         database.ask(drop.format(new), database="postgres")
         if isinstance(error, psycopg2.errors.ObjectInUse):
-            said = f"Something is connected to the database {database.name}."
-            raise BackupError(f"{said} Stop bin/up, and run bin/up --only services.") from error
+            reason = f"Something is connected to the database {database.name}."
+            raise BackupError(f"{reason} Stop bin/up, and run bin/up --only services.") from error
         raise BackupError(f"Nothing was changed. {str(error).strip()}") from error
     database.ask(drop.format(old), database="postgres")
 
 
 def _pictures_restore(restored: Path, pictures: Path) -> None:
-    """Put the files in the place of the present ones. The folder stays: it may be a mount point or a link."""
+    """Replace the pictures by the restored ones. The folder itself stays, as it may be a mount point or a link."""
     try:
-        for present in _files(pictures):
-            present.unlink()
+        for file in _files(pictures):
+            file.unlink()
         for file in _files(restored):
             target = pictures / file.relative_to(restored)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(file, target)
     except OSError as error:
-        said = f"Database and secrets are restored, the pictures are not: {error}."
-        raise BackupError(f"{said} Remove the cause, then restore again with --replace.") from error
+        reason = f"Database and secrets are restored, the pictures are not: {error}."
+        raise BackupError(f"{reason} Remove the cause, then restore again with --replace.") from error
 
 
 def _secrets_restore(folder: Folder, *, secret_key: str, demo_password: str) -> None:

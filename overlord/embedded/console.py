@@ -1,4 +1,4 @@
-"""Print what `manage.py up` does: one line for each step, and one screen when everything is ready."""
+"""Print the progress of `manage.py up`: one line for each step, and one screen when everything is ready."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ from overlord.embedded.state import Folder, SavedState
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Print a text at once. Ignore a closed terminal, so that the supervisor can still stop everything in order."""
+    """Print a text at once. If the terminal is closed, print nothing: the supervisor must still stop everything."""
     with contextlib.suppress(OSError):
         sys.stdout.write(text + end)
         sys.stdout.flush()
@@ -20,7 +20,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
-    """Print what the block starts or prepares, and how long it took."""
+    """Print the name `what` of the step that the block does, and how long it took."""
     since = time.monotonic()
     say(f"{what[0].upper()}{what[1:]} ...", end=" ")
     try:
@@ -32,7 +32,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def application(url: str, folder: Folder, state: SavedState, *, sends_mail: bool) -> None:
-    """Print the one screen that says where everything is."""
+    """Print the screen with all addresses, log-ins and folders."""
     mailbox = "" if sends_mail else f"\n  Mailbox      {url}/mailbox/   (mails are kept there, and not sent)"
     logins = ""
     if state.demo_loaded:
@@ -66,7 +66,7 @@ Ctrl-C stops everything and keeps the data.
 
 
 def services(folder: Folder) -> None:
-    """Print where to find PostgreSQL and Valkey when only they run."""
+    """Print the file with the addresses of PostgreSQL and Valkey, if only these run."""
     say(
         f"""
 PostgreSQL and Valkey are ready. manage.py and pytest find them by themselves. Their addresses, with

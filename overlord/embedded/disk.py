@@ -11,12 +11,12 @@ NO_SPACE = "No space left on device"  # what a program writes into its log
 
 
 def lacks_room(folder: Path) -> bool:
-    """Return whether less than ROOM_BYTES are free. It writes nothing, and so costs very little."""
+    """Return whether less than ROOM_BYTES are free. It costs very little, because it writes nothing."""
     return shutil.disk_usage(folder).free < ROOM_BYTES
 
 
 def is_full(folder: Path) -> bool:
-    """Return whether there is no room, or a quota or missing inodes keep a file from being written."""
+    """Return whether no file can be written: the disk has no room or no inodes, or a quota is used up."""
     if lacks_room(folder):
         return True
     try:
@@ -28,6 +28,6 @@ def is_full(folder: Path) -> bool:
 
 
 def description(folder: Path) -> str:
-    """Return which disk is full, in words that fit after a colon."""
+    """Return words about the full disk, for a sentence: "the disk that holds ... is full (3 MB free)"."""
     free = shutil.disk_usage(folder).free / 1_000_000
     return f"the disk that holds {folder} is full ({free:.0f} MB free)"

@@ -1,4 +1,4 @@
-"""Check everything that `manage.py up` needs, for `manage.py doctor`."""
+"""The checks of `manage.py doctor`: everything that `manage.py up` needs, and all that it runs."""
 
 import contextlib
 import os
@@ -35,7 +35,8 @@ MIN_OPEN_FILES = 10_000
 POSTGRES_MAJOR = "18"
 HANGS_AFTER_SECONDS = 30.0
 LOG_LINES = 10
-# The program whose log may show the cause: of what /readyz calls missing, and of a queue without a worker.
+# The program whose log may show the cause, by the name that /readyz gives to what is missing; and the worker of
+# each queue, for queues that are silent.
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
 WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
@@ -69,9 +70,9 @@ def findings(folder: Folder) -> Iterator[Finding]:
         yield Finding(False, "Ticket Overlord is not running: bin/up starts it")
         yield from _taken_ports(state.ports)
     for finding in _services():
-        # The log of a program that was stopped in order is shown only if it names a fatal error.
-        told = running or any("FATAL" in log_tail(folder, name) for name in finding.logs)
-        yield finding if told else replace(finding, logs=())
+        # If nothing runs, the log of a server is shown only if it names a fatal error.
+        is_shown = running or any("FATAL" in log_tail(folder, name) for name in finding.logs)
+        yield finding if is_shown else replace(finding, logs=())
     if running and (running.serving or "").startswith("http"):
         yield from _servers(state.ports)
         yield _readiness(state.ports["shop"])
@@ -79,13 +80,13 @@ def findings(folder: Folder) -> Iterator[Finding]:
 
 
 def _warnings() -> Iterator[Finding]:
-    """Yield the warnings of Django's checks of the database, which staff should know."""
-    for told in checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
-        yield Finding(not told.is_serious(), " ".join(filter(None, (told.msg, told.hint))))
+    """Yield the messages of Django's checks of the database, such as roles that lack a permission."""
+    for message in checks.run_checks(tags=[checks.Tags.database], databases=[DEFAULT_DB_ALIAS]):
+        yield Finding(not message.is_serious(), " ".join(filter(None, (message.msg, message.hint))))
 
 
 def log_tail(folder: Folder, name: str) -> str:
-    """Return the last lines of a program's log. Only the end of the file is read."""
+    """Return the last LOG_LINES lines of a program's log; "" if there is no log."""
     try:
         with (folder.logs / f"{name}.log").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 20_000))
@@ -117,7 +118,7 @@ def _space(folder: Folder) -> Finding:
 
 
 def _data(folder: Folder) -> Iterator[Finding]:
-    """Yield the reasons why PostgreSQL cannot start on its data."""
+    """Yield the reasons, if any, why PostgreSQL cannot start with its data."""
     data = folder.path / "postgres"
     version_file = data / "PG_VERSION"
     try:
@@ -141,7 +142,7 @@ def _data(folder: Folder) -> Iterator[Finding]:
 
 
 def _hanging(folder: Folder) -> Iterator[Finding]:
-    """Yield each process of ours that is stopped, or that no longer touches its liveness file."""
+    """Yield a finding for each process of ours that is stopped, or no longer touches its liveness file."""
     for file in (folder.path / "liveness").glob("*.*"):
         if not file.suffix[1:].isdecimal():
             continue
@@ -155,7 +156,7 @@ def _hanging(folder: Folder) -> Iterator[Finding]:
 
 
 def _servers(used: dict[str, int]) -> Iterator[Finding]:
-    """Yield each of the servers behind Caddy that does not answer."""
+    """Yield a finding for each server behind Caddy that does not answer."""
     for name in ("web", "logins", "door", "live"):
         if name in used and program.http_status(used[name], "/livez/") != 200:
             text = f"{name} does not answer on port {used[name]}; the supervisor replaces it within a minute"
@@ -163,7 +164,7 @@ def _servers(used: dict[str, int]) -> Iterator[Finding]:
 
 
 def _clock(url: str) -> Finding:
-    """Compare this machine's clock with PostgreSQL's, by which holds expire and tasks become due."""
+    """Return whether this machine's clock and PostgreSQL's agree. Holds expire by PostgreSQL's clock."""
     try:
         before = time.time()
         with (
@@ -193,7 +194,7 @@ def _open_files() -> Finding:
 
 
 def _used_files(supervisor: int | None) -> Iterator[Finding]:
-    """Yield each process of ours that has almost as many files open as it may, and so will soon refuse sockets."""
+    """Yield a finding for each process of ours that can open few more files: it will soon refuse sockets."""
     for process in _descendants(supervisor):
         with contextlib.suppress(psutil.Error, OSError):
             used, limit = process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[0]
@@ -214,7 +215,7 @@ def _descendants(pid: int | None) -> list[psutil.Process]:
 def _taken_ports(used: dict[str, int]) -> Iterator[Finding]:
     for name, port in used.items():
         if ports.taken(port):
-            # Not an error: `up` chooses another port. But the address of the shop changes.
+            # This is not an error, because `up` chooses another port. But the address of the shop may change.
             yield Finding(
                 True,
                 f"port {port}, last used for {name}, is taken by {_listener(port)}; bin/up will choose another",
@@ -290,7 +291,7 @@ def _readiness(port: int) -> Finding:
     missing = [WAYS_OUT.get(name, name) for name in missing]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
     if set(queues) >= set(WORKERS):
-        # All queues are silent. Each has its own worker, so the cause is beat, which sends the tasks of all.
+        # All queues are silent, and several workers run their tasks. So the cause is beat, which sends all tasks.
         workers, logs = ["messages of beat to any queue (it hangs, or no worker runs)"], []
     else:
         workers = [f"a worker for the queue {queue}" for queue in queues]

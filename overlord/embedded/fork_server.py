@@ -1,11 +1,12 @@
-"""Start our Python processes as forks of one process that has imported everything, so that they share its memory.
+"""The fork server: it has imported everything, and forks our Python processes, so that they share its memory.
 
-The supervisor runs this module as a program (`python -m overlord.embedded.fork_server FD`). It has one thread,
-opens no connection and no port, and answers one request after another on the socket FD. Each line asks for a
-process; the answer is its pid.
+The supervisor runs this module as a program (`python -m overlord.embedded.fork_server FD`). The program has one
+thread, and opens no connection and no port. It answers one request after another on the socket FD: each line asks
+for a process, and the answer is the pid of the new process.
 
-Each process is forked twice. When the process in between has ended, the supervisor becomes the parent of the new
-process (`adopt_orphans`): it can wait for it and signal it like any other child. The new process outlives this one.
+Each process is forked twice. When the process in between ends, the supervisor becomes the parent of the new process
+(`adopt_orphans`). So it can wait for the process and signal it, like any other child. The new process may run
+longer than the fork server.
 """
 
 import ctypes
@@ -24,8 +25,9 @@ from overlord.embedded.niceness import niceness_add
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 ADOPTION_SECONDS = 10.0
-# What the processes import, without Twisted's reactor, which opens files, and without our WSGI and ASGI modules,
-# which start threads. They are strings, because the supervisor's own code imports no app.
+# The modules that the processes import. Twisted's reactor is left out, because it opens files, and so are our WSGI
+# and ASGI modules, because they start threads. They are listed as strings, because code of the supervisor must not
+# import an app.
 MODULES = (
     "overlord.celery",
     "overlord.urls",
@@ -64,27 +66,27 @@ MODULES = (
     "realtime.gateway.routing",
     "daphne.http_protocol",
 )
-# The pages of a sale.
+# The templates of the pages of a sale.
 TEMPLATES = ("tickets/home.html", "tickets/event.html", "checkout/checkout.html", "checkout/me.html")
 
 
 def preload() -> None:
-    """Import what the processes need, and keep the garbage collector from writing to it."""
+    """Import all that the processes need. The garbage collector of a fork then does not write to this memory."""
     import django
 
-    gc.disable()  # a collection now would leave gaps in the memory that the forks are to share
+    gc.disable()  # a collection now would leave gaps in the memory; forks would write there and share less
     django.setup()
     for name in MODULES:
         importlib.import_module(name)
-    _load_what_settings_name()
+    _import_by_settings()
     _use_once()
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
-def _load_what_settings_name() -> None:
-    """Import the tasks of all apps, the middleware, the views and the template tags; compile some templates."""
+def _import_by_settings() -> None:
+    """Import what the settings name: tasks, middleware, views, template tags. Compile the most used templates."""
     from django.core.handlers.wsgi import WSGIHandler
     from django.template.engine import Engine
     from django.template.loader import get_template
@@ -102,12 +104,15 @@ def _load_what_settings_name() -> None:
 
 
 def _use_once() -> None:
-    """Make the objects that each process would make for itself. This opens no connection."""
+    """Make the objects that each process would make for itself. No connection is opened."""
     importlib.import_module("overlord.kernel.redis_client").connection()
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:
-    """Fork a process for each request. The fork returns its request; this process None, when the socket closes."""
+    """Fork a process for each request. Return the request in the new process.
+
+    In this process, return None when the supervisor has closed the socket.
+    """
     with channel.makefile("r", encoding="utf-8") as requests:
         for line in requests:
             request: dict[str, Any] = json.loads(line)
@@ -119,7 +124,7 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
 
 
 def fork() -> int | None:
-    """Fork a process whose parent is the supervisor; return its pid, or None in that process."""
+    """Fork a process whose parent is the supervisor. Return its pid; in the new process, return None."""
     reader, writer = os.pipe()
     between = os.fork()
     if between == 0:
@@ -138,7 +143,7 @@ def fork() -> int | None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Give this process what the request asks for: its parent, session, output, folder and environment."""
+    """Give this process the parent, session, log, folder, niceness and environment that the request asks for."""
     os.setsid()
     _await_parent(request["parent"])
     libc = ctypes.CDLL(None)
@@ -167,14 +172,14 @@ def run(argv: list[str]) -> None:
 
 
 def _await_parent(parent: int) -> None:
-    """Wait until the process in between has ended and the supervisor is our parent; ADOPTION_SECONDS at most."""
+    """Wait until the supervisor is our parent, at most ADOPTION_SECONDS: the process in between has to end."""
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:
         time.sleep(0.001)
 
 
 def main(fd: int) -> None:
-    """Serve until the supervisor closes the socket."""
+    """Serve until the supervisor closes the socket; in a new process, run its program."""
     preload()
     channel = socket.socket(fileno=fd)
     channel.sendall(b"ready\n")

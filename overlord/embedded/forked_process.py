@@ -1,4 +1,4 @@
-"""A child process that the fork server has started, and that the kernel has made our child."""
+"""A process that the fork server has started, and that the kernel has made a child of the supervisor."""
 
 import os
 import signal
@@ -9,14 +9,14 @@ POLL_SECONDS = 0.01
 
 
 class ForkedProcess:
-    """Waits for a child and signals it, by the methods of `subprocess.Popen` that `Child` uses."""
+    """The process, with those methods of `subprocess.Popen` that `Child` uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Return how the process ended, as `Popen` does; None while it runs."""
+        """Return the exit code of the process, negative after a signal; None while it runs."""
         if self.returncode is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -28,7 +28,7 @@ class ForkedProcess:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, and return how it ended. Raise TimeoutExpired, as `Popen` does."""
+        """Wait until the process ends and return its exit code; raise TimeoutExpired after `timeout` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
             if until is not None and time.monotonic() > until:
@@ -37,7 +37,7 @@ class ForkedProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended: another process may have its pid by then."""
+        """Send a signal to the process, unless it has ended: then another process may have its pid."""
         if self.poll() is None:
             os.kill(self.pid, number)
 

@@ -1,6 +1,6 @@
-"""Ask the fork server for processes. It runs in the supervisor's main thread, on Linux.
+"""Ask the fork server for processes. Runs in the supervisor's main thread, on Linux.
 
-The fork server only saves memory and time. Where it does not work, each process is started on its own.
+The fork server saves memory and time, but is not needed. If it does not work, each process is started without it.
 """
 
 import json
@@ -14,12 +14,12 @@ from overlord.embedded import processes
 from overlord.embedded.forked_process import ForkedProcess
 from overlord.embedded.processes import Child, Program
 
-NAME = "imports"  # of its log
-PATIENCE = 30.0  # seconds for its imports, on a slow machine
+NAME = "imports"  # the name of the fork server's log
+PATIENCE = 30.0  # seconds; on a slow machine, its imports may take so long
 
 
 class ForkServer:
-    """The process that has imported everything. `start` starts a program as a fork of it if possible."""
+    """The fork server as the supervisor uses it. `start` starts a program as a fork if that is possible."""
 
     def __init__(self, *, env: Mapping[str, str], cwd: Path, log_dir: Path) -> None:
         self._env = env
@@ -37,9 +37,9 @@ class ForkServer:
             self.child = processes.start(program, log_dir, keep=(fd,))
 
     def start(self, program: Program, log_dir: Path) -> Child:
-        """Start the program as a fork, or on its own when that is not possible.
+        """Start the program as a fork, or without the fork server if that is not possible; return the child.
 
-        A fork has read the settings already, so a program with another environment is started on its own.
+        A fork has read the settings already. So a program with another environment is started without it.
         """
         if self._channel is None or not program.forked or program.env != self._env:
             return processes.start(program, log_dir)
@@ -56,11 +56,11 @@ class ForkServer:
             self._answers.close()
             self._channel.close()
             self._channel = None
-            self.child.process.kill()  # only itself, and not the processes that it started
+            self.child.process.kill()  # kills only the fork server, not the processes that it started
             self.child.process.wait()
 
     def _ask(self, channel: socket.socket, program: Program, log: Path) -> int | None:
-        """Return the pid of the new process, or None when the fork server does not answer."""
+        """Return the pid of the new process, or None if the fork server does not answer. Then it is stopped."""
         request = {
             "name": program.name,
             "argv": program.argv[1:],
@@ -75,6 +75,6 @@ class ForkServer:
             self._is_ready = self._is_ready or self._answers.readline() == "ready\n"
             channel.sendall(json.dumps(request).encode() + b"\n")
             return int(self._answers.readline())
-        except (OSError, ValueError):  # it ended, or hangs
+        except (OSError, ValueError):  # the fork server has ended, or hangs
             self.stop()
             return None

@@ -1,7 +1,7 @@
-"""Replace this process with another program that ends when the process that started it ends.
+"""Replace this process by another program, which the kernel ends when the parent process ends.
 
-`processes.start` runs this file as a script, so it imports no other module of ours. The work is done here, because
-in the parent, between fork and exec, it would be unsafe when the parent has threads.
+`processes.start` runs this file as a script, so it imports no other module of ours. It is a script of its own
+because the supervisor has threads: after a fork of such a process, only a few operations are safe until the exec.
 
     python -I -S launcher.py PARENT SIGNAL self|namespace|nobody PROGRAM [ARGUMENT...]
 """
@@ -22,8 +22,8 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
     elif identity == "nobody":
         become_nobody()
     if sys.platform == "linux":
-        # The change of identity clears this setting, so it comes afterwards. The kernel sends the signal when the
-        # parent's thread ends.
+        # This comes after the change of identity, which would clear the setting. The kernel sends the signal when
+        # the thread that started this process ends.
         call("prctl", PR_SET_PDEATHSIG, signal, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("The process that started this program has ended.")
@@ -34,9 +34,9 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
 
 
 def enter_namespace() -> None:
-    """Enter a user namespace in which root looks like an ordinary user, because PostgreSQL does not run as root.
+    """Enter a user namespace in which root looks like an ordinary user: PostgreSQL refuses to run as root.
 
-    Outside the namespace the user is still root, so no file has to be copied or get another owner.
+    Outside of the namespace the user is still root. So no file must be copied or get another owner.
     """
     call("unshare", CLONE_NEWUSER)
     nobody = 65534  # initdb requires a user that has a name

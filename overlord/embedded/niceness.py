@@ -1,10 +1,10 @@
-"""Let a process of `bin/up` get more or less of the CPU than the others while the cores are busy.
+"""Let a process of `bin/up` get more or less CPU time than the others while the cores are busy.
 
-Linux divides the CPU among sessions first (autogroup), and each program has a session of its own. So the session
-gets the niceness too. Where there is no autogroup, only the niceness of the process counts.
+Linux first divides the CPU among sessions (autogroup), and each program has a session of its own. So the session
+gets the niceness too. Without autogroup, only the niceness of the process counts.
 
-Every user may make a process nicer, so that it gets less. Only root, or a user whose limit (RLIMIT_NICE, systemd's
-`LimitNICE=`) allows it, may make a process less nice; for others it keeps the usual share.
+A higher niceness means less CPU time; every user may set it. A lower one is allowed only to root, or to a user
+whose limit (RLIMIT_NICE, `LimitNICE=` of systemd) allows it. For other users, the process keeps the usual share.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ import time
 from pathlib import Path
 
 TRIES = 20
-PAUSE_SECONDS = 0.1  # between two changes of sessions by ordinary users, as Linux requires
+PAUSE_SECONDS = 0.1  # Linux requires this pause between two changes of sessions by ordinary users
 
 
 def niceness_add(pid: int, niceness: int) -> None:
-    """Add to the niceness of a process, of its session and of all that it starts. Zero changes nothing."""
+    """Add `niceness` to that of a process and of its session. All processes that it starts later inherit it."""
     if not niceness:
         return
-    with contextlib.suppress(OSError):  # it is refused, or the process has ended
+    with contextlib.suppress(OSError):  # the change is refused, or the process has ended
         os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + niceness)
         session_write(Path(f"/proc/{pid}/autogroup"), niceness)
 
 
 def session_write(file: Path, niceness: int) -> None:
-    """Write the niceness of a session; try again while Linux refuses the change as too early."""
+    """Write the niceness of a session; try again while Linux refuses it, because another change was just made."""
     for _ in range(TRIES):
         try:
             file.write_text(str(niceness))

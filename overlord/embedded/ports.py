@@ -1,8 +1,8 @@
 """Find out which ports of this machine are taken, and choose free ones.
 
-A server's port is outside the range from which the kernel gives ports to outgoing connections. Otherwise any
-program's connection could take the port while the server restarts, and a client that tries to reach the server
-could connect to itself.
+What must stay true: the port of a server is outside of the range from which the kernel gives ports to outgoing
+connections. Otherwise a connection of any program could take the port while the server restarts. And a client that
+tries to reach the server could connect to itself.
 """
 
 import random
@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 HOST = "127.0.0.1"
-FIRST_PORT = 20_000  # of those that `any_free` gives
+FIRST_PORT = 20_000  # the lowest port that `any_free` returns
 FIRST_OUTGOING_PORT = 32_768  # Linux's default; other systems begin later
 OUTGOING_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -20,7 +20,7 @@ _given: set[int] = set()
 
 
 def forbidden(port: int) -> bool:
-    """Return whether this user may not have the port, free or taken: as an ordinary user, one below 1024."""
+    """Return whether this user may never use the port: below 1024, ordinary users may not."""
     with socket.socket() as server:
         try:
             server.bind((HOST, port))
@@ -30,23 +30,22 @@ def forbidden(port: int) -> bool:
 
 
 def taken(port: int) -> bool:
-    """Return whether a server cannot have the port: another program uses it, or it is forbidden."""
+    """Return whether a server cannot use the port: another program has it, or it is forbidden."""
     with socket.socket() as server, socket.socket() as client:
-        server.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # servers do the same, to start again at once
+        # Servers set the same option, so that they can start again at once.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((HOST, port))
         except OSError:
             return True
-        # On some systems the bind succeeds although a server listens on all addresses, so try to connect too. The
-        # port stays bound meanwhile, so that the kernel does not give it to the client.
+        # On some systems, the bind succeeds although a server listens on all addresses. So try to connect too. The
+        # port stays bound meanwhile. Otherwise the kernel could give it to the client.
         client.settimeout(0.5)
         return client.connect_ex((HOST, port)) == 0
 
 
 def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
-    """Return the preferred port if it is free, else one of the next twenty, else any free port."""
+    """Return the preferred port if it is free and not excluded, else one of the next twenty, else any free port."""
     for port in range(preferred, min(preferred + 21, 65_536)):
         if port not in excluded and not taken(port):
             return port
@@ -54,7 +53,7 @@ def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
 
 
 def any_free() -> int:
-    """Return a port that no program uses and that was not returned before in this process."""
+    """Return a port that no program uses, and that this function has not returned before in this process."""
     candidates = range(FIRST_PORT, first_outgoing())
     first = _random.randrange(max(1, len(candidates)))
     for port in chain(candidates[first:], candidates[:first]):
@@ -78,7 +77,7 @@ def is_outgoing(port: int) -> bool:
 
 
 def _any_outgoing() -> int:
-    """Return a port that the kernel chooses, for a machine whose outgoing connections may use nearly all ports."""
+    """Return a port that the kernel chooses: where outgoing connections may use nearly all ports of the machine."""
     with socket.socket() as server:
         server.bind((HOST, 0))
         port: int = server.getsockname()[1]

@@ -1,10 +1,10 @@
-"""Decide which user PostgreSQL runs as, and where its programs and data are. PostgreSQL refuses to run as root.
+"""Decide as which user PostgreSQL runs, and where its programs and data are. PostgreSQL refuses to run as root.
 
-- An ordinary user runs it directly.
+- An ordinary user runs PostgreSQL directly.
 - Root runs it in a user namespace.
-- Where root cannot use a namespace, or cannot reach the folder in it, PostgreSQL runs as `nobody`. Its data and a
-  copy of its programs are then in an external folder, because `nobody` might not reach the project's folder, and we
-  do not change the permissions of the folders above it.
+- If root cannot use a namespace, or cannot reach the data folder in it, PostgreSQL runs as the user `nobody`. Its
+  data and a copy of its programs are then in an external folder. The user `nobody` may not reach the project's
+  folder, and we do not change the permissions of the folders above it.
 """
 
 import os
@@ -40,7 +40,7 @@ class PostgresHome:
         return ProcessMatch(folder=self.data, executable=self.programs / "postgres")
 
     def hand_over(self, *paths: Path) -> None:
-        """Give files that we made to the user that PostgreSQL runs as."""
+        """Make the user as which PostgreSQL runs the owner of files that we have made."""
         if self.identity == "nobody":
             nobody = pwd.getpwnam("nobody")
             for path in paths:
@@ -50,7 +50,7 @@ class PostgresHome:
 def find(folder: Path, *, external_folder: Path | None = None) -> PostgresHome:
     """Return the home of the PostgreSQL of a data folder; raise MissingBinaryError.
 
-    `external_folder` is the one that an earlier call made.
+    `external_folder` is the folder that an earlier call has made, if any.
     """
     programs = binaries.postgres_folder()
     if external_folder and external_folder.is_dir():
@@ -78,7 +78,7 @@ def make_external_folder(parent: Path) -> Path:
 
 
 def as_nobody(external_folder: Path) -> PostgresHome:
-    """Copy the installed programs into the external folder, and make a folder for the data of `nobody`."""
+    """Copy the installed programs into the external folder, make a folder for data there, and return the home."""
     package = binaries.postgres_folder().parents[1]
     for source in (package, binaries.postgres_libraries()):
         target = external_folder / source.name
@@ -99,6 +99,6 @@ def as_nobody(external_folder: Path) -> PostgresHome:
 
 
 def _make_readable(folder: Path) -> None:
-    """Let every user read the copied files, which the umask may not allow."""
+    """Let every user read the copied files. The umask may have forbidden it."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

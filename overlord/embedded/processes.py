@@ -1,9 +1,10 @@
-"""Start and stop child processes so that none of them outlives the supervisor.
+"""Start and stop the child processes of the supervisor.
 
-Three mechanisms work together. The kernel ends a child when the supervisor dies (`launcher`). Orphans, which are
-processes that an ended child leaves behind, become children of the supervisor and not of pid 1 (`adopt_orphans`).
-Every process, and every process that it starts, has the path of its log in its environment: by this path, a later
-run finds the processes that a killed run left behind.
+What must stay true: no child process runs longer than the supervisor. Three mechanisms ensure this. The kernel ends
+a child when the supervisor ends (`launcher.py`). A process that an ended child leaves behind, an orphan, becomes a
+child of the supervisor and not of pid 1 (`adopt_orphans`). And each process has the path of its log in its
+environment, which the processes that it starts inherit: by this path, a later run finds what a killed run left
+behind.
 """
 
 import contextlib
@@ -39,9 +40,9 @@ PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True)
 class ProcessMatch:
-    """A working directory and an executable by which processes are recognised.
+    """The working directory and the executable by which the processes of a program are recognised.
 
-    It is for PostgreSQL, whose processes overwrite their environment.
+    Only PostgreSQL needs it, because its processes overwrite their environment.
     """
 
     folder: Path
@@ -50,7 +51,7 @@ class ProcessMatch:
 
 @dataclass(frozen=True)
 class Question:
-    """The bytes to send to a server's port: any answer shows that the server does not hang."""
+    """Bytes to send to a port of a server. Any answer shows that the server does not hang."""
 
     port: int
     request: bytes
@@ -58,27 +59,30 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program: its command, its whole environment, and how to find out that it is ready and does not hang.
+    """A program: its command and environment, and how to find out that it is ready and does not hang.
+
+    `prepare` is called before each start, and `ready` says whether the program is ready, for which it has
+    `ready_seconds`. `grace` is the time, in seconds, that it has to end after `stop_signal`. `data` is the folder
+    of its data, and `port` the port on which it listens. `forked` says whether the fork server may start it.
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
-    returns true while a server that the program needs does not work: then the files may be old, and the program may
-    end without having failed. It listens on `port`. The greater its `niceness`, the less of busy cores it gets. It
-    has `ready_seconds` to become ready, and `grace` seconds to end.
+    returns true while a server that the program needs does not work: then old files and the end of the program are
+    no failure. With a higher `niceness`, it gets less CPU time (niceness.py).
     """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
-    prepare: Callable[[], None] = lambda: None  # called before each start
+    prepare: Callable[[], None] = lambda: None
     ready: Callable[[], bool] = lambda: True
     stop_signal: signal.Signals = signal.SIGTERM
     identity: Identity = "self"
     match: ProcessMatch | None = None
-    data: Path | None = None  # the folder in which it keeps data
+    data: Path | None = None
     port: int | None = None
     question: Question | None = None
-    forked: bool = False  # whether the fork server may start it: a Python program of ours
+    forked: bool = False
     liveness: Path | None = None
     niceness: int = 0
     excused: Callable[[], bool] = lambda: False
@@ -86,7 +90,7 @@ class Program:
     grace: float = 3
 
     def liveness_files(self) -> list[tuple[Path, int]]:
-        """Return the files that its processes have touched, each with the pid."""
+        """Return the files that its processes have touched, each with the pid in its name."""
         if self.liveness is None:
             return []
         files = self.liveness.parent.glob(f"{self.liveness.name}.*")
@@ -94,7 +98,7 @@ class Program:
 
 
 class ProcessFailedError(Exception):
-    """A program ended or never became ready; `log` holds the last lines that it wrote."""
+    """A program has ended, or has not become ready. `log` has the last lines that it wrote."""
 
     def __init__(self, name: str, reason: str, log: str) -> None:
         self.name, self.reason, self.log = name, reason, log
@@ -103,12 +107,12 @@ class ProcessFailedError(Exception):
 
 @dataclass
 class Child:
-    """A program that runs, or ran, as our child process."""
+    """A program that runs, or has run, as a child process of the supervisor."""
 
     program: Program
     process: subprocess.Popen[bytes] | ForkedProcess
     log: Path
-    log_offset: int  # where the log of this run begins
+    log_offset: int  # the position in the file at which the log of this run begins
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -126,9 +130,10 @@ class Child:
         cancelled: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait until the program is ready or `cancelled` returns true; call `say` with a sentence if it takes long.
+        """Wait until the program is ready, or `cancelled` returns true; call `say` with a sentence if it takes
+        long.
 
-        Raise ProcessFailedError when the program ends, or is not ready after `seconds`: by default `ready_seconds`.
+        Raise ProcessFailedError if the program ends, or is not ready after `seconds` (by default `ready_seconds`).
         """
         seconds = self.program.ready_seconds if seconds is None else seconds
         began, is_said = time.monotonic(), False
@@ -150,14 +155,14 @@ class Child:
         stop([self], grace=grace)
 
     def kill(self) -> None:
-        """End the program and all that it started at once, as a crash would."""
+        """End the program and all processes that it started at once, by SIGKILL."""
         if self.running:
             self.process.kill()
         self.process.wait()
         self.end_leftovers()
 
     def end_leftovers(self) -> None:
-        """End the processes that the ended program left behind; they may hold its port or its data."""
+        """End the processes that the ended program left behind. They may still use its port or its data."""
         _kill(leftovers(self))
 
     def failure(self, reason: str) -> ProcessFailedError:
@@ -165,14 +170,14 @@ class Child:
 
     @property
     def exit_reason(self) -> str:
-        """Return how the program ended, in words that fit after a colon."""
+        """Return how the program ended: "killed by signal 9" or "exit code 1"."""
         code = self.process.returncode
         if code is not None and code < 0:
             return f"killed by signal {-code}"
         return f"exit code {code}"
 
     def limit_log(self) -> None:
-        """Move a long log away (`rotate`). Call this regularly while the program runs."""
+        """Move the log away if it is long (`rotate`). Call this regularly while the program runs."""
         if rotate(self.log):
             self.log_offset = 0
 
@@ -184,9 +189,10 @@ class Child:
 
 
 def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Child:
-    """Start the program, with its output in `<log_dir>/<name>.log`; it inherits the file descriptors `keep`.
+    """Start the program and return the child. Its output goes to `<log_dir>/<name>.log`.
 
-    Call it from the main thread: the kernel ends the child when the thread that started it ends.
+    The child inherits the file descriptors `keep`. Call this from the main thread: the kernel ends the child when
+    the thread that started it ends.
     """
     log = prepare(program, log_dir)
     launch = (sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(program.stop_signal)))
@@ -199,14 +205,14 @@ def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Chi
             cwd=program.cwd,
             env=environment(program, log),
             pass_fds=keep,
-            start_new_session=True,  # so only the supervisor receives Ctrl-C, and stops the children in order
+            start_new_session=True,  # so that only the supervisor receives Ctrl-C, and stops all in order
         )
         niceness_add(process.pid, program.niceness)
         return Child(program=program, process=process, log=log, log_offset=output.tell())
 
 
 def prepare(program: Program, log_dir: Path) -> Path:
-    """Do what a start of the program needs before it, and return the file of its log."""
+    """Prepare a start of the program: call its `prepare`, remove old liveness files; return the path of its log."""
     program.prepare()
     if program.liveness:
         program.liveness.parent.mkdir(parents=True, exist_ok=True)
@@ -219,10 +225,10 @@ def prepare(program: Program, log_dir: Path) -> Path:
 
 
 def rotate(log: Path) -> bool:
-    """Move the content of a long log to `<log>.1`; return whether the log was long.
+    """If a log is long, move its content to `<log>.1`; return whether it was long.
 
-    The log is copied and emptied, not renamed, because the program keeps it open and appends to it. Lines that are
-    written between the copy and the emptying are lost. On a full disk there is no copy.
+    The log is copied and emptied, and not renamed, because the program has it open and appends to it. Lines that
+    are written between the two steps are lost. If the disk is full, there is no copy.
     """
     if not log.exists() or log.stat().st_size <= MAX_LOG_BYTES:
         return False
@@ -236,7 +242,7 @@ def rotate(log: Path) -> bool:
 
 
 def environment(program: Program, log: Path) -> dict[str, str]:
-    """Return the whole environment of a program: its own, and the paths of its log and of its liveness files."""
+    """Return the whole environment of a program: its own, and the paths of its log and its liveness files."""
     env = {**program.env, LOG_VARIABLE: str(log)}
     return {**env, FILE_VARIABLE: str(program.liveness)} if program.liveness else env
 
@@ -251,7 +257,7 @@ def run(
 def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
     """Wait for the end of a program; raise ProcessFailedError unless it succeeds in time.
 
-    A program that still runs then is killed.
+    Then, or if `cancelled` returns true, kill the program if it still runs.
     """
     try:
         deadline = time.monotonic() + seconds
@@ -270,7 +276,7 @@ def stop(
 ) -> None:
     """Send each child its stop signal, and kill those that still run after `grace` seconds.
 
-    By default, that is the longest grace of these programs. It ends at once when `immediately` returns true.
+    By default, `grace` is the longest one of these programs. If `immediately` returns true, kill them at once.
     """
     children = list(children)
     if grace is None:
@@ -286,20 +292,20 @@ def stop(
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of the processes that its children leave behind (Linux only)."""
+    """Let this process become the parent of all processes that its children leave behind (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def allow_open_files() -> None:
-    """Let this process, and those that it starts, open as many files as the system allows: a socket is a file."""
+    """Let this process, and those that it starts, open up to OPEN_FILES files, if allowed. A socket is a file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reap_orphans(children: Iterable[Child]) -> None:
-    """Reap adopted orphans that have ended. The children are left out, because `Popen` reaps them."""
+    """Read the exit status of orphans that have ended, so that the kernel forgets them. Leave the children out."""
     own = {child.pid for child in children}
     for process in psutil.Process().children():
         if process.pid not in own:
@@ -307,9 +313,10 @@ def reap_orphans(children: Iterable[Child]) -> None:
 
 
 def leftovers(child: Child) -> list[psutil.Process]:
-    """Return the processes that a program started and that outlived it.
+    """Return the processes that an ended program has started, and that still run.
 
-    The environment of a fork names the log of the fork server; its own processes are found by their session.
+    A fork of the fork server still has the environment of the fork server. So its processes are found by their
+    session.
     """
     return [
         process
@@ -321,7 +328,7 @@ def leftovers(child: Child) -> list[psutil.Process]:
 
 
 def survivors(log_dir: Path, match: ProcessMatch | None) -> list[psutil.Process]:
-    """Return the processes that a killed run with this log folder left behind, and those that match."""
+    """Return the processes that a killed run with this folder of logs left behind, and those that match."""
     ours = str(log_dir.resolve()) + os.sep
     return [
         process
@@ -351,9 +358,10 @@ def _kill(processes: list[psutil.Process]) -> None:
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """Return whether a process that is no `Child` has ended, and reap it if we adopted it.
+    """Return whether a process that is not a `Child` has ended. Read its exit status if it is an adopted orphan.
 
-    A zombie counts as ended: it holds no port and no file, and in a container pid 1 may reap it late.
+    A zombie, which is a process whose exit status nobody has read, counts as ended: it has no port and no open
+    file. In a container, pid 1 may read the status late.
     """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
@@ -386,6 +394,6 @@ def _matches(process: psutil.Process, match: ProcessMatch | None) -> bool:
 
 @contextlib.contextmanager
 def _ignore_gone_or_foreign() -> Iterator[None]:
-    """Ignore a process that has just ended, or that belongs to another user."""
+    """Ignore the errors about a process that has just ended, or that belongs to another user."""
     with contextlib.suppress(psutil.Error, OSError):
         yield

@@ -1,4 +1,4 @@
-"""Describe the processes of the application: how each is started, and how to find out that it is ready."""
+"""The programs of the application: how each is started, and how to find out that it is ready."""
 
 import http.client
 import json
@@ -14,16 +14,17 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Program, Question
 
 ROOT = Path(__file__).resolve().parents[2]
-STATIC_ROOT = ROOT / "static"  # as in the settings
-# The niceness of the gates' process: three times the CPU of others on busy cores, as in docker-compose.yml.
-FIRST = -5
+STATIC_ROOT = ROOT / "static"  # the same as in the settings
+# The niceness of the process for gates. On busy cores it gets three times the CPU time of others, as in
+# docker-compose.yml.
+GATES_NICENESS = -5
 CADDYFILE = Path(__file__).with_name("Caddyfile")
-# Caddy itself answers a request without Host by 400, whatever the servers behind it do.
+# Caddy itself answers a request without the header Host, with 400. So the servers behind it do not matter.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir: Path) -> dict[str, str]:
-    """Return the environment of our processes: that of this process, with these servers and secrets."""
+    """Return the environment of our processes: the one of this process, with these addresses and secrets."""
     return {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -31,31 +32,32 @@ def environment(*, database_url: str, redis_url: str, secret_key: str, data_dir:
         "SECRET_KEY": secret_key,
         "OVERLORD_DATA": str(data_dir),
         "PYTHONUNBUFFERED": "1",
-        # `migrate` has run Django's checks. To run them again, each worker would write to memory that it shares.
+        # `migrate` runs Django's checks. If workers ran them too, each would write to memory that it shares.
         "CELERY_SKIP_CHECKS": "1",
     }
 
 
 def manage(*arguments: str, env: Mapping[str, str]) -> Program:
-    """Describe a `manage.py` command, for `processes.run`."""
+    """Return the program of a `manage.py` command, for `processes.run`."""
     argv = (sys.executable, "manage.py", *arguments)
     return Program(name=arguments[0], argv=argv, env=env, cwd=ROOT, forked=True)
 
 
 def collectstatic(*, env: Mapping[str, str]) -> Program:
-    """Describe the command that names and compresses the static files. It needs no server."""
+    """Return the command that names and compresses the static files. It needs no server."""
     return manage("collectstatic", "--no-input", "--verbosity", "0", env=env)
 
 
 def web(port: int, *, env: Mapping[str, str]) -> Program:
-    """Describe Granian, which serves HTTP: two processes of four threads, each with its database connection."""
+    """Return Granian, which serves HTTP: two processes with four threads, each with a connection to PostgreSQL."""
     return _python(
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
         " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
-        # Room for all headers that Caddy passes on, so that the application can refuse them with a problem.
+        # So large that all headers that Caddy passes on fit, so that the application can refuse too large ones.
         " --http1-buffer-size 1200000"
-        # Without these options a killed worker ends the server, and one that hangs keeps it from stopping.
+        # Without these options, a killed process of the server would end the server, and a process that hangs would
+        # keep the server from stopping.
         " --respawn-failed-workers --respawn-interval 0.1 --workers-kill-timeout 3"
         " overlord.wsgi:application",
         env=env,
@@ -64,10 +66,10 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def logins(port: int, *, env: Mapping[str, str]) -> Program:
-    """Describe a second Granian, for log-ins, which hash passwords: one process, which yields the CPU to the sale.
+    """Return a second Granian, for log-ins, which hash passwords. Its process has a lower priority for the CPU.
 
-    Four threads are enough to keep the cores of a small machine busy, and each takes 19 MiB while it hashes. Caddy
-    limits how many requests wait (`Caddyfile`).
+    It is one process with four threads. They can keep the cores of a small machine busy, and each needs 19 MiB
+    while it hashes. Caddy limits how many requests wait (`Caddyfile`).
     """
     return _python(
         "logins",
@@ -82,10 +84,10 @@ def logins(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def door(port: int, *, env: Mapping[str, str]) -> Program:
-    """Describe a third Granian, for gates: one process, so that no scan waits behind a rush of buyers.
+    """Return a third Granian, for gates, in one process, so that no scan has to wait for requests of buyers.
 
-    People wait at a gate, and a scan needs little CPU. So this process gets the CPU before the sale does, where
-    the system allows that (`niceness`).
+    People wait at a gate, and a scan needs little CPU time. So this process gets the CPU before the others, if the
+    system allows it (`niceness.py`).
     """
     return _python(
         "door",
@@ -96,12 +98,12 @@ def door(port: int, *, env: Mapping[str, str]) -> Program:
         " overlord.wsgi:application",
         env=env,
         port=port,
-        niceness=FIRST,
+        niceness=GATES_NICENESS,
     )
 
 
 def live(port: int, *, env: Mapping[str, str]) -> Program:
-    """Describe Daphne, which serves WebSockets."""
+    """Return Daphne, which serves WebSockets."""
     return _python(
         "live",
         f"realtime.gateway.server -b {HOST} -p {port} overlord.asgi:application",
@@ -111,22 +113,22 @@ def live(port: int, *, env: Mapping[str, str]) -> Program:
 
 
 def payments(*, env: Mapping[str, str]) -> Program:
-    """Describe the worker that calls payment gateways: PAYMENTS_AT_ONCE threads, which wait most of the time."""
+    """Return the worker that calls payment gateways: PAYMENTS_AT_ONCE threads, which wait most of the time."""
     return _worker("payments", queues="payments", concurrency=None, env=env)
 
 
 def broadcasts(*, env: Mapping[str, str]) -> Program:
-    """Describe the worker that sends live state. It does nothing else, so that no long task delays it."""
+    """Return the worker that sends live state. It does nothing else, so that no long task delays it."""
     return _worker("broadcasts", queues="live", concurrency=2, env=env)
 
 
 def upkeep(*, env: Mapping[str, str]) -> Program:
-    """Describe the worker that expires holds, sends mail and does periodic work."""
+    """Return the worker that ends due holds, serves lines, sends mails and does periodic work."""
     return _worker("upkeep", queues="expiry,upkeep,mail,mailings", concurrency=6, env=env)
 
 
 def beat(*, env: Mapping[str, str]) -> Program:
-    """Describe beat, which starts periodic tasks. Its schedule is in memory, because a file could be outdated."""
+    """Return beat, which enqueues periodic tasks. Its schedule is in memory, because a file could be outdated."""
     return _python(
         "beat",
         "celery -A overlord beat --scheduler overlord.worker_liveness:BeatScheduler --pidfile= --loglevel warning",
@@ -146,9 +148,9 @@ def caddy(
     pictures: str = "",
     trusted_proxies: str = "",
 ) -> Program:
-    """Describe Caddy, the front server, on a port of this machine. Its environment holds no secret.
+    """Return Caddy, the front server, on a port of this machine. Its environment contains no secret.
 
-    `pictures` is the folder of the uploaded ones. If it is empty, they are in the data folder.
+    `pictures` is the folder of the uploaded pictures; "": they are in the data folder.
     """
     return Program(
         name="caddy",
@@ -179,12 +181,12 @@ def caddy(
 
 
 def http_status(port: int, path: str) -> int:
-    """Return the HTTP status that a server on this machine answers with, or 0 when it does not answer."""
+    """Return the HTTP status with which a server on this machine answers; 0 if it does not answer."""
     return _get(port, path)[0]
 
 
 def readiness(port: int) -> tuple[bool, dict[str, Any]]:
-    """Return whether the whole system can sell, and the facts of `/readyz` (empty when it does not answer)."""
+    """Return whether the whole system can sell, and the facts of `/readyz`; {} if it does not answer."""
     status, body = _get(port, "/readyz/")
     try:
         facts = json.loads(body)
@@ -206,7 +208,7 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str, str]) -> Program:
-    """Describe a Celery worker with this number of threads, or if that is None, the number in the settings."""
+    """Return a Celery worker with `concurrency` threads; None: the number of threads in the settings."""
     node = f"{name}@{socket.gethostname()}"
     threads = "--pool threads" if concurrency is None else f"--pool threads -c {concurrency}"
     return _python(
@@ -214,7 +216,7 @@ def _worker(name: str, *, queues: str, concurrency: int | None, env: Mapping[str
         f"celery -A overlord worker -Q {queues} -n {node} {threads} --loglevel warning"
         " --without-gossip --without-mingle --without-heartbeat",
         env=env,
-        # Without a connection to Redis, the worker's timer stops; when Redis takes no writes, the worker ends.
+        # Without a connection to Redis, the worker's timer stops. If Redis refuses writes, the worker ends.
         excused=lambda: not servers.redis_takes_writes(env.get("REDIS_BROKER_URL") or env["REDIS_URL"]),
     )
 
@@ -228,9 +230,10 @@ def _python(
     niceness: int = 0,
     excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    """Describe a process of ours. It is ready when it answers on its port, or has touched its file if it has none.
+    """Return a program of ours. It is ready when it answers on its port; without a port, when it has touched its
+    file.
 
-    The watchdog does not ask a server: under heavy load, a server may answer late for long, and must not be killed.
+    It has no `question` for the watchdog: under heavy load, a server may answer late, and must not be killed.
     """
     program = Program(
         name=name,

@@ -1,4 +1,4 @@
-"""Create, configure and probe the PostgreSQL and the Valkey that belong to the data folder."""
+"""Create, configure and check the PostgreSQL and the Valkey of a data folder."""
 
 import shutil
 import signal
@@ -24,11 +24,11 @@ DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
 PROBE_KEY = "overlord:takes-writes"
-SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers it with one byte, before any log-in
-# Constraints refuse statements often, and on purpose. These statements and details contain e-mail addresses, tokens
-# and password hashes, which do not belong in a log.
+SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers this with one byte, before any log-in
+# Constraints often refuse statements, as they should. The statements and the details of these errors contain e-mail
+# addresses, tokens and hashes of passwords, which no log may contain.
 PRIVATE_LOG = {"log_min_error_statement": "panic", "log_error_verbosity": "terse"}
-# The servers inherit nothing: the user's language, time zone and PostgreSQL variables must not change them.
+# The servers inherit no variables: the user's language, time zone and PG... variables must not change them.
 SERVER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -46,7 +46,7 @@ class Postgres:
         return f"postgres://{ROLE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
 
     def create(self, log_dir: Path) -> None:
-        """Create the data folder unless it exists; raise ProcessFailedError, and leave no half of it."""
+        """Create the data folder unless it exists. If that fails, leave no part of it; raise ProcessFailedError."""
         if self.home.data.exists():
             return
         parent = self.home.data.parent
@@ -62,7 +62,7 @@ class Postgres:
             new.rename(self.home.data)
 
     def program(self) -> Program:
-        """Describe the server, for `processes.start`."""
+        """Return the server's program, for `processes.start`."""
         settings = {
             "listen_addresses": HOST,
             "port": str(self.port),
@@ -79,7 +79,7 @@ class Postgres:
             cwd=self.home.data.parent,
             prepare=self._remove_pid_file,
             ready=lambda: postgres_answers(self.url.removesuffix(DATABASE) + "postgres"),
-            stop_signal=signal.SIGINT,  # the fast shutdown: SIGTERM would wait for clients to disconnect
+            stop_signal=signal.SIGINT,  # fast: with SIGTERM, PostgreSQL would wait until clients disconnect
             identity=self.home.identity,
             match=self.home.process_match,
             data=self.home.data,
@@ -90,7 +90,7 @@ class Postgres:
         )
 
     def create_database(self) -> None:
-        """Create the database in the running server unless it exists."""
+        """Create the application's database in the running server, unless it exists."""
         connection = psycopg2.connect(self.url.removesuffix(DATABASE) + "postgres")
         try:
             connection.autocommit = True
@@ -102,10 +102,10 @@ class Postgres:
             connection.close()
 
     def _remove_pid_file(self) -> None:
-        """Remove the file by which PostgreSQL notices that it runs already.
+        """Remove the file by which PostgreSQL finds out that it is already running.
 
-        The supervisor knows that PostgreSQL does not run. PostgreSQL itself only checks whether a process has the
-        pid in the file, which after a reboot may be any process, and it does not start when the file is incomplete.
+        The supervisor knows that it is not. PostgreSQL only checks whether there is a process with the pid in the
+        file, and after a reboot this may be any process. It also refuses to start if the file is incomplete.
         """
         (self.home.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -136,7 +136,7 @@ class Valkey:
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
     def program(self) -> Program:
-        """Describe the server, for `processes.start`."""
+        """Return the server's program, for `processes.start`."""
         return Program(
             name="valkey",
             argv=(str(self.binary), str(self._config)),
@@ -152,7 +152,7 @@ class Valkey:
         )
 
     def _answers(self) -> bool:
-        """Return whether it answers now, with its data loaded. No client is imported for these two lines."""
+        """Return whether Valkey answers now, and has loaded its data. No client is imported for these two lines."""
         try:
             with socket.create_connection((HOST, self.port), timeout=3) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
@@ -162,7 +162,7 @@ class Valkey:
             return False
 
     def _configure(self) -> None:
-        """Write the configuration file, which keeps the password out of the process list."""
+        """Write the configuration file. It has the password: as an argument, `ps` would show it."""
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {
             "bind": HOST,
@@ -172,7 +172,7 @@ class Valkey:
             "appendonly": "yes",
             "save": '""',
             "maxmemory-policy": "noeviction",
-            "set-proc-title": "no",  # a title would overwrite the environment, by which we find our processes
+            "set-proc-title": "no",  # a title would overwrite the environment, by which processes are found
         }
         write_private(self._config, "".join(f"{name} {value}\n" for name, value in settings.items()))
 
@@ -182,7 +182,7 @@ class Valkey:
 
 
 def postgres_answers(url: str) -> bool:
-    """Return whether a PostgreSQL accepts a connection at the address now."""
+    """Return whether PostgreSQL accepts a connection at the address now."""
     try:
         psycopg2.connect(url, connect_timeout=3).close()
     except psycopg2.Error:
@@ -191,17 +191,17 @@ def postgres_answers(url: str) -> bool:
 
 
 def redis_answers(url: str) -> bool:
-    """Return whether a Redis answers at the address now, with its data loaded."""
+    """Return whether Redis answers at the address now, and has loaded its data."""
     return _redis_does(url, lambda client: client.ping())
 
 
 def redis_takes_writes(url: str) -> bool:
-    """Return whether a Redis at the address takes writes now: one whose memory is full only answers."""
+    """Return whether Redis at the address accepts writes now. If its memory is full, it only answers reads."""
     return _redis_does(url, lambda client: client.set(PROBE_KEY, "1", ex=1))
 
 
 def _redis_does(url: str, call: "Callable[[redis.Redis], object]") -> bool:
-    import redis  # 10 MB, which the supervisor needs when a process hangs or has ended
+    import redis  # only now: it needs 10 MB, and the supervisor calls this only if a process hangs or has ended
 
     from overlord.redis_address import RedisAddress, client_close
 

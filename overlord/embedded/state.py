@@ -1,4 +1,4 @@
-"""The data folder: its owner, the process that uses it, and the data that later runs need."""
+"""The data folder: its owner, its lock, and the files in which a run saves what later runs need."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,10 @@ class FolderError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """Another process uses the data folder. `pid` is that process; `serving` is usually the shop's address."""
+    """Another process uses the data folder: the process `pid`. `serving` says what it serves, usually the address.
+
+    Both are None as long as they are not known.
+    """
 
     def __init__(self, pid: int | None, serving: str | None) -> None:
         self.pid, self.serving = pid, serving
@@ -35,7 +38,7 @@ def _secret() -> str:
 
 @dataclass
 class SavedState:
-    """The facts about earlier runs that later runs need."""
+    """The facts that a run saves for later runs: passwords, ports, whether the demo was loaded."""
 
     postgres_password: str = field(default_factory=_secret)
     valkey_password: str = field(default_factory=_secret)
@@ -43,12 +46,12 @@ class SavedState:
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(50))
     ports: dict[str, int] = field(default_factory=dict)
     demo_loaded: bool = False
-    external_folder: str | None = None  # see postgres_home
+    external_folder: str | None = None  # see postgres_home.py
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The data folder: `.overlord` in the checkout, or the one named by OVERLORD_DATA."""
+    """The data folder: `.overlord` in the checkout, or the folder that OVERLORD_DATA names."""
 
     path: Path
 
@@ -62,7 +65,7 @@ class Folder:
 
     @property
     def mail_url(self) -> str:
-        """Return the EMAIL_URL that keeps each e-mail as a file in the folder."""
+        """Return the EMAIL_URL with which each e-mail is kept as a file in the folder."""
         return f"filemail:///{quote(str(self.path / 'mail'))}"
 
     def make(self) -> None:
@@ -86,9 +89,9 @@ class Folder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock; raise AlreadyRunningError when another process holds it.
+        """Hold the folder's lock for the block; raise AlreadyRunningError if another process holds it.
 
-        The kernel releases the lock when this process ends, so it never becomes stale.
+        The kernel releases the lock when this process ends, even if it is killed.
         """
         with self._lock_file.open("a+") as file:
             try:
@@ -99,11 +102,11 @@ class Folder:
             yield
 
     def announce(self, *, serving: str | None) -> None:
-        """Write into the lock file which process holds it, and what it serves once it is ready."""
+        """Write into the lock file that this process holds it, and what it serves; None until it is ready."""
         self._lock_file.write_text(json.dumps({"pid": os.getpid(), "serving": serving}))
 
     def running(self) -> AlreadyRunningError | None:
-        """Return the process that holds the folder's lock, as AlreadyRunningError; None if the lock is free."""
+        """Return the facts about the process that holds the folder's lock; None if the lock is free."""
         try:
             with self._lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -114,10 +117,10 @@ class Folder:
         return None
 
     def load(self) -> SavedState:
-        """Return what earlier runs saved, or a new state; raise FolderError.
+        """Return the state that earlier runs saved, or a new state; raise FolderError.
 
-        A lost or damaged file is made again from the env file, which contains the passwords too. If that is lost as
-        well, the state is new, but only when there is no data here.
+        If the state file is lost or damaged, the state is made from the env file, which also has the passwords. If
+        both are lost, the state is new, but only if the folder has no data.
         """
         try:
             saved = json.loads(self._state_file.read_text())
@@ -132,7 +135,7 @@ class Folder:
         return self._recovered()
 
     def _recovered(self) -> SavedState:
-        """Return what the env file tells. It lacks the address of a server that the user brings."""
+        """Return the state that follows from the env file. The file has no address of a server that is not ours."""
         env = self.env()
         found = SavedState(demo_loaded=True, demo_password=UNKNOWN, external_folder=env.get(POSTGRES_FOLDER))
         try:
@@ -158,7 +161,7 @@ class Folder:
         write_private(self._state_file, json.dumps(asdict(state), indent=2))
 
     def env(self) -> dict[str, str]:
-        """Return the variables of the env file, which the settings of other processes read."""
+        """Return the variables of the env file; {} if there is none. The settings of other processes read it."""
         try:
             lines = self.env_file.read_text().splitlines()
         except FileNotFoundError:
@@ -170,13 +173,13 @@ class Folder:
         write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
     def remove(self) -> None:
-        """Remove all that we keep in the folder, and no other files."""
+        """Remove all files of ours from the folder, and no other files."""
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)
         for name in ("postgres", "valkey", "caddy", "liveness", "logs", "mail", "pictures"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for unfinished in ("postgres.new-*", "restore-*"):  # of a process that was killed
+        for unfinished in ("postgres.new-*", "restore-*"):  # a process that was killed may have left these
             for scratch in self.path.glob(unfinished):
                 shutil.rmtree(scratch, ignore_errors=True)
         for file in (self.env_file, self._state_file):
@@ -204,7 +207,7 @@ class Folder:
 
 
 def user_name(uid: int) -> str:
-    """Return the user's name, or its number when it has no name."""
+    """Return the name of a system user, or "user" with the number if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -212,7 +215,7 @@ def user_name(uid: int) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only the user may read. A crash or a full disk leaves the old or the new one, complete."""
+    """Write a file that only this user may read. After a crash, it is the old file or the new one, and complete."""
     new = _unfinished(file)
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

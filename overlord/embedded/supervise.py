@@ -1,6 +1,6 @@
-"""The supervisor as a program. `manage.py up` reads the settings, and then `become` replaces it by this program.
+"""The supervisor as a program. `manage.py up` reads the settings, and is then replaced by this program (`become`).
 
-So the supervisor, which runs as long as the shop does, has neither Django nor an app in its memory.
+So the supervisor, which runs as long as the shop, has neither Django nor an app in its memory.
 """
 
 import json
@@ -17,7 +17,7 @@ from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
 
 
 def become(*, folder: Path, options: Options) -> NoReturn:
-    """Replace this program with the supervisor of a data folder. The pid and the environment stay."""
+    """Replace the running program by the supervisor of a data folder. The pid and the environment stay the same."""
     sys.stdout.flush()
     os.chdir(ROOT)
     argv = [sys.executable, "-m", "overlord.embedded.supervise", str(folder), json.dumps(asdict(options))]
@@ -25,8 +25,8 @@ def become(*, folder: Path, options: Options) -> NoReturn:
 
 
 def main(folder: Folder, options: Options) -> int:
-    """Run the supervisor, and return the exit code. If one runs already, say so; that is not an error."""
-    os.umask(0o077)  # only the system user that starts it may read data, logs and passwords
+    """Run the supervisor, and return the exit code. If one runs already, say so and return 0."""
+    os.umask(0o077)  # so that only the system user who runs this may read data, logs and passwords
     signals = ShutdownSignals()
     signals.listen()
     try:

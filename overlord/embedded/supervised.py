@@ -1,9 +1,11 @@
-"""Keep one program running: restart it when it ends, and give up when it keeps failing to start.
+"""Keep one program running: restart it when it ends, and give up if it fails to start again and again.
 
-Some ends do not count as failures. A program that ends while its disk is full is restarted once there is room
-again. A program that ends while a server that it needs does not work is restarted until that server works. If
-another program has taken its port, it is restarted once the port is free; after MAX_TAKEN_PORT_SECONDS this is a
-failure.
+It runs in the supervisor's main thread. Some ends do not count as failures:
+
+- If its disk is full, the program is restarted once there is room again.
+- If a server that it needs does not work, the program is restarted until the server works.
+- If another program has taken its port, the program is restarted once the port is free. After
+  MAX_TAKEN_PORT_SECONDS this is a failure.
 """
 
 import time
@@ -13,8 +15,8 @@ from pathlib import Path
 from overlord.embedded import disk, ports, processes
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 
-STARTED_AFTER_SECONDS = 10  # the uptime that counts as started
-MAX_FAILED_STARTS = 5  # in a row
+STARTED_AFTER_SECONDS = 10  # a program that has run for so long has started successfully
+MAX_FAILED_STARTS = 5  # without a successful start between them
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
 FULL_DISK_DELAY = 2.0  # seconds between two checks of a full disk
 NEEDED_SERVER_DELAY = 2.0  # seconds between two starts of a program that lacks a server
@@ -45,9 +47,9 @@ class SupervisedProcess:
         self.child: Child = start(program, log_dir)
 
     def check(self) -> None:
-        """Restart the program if it has ended, after a delay.
+        """Restart the program, after a delay, if it has ended.
 
-        Raise ProcessFailedError when it ended too often, each time before the uptime that counts as started.
+        Raise ProcessFailedError after MAX_FAILED_STARTS failed starts in a row, and if it cannot be restarted.
         """
         if self._restart_at is not None:
             if time.monotonic() >= self._restart_at:
@@ -114,7 +116,7 @@ class SupervisedProcess:
             )
 
     def _wait_for_port(self, port: int) -> None:
-        """Check the port again in a moment; raise ProcessFailedError when another program keeps it too long."""
+        """Check the port again after TAKEN_PORT_DELAY; raise ProcessFailedError if it stays taken for too long."""
         now = time.monotonic()
         if self._waits_for_port_until is None:
             self._waits_for_port_until = now + MAX_TAKEN_PORT_SECONDS
@@ -127,7 +129,8 @@ class SupervisedProcess:
     def _full_folder(self) -> Path | None:
         """Return a folder of the program whose disk is full, or was full when it ended; None otherwise.
 
-        The words in its log count only for a program with data. Another one may quote a server with another disk.
+        Whether the disk was full is read from the log, only for a program with data. The log of another program may
+        quote the error of a server, which may have another disk.
         """
         full = next(filter(disk.is_full, self._folders()), None)
         if full is None and self._program.data and disk.NO_SPACE in self.child.last_lines():

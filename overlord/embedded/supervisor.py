@@ -1,7 +1,7 @@
-"""The supervisor behind `manage.py up`: start everything in order, keep it running, stop it in reverse order.
+"""The supervisor of `manage.py up`: it starts everything in order, keeps it running, and stops it in reverse order.
 
-It runs in the main thread, because a child ends with the thread that started it. Only the watchdog has a thread of
-its own.
+It runs in the main thread of its process, because the kernel ends a child when the thread that started it ends.
+Only the watchdog has a thread of its own.
 """
 
 import os
@@ -37,7 +37,7 @@ TIDY_SECONDS = 5
 
 
 class ShutdownSignals:
-    """Count shutdown signals: Ctrl-C, a closed terminal, or SIGTERM. The second one stops everything at once."""
+    """The shutdown signals that have come: Ctrl-C, a closed terminal, SIGTERM. The second stops all at once."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -58,12 +58,12 @@ class ShutdownSignals:
 
 
 class ShutdownRequestedError(Exception):
-    """A shutdown signal arrived, which is not a failure."""
+    """A shutdown signal has arrived. This is not a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of the command line."""
+    """The options of `manage.py up`, from its command line and the settings."""
 
     port: int | None = None
     demo: bool = True
@@ -80,7 +80,7 @@ class Supervisor:
         self._options = options
         self._signals = signals
         self._state: SavedState = folder.load()
-        # A value from the env file was written by an earlier run, and is not the user's choice.
+        # A value that is also in the env file was written by an earlier run. It is not the user's choice.
         written = folder.env()
         self._chosen = {
             name: value
@@ -95,9 +95,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Run everything until a shutdown signal, and return the exit code."""
-        self._folder.logs.mkdir(
-            exist_ok=True
-        )  # `console.failure` looks at this folder's disk, even if no program has started yet
+        # `console.failure` checks the disk of this folder, even if no program has started yet.
+        self._folder.logs.mkdir(exist_ok=True)
         processes.adopt_orphans()
         processes.allow_open_files()
         try:
@@ -130,7 +129,7 @@ class Supervisor:
         console.application(url, self._folder, self._state, sends_mail="EMAIL_URL" in self._chosen)
 
     def _supervise(self) -> NoReturn:
-        """Restart programs that end, until a shutdown signal; raise ProcessFailedError if one keeps ending."""
+        """Restart programs that end. Raise ShutdownRequestedError at a signal, and ProcessFailedError."""
         while True:
             processes.reap_orphans(self._children())
             for child in self._children():
@@ -142,7 +141,7 @@ class Supervisor:
                 time.sleep(CHECK_SECONDS)
 
     def _report_disk(self) -> None:
-        """Say when the disk becomes full, and when there is room again."""
+        """Print a line when the disk becomes full, and when there is room again."""
         if disk.lacks_room(self._folder.path) == self._disk_is_full:
             return
         self._disk_is_full = not self._disk_is_full
@@ -163,7 +162,7 @@ class Supervisor:
         return [each.child for group in self._groups for each in group]
 
     def _stop(self) -> None:
-        """Stop the groups, the last started first."""
+        """Stop all groups of programs, the group that started last first."""
         console.say("Stopping ...")
         self._watchdog.end()
         for group in reversed(self._groups):
@@ -202,7 +201,7 @@ class Supervisor:
             **environment,
             "BASE_URL": urls.get("BASE_URL", ""),
             "EMAIL_URL": urls["EMAIL_URL"],
-            "OVERLORD_PICTURES": self._options.pictures,  # absolute: their working folder is another
+            "OVERLORD_PICTURES": self._options.pictures,  # an absolute path, as they run in another folder
         }
 
     def _find_postgres_home(self) -> PostgresHome:
@@ -213,7 +212,7 @@ class Supervisor:
         return home
 
     def _end_survivors(self, home: PostgresHome | None) -> None:
-        """End the processes that a killed run left behind, because we need its ports and its data."""
+        """End the processes that a killed run left behind, because this run needs their ports and data."""
         survivors = processes.survivors(self._folder.logs, home.process_match if home else None)
         if survivors:
             console.say("An earlier run was killed. Ending the processes that it left.")
@@ -243,7 +242,7 @@ class Supervisor:
         return on(port).url
 
     def _run_on_a_port(self, name: str, program_on: Callable[[int], Program]) -> int:
-        """Run a server, and return its port. If another program takes the port first, try another port."""
+        """Start a server and keep it running; return its port. If another program takes the port, try another."""
         while True:
             port = self._port(name)
             try:
@@ -311,9 +310,9 @@ class Supervisor:
     # Shared by the steps ---------------------------------------------------------------------------------
 
     def _port(self, name: str) -> int:
-        """Return and save the server's port: the requested one, else last time's, else the preferred one.
+        """Choose, save and return a server's port: the requested one, else the last one, else the preferred one.
 
-        If that is taken, return another one, but raise ProcessFailedError for a requested port.
+        If this port is taken, choose another, except for a requested port: then raise ProcessFailedError.
         """
         requested = self._options.port if name == "shop" else None
         saved = self._state.ports.get(name)
@@ -328,7 +327,7 @@ class Supervisor:
             reason = f"cannot have port {requested}, which another program uses: name another with --port"
             raise ProcessFailedError("The shop", reason, "")
         port = ports.choose(preferred=wanted, excluded=others)
-        if port != wanted and name not in ("web", "logins", "door", "live"):  # only Caddy uses these
+        if port != wanted and name not in ("web", "logins", "door", "live"):  # these concern only Caddy
             console.say(f"Port {wanted} is taken; {name} gets port {port} instead.")
         self._ports[name] = self._state.ports[name] = port
         self._folder.save(self._state)

@@ -1,13 +1,13 @@
-"""Find processes that hang, and kill them, so that the supervisor starts them again.
+"""The watchdog: it finds processes that hang, and kills them, so that the supervisor starts them again.
 
-It runs in a thread of its own, because a server may take seconds to answer. Every LOOK_SECONDS it checks each
+It runs in a thread of its own, because a server may need seconds to answer. Every CHECK_SECONDS it checks each
 supervised program for three signs:
 
 - the program, or a process that it started, is stopped (SIGSTOP);
-- a process no longer touches its liveness file (our own processes: see overlord/liveness.py);
-- Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count: the server may be starting.
+- a process of ours no longer touches its liveness file (overlord/liveness.py);
+- Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count, as the server may be starting.
 
-It counts its checks and not seconds, so that it kills nothing after the whole machine was asleep.
+It counts checks and not seconds. So it kills nothing when the whole machine wakes from sleep.
 """
 
 import contextlib
@@ -21,22 +21,22 @@ import psutil
 from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Child, Question
 
-LOOK_SECONDS = 2.0
-MAX_STOPPED_LOOKS = 2
-MAX_SILENT_LOOKS = 20
+CHECK_SECONDS = 2.0
+MAX_STOPPED_CHECKS = 2
+MAX_SILENT_CHECKS = 20
 ANSWER_SECONDS = 3.0
 
 
 class Watchdog:
-    """Checks the supervised programs every LOOK_SECONDS, until `end` is called."""
+    """Checks the supervised programs every CHECK_SECONDS, until `end` is called."""
 
     def __init__(self, children: Callable[[], list[Child]], *, say: Callable[[str], None]) -> None:
         self._children = children
         self._say = say
         self._ended = threading.Event()
-        self._stopped: Counter[psutil.Process] = Counter()  # for how many looks in a row
+        self._stopped: Counter[psutil.Process] = Counter()  # the number of checks in a row
         self._silent: Counter[psutil.Process] = Counter()
-        self._touched: dict[psutil.Process, int] = {}  # when each liveness file was touched last, in ns
+        self._touched: dict[psutil.Process, int] = {}  # the time, in ns, at which each file was last touched
 
     def begin(self) -> None:
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
@@ -45,10 +45,10 @@ class Watchdog:
         self._ended.set()
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
-            self.look()
+        while not self._ended.wait(CHECK_SECONDS):
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Check each program once, and kill the processes that hang."""
         by_parent = _descendants_by_parent()
         alive: set[psutil.Process] = set()
@@ -56,7 +56,7 @@ class Watchdog:
             processes = _tree(child, by_parent)
             alive.update(processes)
             stopped = {process for process in processes if _is_stopped(process)}
-            # A stopped process is not asked: the time-out would delay the check of the others.
+            # A stopped process gets no question: its time-out would delay the check of the others.
             silent = set(self._silent_processes(child, [each for each in processes if each not in stopped]))
             for process in processes:
                 self._stopped[process] = self._stopped[process] + 1 if process in stopped else 0
@@ -67,7 +67,7 @@ class Watchdog:
                 del seen[process]
 
     def _silent_processes(self, child: Child, processes: list[psutil.Process]) -> Iterator[psutil.Process]:
-        """Yield the program's process if it does not answer, and each that has not touched its file again."""
+        """Yield the program's process if it does not answer, and each process with an untouched liveness file."""
         question = child.program.question
         by_pid = {process.pid: process for process in processes}
         if question and child.pid in by_pid and not answers(question):
@@ -86,9 +86,9 @@ class Watchdog:
         return before != touched_ns
 
     def _kill_if_hanging(self, child: Child, process: psutil.Process) -> None:
-        if self._stopped[process] >= MAX_STOPPED_LOOKS:
+        if self._stopped[process] >= MAX_STOPPED_CHECKS:
             reason = "is stopped"
-        elif self._silent[process] >= MAX_SILENT_LOOKS:
+        elif self._silent[process] >= MAX_SILENT_CHECKS:
             reason = "hangs"
         else:
             return
@@ -99,7 +99,7 @@ class Watchdog:
 
 
 def answers(question: Question) -> bool:
-    """Return False if a server accepts the question and does not answer in time."""
+    """Return False if a server accepts the question and does not answer in time; else True."""
     try:
         with socket.create_connection((HOST, question.port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(question.request)
@@ -107,7 +107,7 @@ def answers(question: Question) -> bool:
     except TimeoutError:
         return False
     except OSError:
-        return True  # nothing listens; the supervisor itself notices when a process has ended
+        return True  # nothing listens. The supervisor itself notices that a process has ended
     return True
 
 
@@ -120,7 +120,7 @@ def _descendants_by_parent() -> dict[int, list[psutil.Process]]:
 
 
 def _tree(child: Child, by_parent: dict[int, list[psutil.Process]]) -> list[psutil.Process]:
-    """Return the program's process and all its descendants; an empty list when it has ended."""
+    """Return the program's process and all its descendants; [] if it has ended."""
     try:
         found = [psutil.Process(child.pid)]
     except psutil.NoSuchProcess:

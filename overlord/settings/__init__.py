@@ -1,4 +1,4 @@
-"""Django's settings. `base` has nearly all of them; the ENVIRONMENT chooses the module with the others."""
+"""Django's settings. `base.py` has nearly all of them; the variable ENVIRONMENT chooses the module for the rest."""
 
 from overlord.settings.env import ENVIRONMENT
 

@@ -1,6 +1,7 @@
-"""Check the addresses of PostgreSQL and Redis: refuse each part of an address that a client would ignore.
+"""Check the addresses of PostgreSQL and Redis.
 
-Otherwise an address could ask for a protection, such as TLS, and a client could connect without it.
+What must stay true: each part of an address that a client would ignore is refused. Otherwise an address could ask
+for a protection, such as TLS, and a client could connect without it.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from overlord import redis_address
 POSTGRES_SCHEMES = {"postgres", "postgresql"}
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-# The address has these in its other parts, or the application sets them itself.
+# An address has these in its other parts, or the application sets them itself.
 POSTGRES_REFUSED = {"host", "hostaddr", "port", "user", "password", "dbname", "service", "options"}
 
 REDIS_SCHEMES = {"redis", "rediss"}
@@ -26,7 +27,7 @@ SENTINEL_OPTIONS = {"master_name", "sentinel_password"}
 
 
 def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, Any]:
-    """Return the connection options of an address; raise ImproperlyConfigured for one that would be ignored."""
+    """Return the connection options of an address; raise ImproperlyConfigured if a part of it would be ignored."""
     parts = _split(variable, url)
     if parts.scheme not in POSTGRES_SCHEMES:
         raise ImproperlyConfigured(
@@ -49,9 +50,10 @@ def same_database(url: str, direct_url: str) -> None:
 
 
 def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
-    """Return an address of Redis that all clients understand in the same way; raise ImproperlyConfigured otherwise.
+    """Return an address of Redis that all clients understand in the same way; raise ImproperlyConfigured.
 
-    With TLS it makes every client verify the server's certificate, which not all do by themselves.
+    With TLS, the returned address lets each client verify the server's certificate. Not all clients do this by
+    themselves.
     """
     if urlsplit(url).scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
         return _sentinel_url(url, variable)
@@ -68,14 +70,14 @@ def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
 
 
 def redis_urls(urls: list[str], *, variable: str) -> list[str]:
-    """Return several addresses, each checked; raise ImproperlyConfigured if one occurs twice."""
+    """Return the checked addresses; raise ImproperlyConfigured, also if one address is there twice."""
     if len(set(urls)) < len(urls):
         raise ImproperlyConfigured(f"{variable} names an address twice.")
     return [redis_url(url, variable=variable) for url in urls]
 
 
 def _sentinel_url(url: str, variable: str) -> str:
-    """Return the address of Sentinels; raise ImproperlyConfigured unless it names hosts and the primary."""
+    """Return the checked address of Sentinels; raise ImproperlyConfigured unless it names hosts and the primary."""
     parts = urlsplit(url)
     try:
         redis_address.hosts_of(parts.netloc)
@@ -133,7 +135,7 @@ def _libpq_knows(option: str) -> bool:
 
 
 def _check_files(name: str, options: dict[str, str], files: tuple[str, ...]) -> None:
-    """Raise ImproperlyConfigured if a file does not exist. `system` means the system's own certificates."""
+    """Raise ImproperlyConfigured if a file of an option is missing. "system" means the system's certificates."""
     for option in files:
         file = options.get(option, "system")
         if file != "system" and not Path(file).is_file():

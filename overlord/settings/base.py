@@ -1,4 +1,4 @@
-"""The settings of every environment."""
+"""The settings that all environments share. Their values come from `env.py`, which reads the variables."""
 
 from datetime import timedelta
 from typing import Any
@@ -83,14 +83,14 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# PostgreSQL ----------------------------------------------------------------------------------------------
-# Each thread keeps its connection. Before each request it checks whether the server has closed it, which costs no
-# statement. When the server disappears without closing it, for example when the network is cut, the keepalives
-# notice that within ten seconds, and a statement within five. The server notices as quickly that our machine has
-# disappeared; by its own defaults it would keep our locks for two hours.
+# PostgreSQL ---------------------------------------------------------------------------------------------- Each
+# thread keeps its connection. Before each request it checks whether the server has closed the connection, which
+# costs no statement. If the server disappears without closing it, for example because the network is cut, an idle
+# thread notices this within ten seconds (keepalives), and a running statement within five. The server also notices
+# within ten seconds that our machine has disappeared. By its own defaults, it would keep our locks for two hours.
 #
-# A pooler knows no start-up options: with DATABASE_DIRECT_URL the role of DATABASE_URL sets the time-outs, which
-# each process verifies (overlord/kernel/database_check.py).
+# A pooler ignores start-up options. So with DATABASE_DIRECT_URL, the role of DATABASE_URL must set the time-outs.
+# Each process checks that it does (overlord/kernel/database_check.py).
 DATABASE_URL = env.DATABASE_URL
 DATABASE_TIMEOUTS = {  # milliseconds
     "lock_timeout": 3_000,
@@ -122,10 +122,11 @@ if env.DATABASE_URL:
         **environ.Env.db_url_config(env.DATABASE_URL),
         "ENGINE": "overlord.kernel.postgresql",
         "CONN_MAX_AGE": None,
-        "DISABLE_SERVER_SIDE_CURSORS": True,  # behind a pooler they end with their transaction
+        "DISABLE_SERVER_SIDE_CURSORS": True,  # with a pooler, such a cursor would end with its transaction
         "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _OF_SESSION)},
     }
-# The settings that differ for work that needs a session of its own: LISTEN, locks of sessions, migrations.
+# The settings that replace those above for work that needs a session of its own: LISTEN, advisory locks,
+# migrations.
 DATABASE_DIRECT: dict[str, Any] = {}
 if env.DATABASE_DIRECT_URL:
     DATABASE_DIRECT = {
@@ -137,8 +138,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # shared by the threads of a Celery worker
 
-# Redis (Valkey) ------------------------------------------------------------------------------------------
-# REDIS_URL has all data with a limited life; messages to workers and live messages may have servers of their own.
+# Redis (Valkey) ------------------------------------------------------------------------------------------ The
+# server of REDIS_URL has all data that may be lost. The messages to workers and the live messages may have other
+# servers.
 REDIS_URL = env.REDIS_URL
 REDIS_BROKER_URL = env.REDIS_BROKER_URL
 CHANNEL_LAYERS = {
@@ -149,7 +151,7 @@ CHANNEL_LAYERS = {
 }
 
 # Celery --------------------------------------------------------------------------------------------------
-# A message contains one id and may be lost with Redis: beat finds unfinished work again in PostgreSQL.
+# A message contains only ids, and may be lost with Redis: tasks of beat find unfinished work again in PostgreSQL.
 CELERY_BROKER_URL = RedisAddress(REDIS_BROKER_URL).broker_url
 CELERY_BROKER_USE_SSL = RedisAddress(REDIS_BROKER_URL).broker_ssl or False
 CELERY_TASK_IGNORE_RESULT = True
@@ -159,26 +161,30 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "overlord.worker_connection:PromptConsumer"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # A worker takes only as many messages as it may have unacknowledged. With acknowledgements in Redis, each
-    # failed one would count for ever: after as many failures as it has threads, the worker would take no message.
+    # No acknowledgements in Redis. With them, a worker takes only as many messages as it has threads until it has
+    # acknowledged some. A failed acknowledgement would count for ever. After some of them, the worker would take no
+    # more messages.
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
     "health_check_interval": 3,
     **RedisAddress(REDIS_BROKER_URL).broker_options,
 }
-CELERY_TASK_PUBLISH_RETRY = False  # a request must not wait for it: beat finds what was not sent
+CELERY_TASK_PUBLISH_RETRY = False  # no request waits for a retry: beat's tasks find the work later
 CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
-# The exchange without a name delivers a message to the queue that the message names. Any other exchange keeps its
-# bindings in Redis: if Redis lost them, messages would reach no queue until the processes had started again.
+# The exchange without a name delivers a message to the queue that the message names. Any other exchange has its
+# bindings in Redis. If Redis lost them, messages would reach no queue until all processes were restarted.
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {task: {"queue": queue} for task, queue in ROUTES.items()}
-CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others get their own by -c
+CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others have the option -c
 
 
 def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None) -> dict[str, Any]:
-    """Return an entry of beat's schedule. A message that still waits when the next one is due is dropped."""
+    """Return an entry of beat's schedule for a task every so many seconds.
+
+    A message is dropped if it has waited longer than `expires` seconds; by default, until the next one is due.
+    """
     return {
         "task": task,
         "schedule": timedelta(seconds=seconds),
@@ -187,7 +193,7 @@ def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None)
 
 
 def _nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
-    """Return an entry of beat's schedule, at a time of day in UTC."""
+    """Return an entry of beat's schedule for a task that runs once a day, at a time in UTC."""
     options = {"queue": Queue.UPKEEP, "expires": 3600}
     return {"task": task, "schedule": crontab(hour=hour, minute=minute), "options": options}
 
@@ -220,7 +226,7 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["overlord.accounts.backend.AccountBackend"]
 PASSWORD_HASHERS = [
     "overlord.accounts.hashers.Argon2idHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # of old accounts; a log-in replaces the hash
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # for old hashes, which the next log-in replaces
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -242,12 +248,13 @@ JOURNAL_RETENTION = timedelta(days=env.JOURNAL_RETENTION_DAYS)
 TOKEN_LIFETIME = timedelta(days=env.TOKEN_DAYS)
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/event/reservations/"
-CSRF_COOKIE_HTTPONLY = True  # pages have the token in their forms
+CSRF_COOKIE_HTTPONLY = True  # no script needs the cookie, because forms contain the token
 CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    # The token is first: its WWW-Authenticate header makes the answer without a log-in a 401, and not a 403.
+    # The first class decides about the answer to a request without a log-in. For tokens it is a 401, for sessions a
+    # 403.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "overlord.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -268,7 +275,7 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # A name for choices that several shapes use under the same field name.
+    # A name for choices that several serializers use with the same name of the field.
     "ENUM_NAME_OVERRIDES": {"TicketState": "tickets.admission.api.serializers.TICKET_STATES"},
 }
 
@@ -294,14 +301,14 @@ MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# Languages with a complete translation, each by its own name. British English differs only in dates.
+# The languages of pages, each with its name in itself. British English differs only in dates.
 LANGUAGES = [("en", "English"), ("en-gb", "English (UK)"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static"  # where Caddy serves it from
+STATIC_ROOT = BASE_DIR / "static"  # Caddy serves this folder
 MEDIA_URL = "/pictures/"
-MEDIA_ROOT = env.PICTURES_DIR  # as Caddy serves it
+MEDIA_ROOT = env.PICTURES_DIR  # Caddy serves this folder
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "overlord.shop.static_files.StaticFiles"},
@@ -310,8 +317,8 @@ PORT = env.PORT
 BASE_URL = env.BASE_URL
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
-# Pages may load only our own files, and may contain no script or style except the import map, by its hash
-# (overlord/shop/content_security_policy.py). Where Stripe takes the money, they may also load its form.
+# Pages may load only files of this site. They may contain no script or style, except for the import map, which is
+# allowed by its hash (overlord/shop/content_security_policy.py). If Stripe takes the money, they may load its form.
 _STRIPE = PAYMENT_GATEWAY == "stripe"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -327,9 +334,10 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-# Health checks and Prometheus ask a process itself, without TLS, and by its own address and not the shop's host.
+# The paths that health checks and Prometheus ask: directly at a process, without TLS, and not by the shop's host
+# name.
 ASKED_FROM_WITHIN = ("livez", "readyz", "readyz/self", "metrics")
-# Only Caddy is in front of the application, and it overwrites this header of a client.
+# Requests come only from Caddy, which overwrites this header if a client has sent it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGGING = logs.configure(level=env.LOG_LEVEL, json=env.PRODUCTION)

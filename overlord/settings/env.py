@@ -1,7 +1,10 @@
-"""The variables that an operator can set, each checked once. No other module reads the environment for them.
+"""The variables of the environment. This module reads and checks each of them once, when the settings are imported.
 
-A value comes from the process's environment, else from `.env`, else, outside production, from the file in
-which `manage.py up` keeps the addresses and secrets of the servers that it runs. `.env.template` explains each.
+A value comes from the environment of the process. If it is not there, it comes from the file `.env`. Outside of
+production, it may also come from the file in which `manage.py up` keeps the addresses and secrets of its servers.
+`.env.template` explains each variable.
+
+What must stay true: no other module reads these variables, and no process keeps a secret that it does not need.
 """
 
 import io
@@ -21,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Environment(environ.Env):
-    """Reads the process's environment. An empty variable counts as not set, because Compose sets all in `.env`."""
+    """Reads the environment. An empty variable counts as not set, because Compose sets all variables in `.env`."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         if os.environ.get(var) == "":
@@ -34,7 +37,7 @@ _missing: list[str] = []
 
 
 def _read(file: Path) -> None:
-    """Set the variables that are not set yet from a file, if it exists; `NAME=` without a value sets nothing."""
+    """Set those variables that are not set yet to the values in a file, if it exists. Empty values are ignored."""
     try:
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -53,7 +56,7 @@ def _read(file: Path) -> None:
 
 _read(ROOT / ".env")
 
-# Each of these may be in a file instead, which the variable NAME_FILE names, for example a mounted secret.
+# The secrets. Instead of NAME, the variable NAME_FILE may name a file with the value, for example a mounted secret.
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
@@ -68,7 +71,8 @@ SECRETS = (
     "DEMO_PASSWORD",
 )
 
-# The secrets that only some processes need. The others start without them, and remove them if they are set.
+# The processes that need each secret. Secrets that are not listed here are for all processes. Any other process
+# starts without the secret, and removes it from its environment.
 READ_BY = {
     "SECRET_KEY": ("web", "logins", "door", "live", "upkeep"),
     "DATABASE_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
@@ -81,7 +85,7 @@ READ_BY = {
 }
 PROCESSES = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 
-# The process that this is. Empty: a command, or any process of `bin/up`, which may read every secret.
+# The name of this process. If it is empty, this is a command or a process of `bin/up`, and may read all secrets.
 PROCESS = _env.str("OVERLORD_PROCESS", "")
 if PROCESS and PROCESS not in PROCESSES:
     raise ImproperlyConfigured(f"OVERLORD_PROCESS is {PROCESS!r}; it must be one of {', '.join(PROCESSES)}.")
@@ -93,7 +97,7 @@ def _reads(name: str) -> bool:
 
 
 def _read_secret(name: str) -> None:
-    """Set a secret from the file that NAME_FILE names, unless it is set already or not needed in this process."""
+    """Set a secret to the content of the file that NAME_FILE names, if this process needs it and has none yet."""
     if not _reads(name):
         return
     file = os.environ.get(f"{name}_FILE")
@@ -113,7 +117,7 @@ if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")
 PRODUCTION = ENVIRONMENT == "production"
 
-# The data of the embedded servers, and the file by which other processes find these servers.
+# The folder with the data of the servers of `bin/up`, and the file in it with their addresses.
 DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
 EMBEDDED_ENV = DATA_DIR / "env"
 # The folder of the uploaded pictures, which Caddy serves.
@@ -142,7 +146,7 @@ SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}")
 if _reads("SECRET_KEY"):
     SECRET_KEY = SECRET_KEY or DEVELOPMENT_SECRET_KEY
 
-# These may be empty only outside production, before the first `bin/up`: then a system check reports it.
+# Outside of production, both may be empty before the first `bin/up`.
 DATABASE_URL = _required(
     "DATABASE_URL",
     f"With Compose: postgres://overlord:PASSWORD@postgres:5432/overlord; make the password with: {RANDOM}",
@@ -152,7 +156,7 @@ REDIS_URL = _required(
 )
 DATABASE_OPTIONS = addresses.postgres_options(DATABASE_URL) if DATABASE_URL else {}
 
-# PostgreSQL itself, if DATABASE_URL is the address of a pooler that gives each transaction another connection.
+# The address of PostgreSQL itself, if DATABASE_URL is the address of a pooler.
 DATABASE_DIRECT_URL = _env.str("DATABASE_DIRECT_URL", "")
 DATABASE_DIRECT_OPTIONS: dict[str, Any] = {}
 if DATABASE_DIRECT_URL:
@@ -163,11 +167,11 @@ if REDIS_URL:
 
 
 def _redis_urls(name: str) -> list[str]:
-    """Return the addresses of a variable, separated by spaces; REDIS_URL when it is empty."""
+    """Return the checked addresses of a variable, in which spaces separate them; REDIS_URL if it is empty."""
     return addresses.redis_urls(_env.str(name, "").split(), variable=name) or [REDIS_URL]
 
 
-# The server of the messages to workers, and the servers that share the live messages.
+# The server with the messages to workers, and the servers among which the live messages are divided.
 _brokers = _redis_urls("REDIS_BROKER_URL")
 if len(_brokers) > 1:
     raise ImproperlyConfigured("REDIS_BROKER_URL must be one address, because a queue is on one server.")
@@ -179,7 +183,8 @@ CSRF_TRUSTED_ORIGINS = _list(
     "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
 )
 
-# Both have values that give tickets away or log links to new passwords. So production has no default for them.
+# Some values of these two are dangerous: with them, tickets are free, or links to new passwords are in the log. So
+# there is no default for them in production.
 _gateway = _required(
     "PAYMENT_GATEWAY", "stripe takes money; sandbox charges nobody, so that all tickets are free."
 )
@@ -227,7 +232,7 @@ def _port(name: str) -> int | None:
     return int(text) if text else None
 
 
-# The port of the shop; None: 8080, or the next free one, which `bin/up` remembers.
+# The port of the shop. None: `bin/up` chooses 8080 or the next free port, and keeps it for later runs.
 PORT = _port("DJANGO_PORT")
 
 
@@ -248,7 +253,7 @@ DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
-# With this token, /metrics can be read through the front server; empty: only from a web process itself.
+# With this token, /metrics can be read through the front server. If it is empty, only a web process itself answers.
 METRICS_TOKEN = _env.str("METRICS_TOKEN", "")
 if METRICS_TOKEN and not re.fullmatch(r"[!-~]{20,}", METRICS_TOKEN):
     raise ImproperlyConfigured(
@@ -267,10 +272,10 @@ HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 # How long before a sale that opens by a draw people may enter its line.
 LOBBY_MINUTES = _whole("LOBBY_MINUTES", 30, least=1, most=10_080, of="minutes")
 
-# How many proxies stand in front of the application: 1 is Caddy alone.
+# The number of our own proxies in front of the application: 1 means only Caddy.
 PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
 
-# The networks of the proxies in front of Caddy. Only these may say what a client's address is.
+# The networks of our proxies in front of Caddy. Caddy believes only these about a client's address.
 TRUSTED_PROXIES = " ".join(_env.str("TRUSTED_PROXIES", "").replace(",", " ").split())
 try:
     for _network in TRUSTED_PROXIES.split():
@@ -292,7 +297,8 @@ if PRODUCTION and not RATE_LIMITS:
         "RATE_LIMITS is off, which is for load tests. Production does not start with it."
     )
 
-# The most that one buyer, and the guests of one address, may hold; and after how many expired orders a buyer waits.
+# The most unpaid orders of one buyer, and reservations of all guests of one network address. After COOLING_EXPIRED
+# expired orders, a buyer cannot reserve for COOLING_SECONDS.
 HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
 GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
@@ -305,7 +311,7 @@ if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
     )
 
-# How many days unpaid holds and messages of gateways are kept, and how many days the steps of a payment.
+# How many days ended holds and messages of gateways are kept, and the steps of a payment.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
 MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
@@ -314,7 +320,7 @@ JOURNAL_RETENTION_DAYS = _whole("JOURNAL_RETENTION_DAYS", 730, least=4, most=36_
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")
 
-# How many payments one payments worker takes to the gateway at once, and how many connections to PostgreSQL the
+# How many payments one payments worker processes at the same time, and how many connections to PostgreSQL the
 # threads of a worker share.
 PAYMENTS_AT_ONCE = _whole("PAYMENTS_AT_ONCE", 256, least=1, most=2_000, of="payments")
 WORKER_CONNECTIONS = _whole("WORKER_CONNECTIONS", 8, least=1, most=100, of="connections")
@@ -348,12 +354,12 @@ def _check_stripe() -> None:
 if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
-# A process that sends no mails gets a server that does not exist, so that a mail sent there by mistake is an error.
+# A process that should send no mails gets a mail server that does not exist. So a mail that it sends is an error.
 try:
     EMAIL = _env.email_url_config(
         (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
     )
-except (ImproperlyConfigured, ValueError):  # whose texts may contain the password
+except (ImproperlyConfigured, ValueError):  # the texts of these errors may contain the password
     raise ImproperlyConfigured(
         "EMAIL_URL cannot be read. It must be like smtp+tls://user:password@mail.example.org:587, with special"
         " characters in percent-encoding."

@@ -1,4 +1,4 @@
-"""The form of the log: JSON for programs in production, plain lines for people elsewhere."""
+"""The form of log lines: JSON for programs in production, plain text for people everywhere else."""
 
 import logging
 from collections.abc import MutableMapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-# What every line contains, also the lines of libraries.
+# The steps that add data to every line, also to the lines of libraries.
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -17,7 +17,7 @@ SHARED: list[Any] = [
 
 
 def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
-    """Write an event as one line: 2026-01-02T03:04:05Z INFO overlord.steps: payment_taken payment=7 attempt=1."""
+    """Return a log event as text: "2026-01-02T03:04:05Z INFO overlord.steps: payment_taken payment=7 attempt=1"."""
     head = (
         f"{event.pop('timestamp')} {event.pop('level').upper()} {event.pop('logger')}: {event.pop('event')}"
     )
@@ -27,9 +27,9 @@ def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str
 
 
 class LinksHidden(logging.Filter):
-    """Hide the texts in the path of a logged request, because a link to tickets or to a new password is a secret.
+    """Hides the texts in the path of a logged request: a link to tickets or to a new password is a secret.
 
-    Numbers, such as an event's, stay.
+    Numbers in the path, such as the id of an event, are not hidden.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -74,7 +74,7 @@ def configure(*, level: str, json: bool) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"level": "INFO", "handlers": []},
-            # An expected refusal (a 409 in the minute a sale opens) is an answer, not a warning.
+            # Django would log each refusal, such as a 409, as a warning. At the opening of a sale there are many.
             "django.request": {"level": "ERROR", "filters": ["links_hidden"]},
             "stripe": {"level": "WARNING"},
             # It needs its own level, because Celery gives the root logger the level of its --loglevel.

@@ -11,6 +11,6 @@ SECURE_SSL_REDIRECT = True
 SECURE_REDIRECT_EXEMPT = [rf"^({'|'.join(ASKED_FROM_WITHIN)})/?$"]  # noqa: F405
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-# W021: the owner of the domain decides about the browsers' preload lists, because leaving them takes months.
-# W003: the check for CSRF knows only Django's own class, and not our subclass (overlord/kernel/csrf.py).
+# W021: only the owner of the domain should put it on the preload lists of browsers, because it takes months to
+# leave them. W003: this check knows only Django's own CSRF middleware, not our subclass (overlord/kernel/csrf.py).
 SILENCED_SYSTEM_CHECKS = ["security.W021", "security.W003"]

@@ -1,4 +1,4 @@
-"""The settings of the tests: real servers, and passwords that are hashed quickly."""
+"""The settings of the tests: they use real servers, and hash passwords quickly."""
 
 from overlord.settings.base import *  # noqa: F403
 
@@ -9,7 +9,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_H
 STATIC_ROOT = DATA_DIR / "static"  # noqa: F405
 STORAGES = {
     **STORAGES,  # noqa: F405
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },  # no manifest to make first
+    # With this storage, the tests need no manifest.
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }

@@ -18,9 +18,7 @@ from django.conf import settings
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
-_LETTER_BEFORE_DIGIT = re.compile(
-    r"(?<=[^\W\d_])(?=\d)"
-)  # Babel writes no space between "CHF" and the number
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # as in "CHF15.00": Babel writes no space there
 
 _OTHER_SIGN = str.maketrans("+-", "-+")
 REMEMBERED = 4_096  # the most texts of each format that a process keeps

@@ -19,9 +19,8 @@ from django.core.files.storage import Storage
 
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".txt"}
 SMALLEST = 200  # bytes; for smaller files, the headers would be larger than the saving
-QUALITY = (
-    9  # of gzip and Brotli. A higher one needs ten times the time, to save another twentieth of the size
-)
+# Of gzip and Brotli. A higher quality needs ten times the time, and saves only another twentieth of the size.
+QUALITY = 9
 
 Paths = Mapping[str, tuple[Storage, str]]
 

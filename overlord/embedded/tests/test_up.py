@@ -28,7 +28,7 @@ SUPERVISE = """
 import runpy
 from overlord.embedded import supervised, supervisor, watchdog
 supervisor.TIDY_SECONDS, supervised.FULL_DISK_DELAY, supervised.STARTED_AFTER_SECONDS = 0.2, 0.2, 2
-watchdog.LOOK_SECONDS, watchdog.MAX_SILENT_LOOKS = 0.5, 80
+watchdog.CHECK_SECONDS, watchdog.MAX_SILENT_CHECKS = 0.5, 80
 runpy.run_module("overlord.embedded.supervise", run_name="__main__", alter_sys=True)
 """
 MANAGE = f"""

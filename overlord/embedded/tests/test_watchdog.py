@@ -12,7 +12,7 @@ import pytest
 from overlord.embedded import ports, processes, watchdog
 from overlord.embedded.processes import Child, Program, Question
 from overlord.embedded.tests.waiting import until
-from overlord.embedded.watchdog import MAX_SILENT_LOOKS, MAX_STOPPED_LOOKS, Watchdog
+from overlord.embedded.watchdog import MAX_SILENT_CHECKS, MAX_STOPPED_CHECKS, Watchdog
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def dog(children: list[Child], said: list[str]) -> Watchdog:
 
 def look(dog: Watchdog, times: int) -> None:
     for _ in range(times):
-        dog.look()
+        dog.check()
 
 
 def is_stopped(pid: int) -> bool:
@@ -74,9 +74,9 @@ def test_a_program_that_is_stopped_is_killed(start: Start, dog: Watchdog, said: 
     child = start(SLEEP)
     stop(child.pid)
 
-    look(dog, MAX_STOPPED_LOOKS - 1)
+    look(dog, MAX_STOPPED_CHECKS - 1)
     assert is_stopped(child.pid)
-    dog.look()
+    dog.check()
 
     until(lambda: not child.running)
     assert said == [f"stand-in is stopped (process {child.pid}). Killing it."]
@@ -88,7 +88,7 @@ def test_a_stopped_server_is_not_asked(start: Start, dog: Watchdog, monkeypatch:
     child = start(SLEEP, question=Question(ports.any_free(), b"?"))
     stop(child.pid)
 
-    dog.look()
+    dog.check()
 
     assert asked == []
 
@@ -99,7 +99,7 @@ def test_only_the_stopped_process_of_a_program_is_killed(start: Start, dog: Watc
     [worker] = psutil.Process(child.pid).children()
     stop(worker.pid)
 
-    look(dog, MAX_STOPPED_LOOKS)
+    look(dog, MAX_STOPPED_CHECKS)
 
     until(lambda: worker.status() == psutil.STATUS_ZOMBIE)
     assert child.running
@@ -109,10 +109,10 @@ def test_a_program_that_was_stopped_for_a_moment_is_left_alone(start: Start, dog
     child = start(SLEEP)
     for _ in range(3):
         stop(child.pid)
-        look(dog, MAX_STOPPED_LOOKS - 1)
+        look(dog, MAX_STOPPED_CHECKS - 1)
         os.kill(child.pid, signal.SIGCONT)
         until(lambda: not is_stopped(child.pid))
-        dog.look()
+        dog.check()
 
     assert child.running
 
@@ -128,9 +128,9 @@ def touching(start: Start, tmp_path: Path) -> Child:
 def test_a_program_that_no_longer_touches_its_file_is_killed(
     touching: Child, dog: Watchdog, said: list[str]
 ) -> None:
-    look(dog, MAX_SILENT_LOOKS)  # the first look reads when the file was touched
+    look(dog, MAX_SILENT_CHECKS)  # the first look reads when the file was touched
     assert touching.running
-    dog.look()
+    dog.check()
 
     until(lambda: not touching.running)
     assert said == [f"stand-in hangs (process {touching.pid}). Killing it."]
@@ -140,7 +140,7 @@ def test_a_program_that_touches_its_file_now_and_then_is_left_alone(touching: Ch
     [(file, _)] = touching.program.liveness_files()
     for nth in range(3):
         os.utime(file, ns=(nth, nth))
-        look(dog, MAX_SILENT_LOOKS)
+        look(dog, MAX_SILENT_CHECKS)
 
     assert touching.running
 
@@ -149,7 +149,7 @@ def test_a_program_with_an_excuse_may_be_silent(start: Start, dog: Watchdog, tmp
     child = start(f"{TOUCH_ONCE}; {SLEEP}", liveness=tmp_path / "liveness" / "stand-in", excused=lambda: True)
     until(child.program.liveness_files)
 
-    look(dog, MAX_SILENT_LOOKS + 1)
+    look(dog, MAX_SILENT_CHECKS + 1)
 
     assert child.running
 
@@ -165,7 +165,7 @@ def test_a_server_that_accepts_and_never_answers_is_killed(
     )
     until(lambda: ports.taken(port))
 
-    look(dog, MAX_SILENT_LOOKS)
+    look(dog, MAX_SILENT_CHECKS)
 
     until(lambda: not child.running)
 
@@ -173,7 +173,7 @@ def test_a_server_that_accepts_and_never_answers_is_killed(
 def test_a_server_that_does_not_listen_yet_is_left_alone(start: Start, dog: Watchdog) -> None:
     child = start(SLEEP, question=Question(ports.any_free(), b"?"))
 
-    look(dog, MAX_SILENT_LOOKS)
+    look(dog, MAX_SILENT_CHECKS)
 
     assert child.running
 
@@ -186,7 +186,7 @@ def test_a_server_that_answers_is_left_alone(start: Start, dog: Watchdog) -> Non
     )
     until(lambda: ports.taken(port))
 
-    look(dog, MAX_SILENT_LOOKS)
+    look(dog, MAX_SILENT_CHECKS)
 
     assert child.running
 
@@ -198,7 +198,7 @@ def test_files_of_ended_processes_are_removed(touching: Child, start: Start, dog
     old = Path(f"{touching.program.liveness}.{ended.pid}")
     old.touch()
 
-    dog.look()
+    dog.check()
 
     assert not old.exists()
     assert touching.program.liveness_files()
