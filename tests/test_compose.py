@@ -59,8 +59,8 @@ def test_each_process_is_started_as_bin_up_starts_it(name: str) -> None:
 def test_gates_come_before_the_sale_and_log_ins_after_it_when_the_cores_are_busy() -> None:
     shares = {name: compose.services()[name].get("cpu_shares", 1024) for name in OURS}
     assert shares == {**dict.fromkeys(OURS, 1024), "door": 3072, "logins": 512}
-    assert {name: up.niceness for name, up in UP.items() if up.niceness} == {"door": program.FIRST}
-    assert program.FIRST < 0
+    assert {name: up.niceness for name, up in UP.items() if up.niceness} == {"door": program.GATES_NICENESS}
+    assert program.GATES_NICENESS < 0
 
 
 def test_any_process_can_be_scaled() -> None:

@@ -1,13 +1,12 @@
-"""Raise the minimum of replicas before a sale opens, and lower it afterwards.
+"""Raise the minimum number of replicas before a sale opens, and lower it afterwards.
 
 openings.yaml runs it every five minutes:
 
     openings.py NAME:USUALLY:BEFORE_AN_OPENING ...
 
-Each argument has the name of an autoscaler (HorizontalPodAutoscaler), its minimum at other times, and its minimum
-from shortly before an opening until the rush is over.
-
-Each run sets the minimum anew, so the next run makes good one that failed.
+Each argument has the name of an autoscaler (HorizontalPodAutoscaler), its usual minimum, and its minimum from
+shortly before an opening until the rush is over. Each run sets all minimums again. So after a failed run, the next
+one corrects them.
 """
 
 import json
@@ -18,14 +17,14 @@ import urllib.request
 from datetime import datetime, timedelta
 from pathlib import Path
 
-AHEAD = timedelta(minutes=20)  # nodes may have to be started first
-BEHIND = timedelta(minutes=30)  # how long the rush may last
+AHEAD = timedelta(minutes=20)  # so early, because new nodes may have to start first
+BEHIND = timedelta(minutes=30)  # a rush may last so long
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = 10
 
 
 def sale_opens(*, now: datetime) -> bool:
-    """Return whether a sale opens soon, or opened just now. People come to a draw when its lobby opens."""
+    """Return whether a sale opens within AHEAD, or has opened within BEHIND. For a draw, its lobby counts too."""
     from django.conf import settings
     from django.db.models import Q
 
@@ -37,7 +36,7 @@ def sale_opens(*, now: datetime) -> bool:
 
 
 def replicas_set(name: str, least: int, *, server: str, account: Path) -> None:
-    """Patch one autoscaler. Raises OSError when the server of the cluster refuses it or does not answer."""
+    """Set the minimum of one autoscaler. Raises OSError if the API of Kubernetes refuses it or does not answer."""
     namespace = (account / "namespace").read_text()
     path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
     request = urllib.request.Request(  # noqa: S310

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Start Valkey, or a Sentinel, on one of several machines:   sh valkey.sh server|sentinel
-#   ADDRESS               the address of this machine for the others
-#   PEERS                 all machines, this one too, separated by spaces, the same everywhere
-#   VALKEY_PASSWORD       of all of them: letters, digits, - and _
-#   VALKEY_FOLDER         where the configuration and the data go; a Sentinel writes to its own
-# Nothing survives a restart: Valkey contains only data that can be made again, and the others have a copy.
+#   ADDRESS               the address by which the other machines reach this one
+#   PEERS                 the addresses of all machines, this one too, separated by spaces, in the same order everywhere
+#   VALKEY_PASSWORD       the password of all servers and Sentinels: letters, digits, - and _
+#   VALKEY_FOLDER         the folder for the configuration and the data; a Sentinel changes its configuration itself
+# Valkey keeps nothing after a restart: all its data can be made again, and the other machines have a copy.
 set -eu
 umask 077
 
@@ -31,14 +31,15 @@ ask() {
 	echo "$answer" | head -n 1
 }
 
-# Print the primary. The Sentinels know it, and a server knows if it is one. When there is none, all machines are starting:
-# the first one becomes the primary at once. Each later one does when those before it stayed away for some looks, so that
-# not two do at the same time. A Sentinel waits for a primary.
+# Print the address of the primary. The Sentinels know it, and each server knows whether it is the primary. If there
+# is no primary, all machines are starting. Then the first machine of PEERS becomes the primary at once. Each later
+# one becomes it only after some more checks, so that no two machines become it at the same time. A Sentinel waits for
+# a primary.
 primary() {
-	looks=0
+	checks=0
 	for peer in $PEERS; do
 		[ "$peer" != "$ADDRESS" ] || break
-		looks=$((looks + 4))
+		checks=$((checks + 4))
 	done
 	while :; do
 		for peer in $PEERS; do
@@ -54,11 +55,11 @@ primary() {
 				return
 			fi
 		done
-		if [ "$1" = server ] && [ "$looks" -eq 0 ]; then
+		if [ "$1" = server ] && [ "$checks" -eq 0 ]; then
 			echo "$ADDRESS"
 			return
 		fi
-		looks=$((looks - 1))
+		checks=$((checks - 1))
 		sleep 2
 	done
 }

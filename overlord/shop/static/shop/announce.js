@@ -1,10 +1,10 @@
-// Announcements for screen readers: at most one in ten seconds. A later sentence replaces one that still waits.
+// Announcements for screen readers: at most one in ten seconds. A later sentence replaces a sentence that still waits.
 
-const PAUSE = 10_000;
+const PAUSE = 10_000; // milliseconds
 let waiting = null;
 let pauseUntil = 0;
 
-/** Announce a sentence after the pause; an urgent one at once. */
+/** Announce a sentence after the pause; an urgent sentence at once. */
 export function announce(sentence, { urgent = false } = {}) {
   waiting = sentence;
   const wait = urgent ? 0 : Math.max(0, pauseUntil - performance.now());

@@ -1,18 +1,19 @@
-// Fetches the open page again, for changes that a frame does not contain.
+// Fetches the open page again, because frames do not contain every change. Times are in milliseconds.
 
-const PATIENCE = 30_000; // milliseconds for an answer
-const FIRST_PAUSE = 3_000; // after a failure; each further one doubles it
-const LONGEST_PAUSE = 60_000; // unless the server asks for more
+const PATIENCE = 30_000; // the longest wait for an answer
+const FIRST_PAUSE = 3_000; // after a failure; each further failure doubles the pause
+const LONGEST_PAUSE = 60_000; // unless the server asks for a longer one
 
 let pending = null; // the latest fetch: its address, when it begins, and the promise of its document
-let failures = 0; // since the last page
+let failures = 0; // since the last successful fetch
 let pauseUntil = -Infinity;
 
-/** Fetch this page, or another `address`, as it is after this call; return its document, or null when that fails.
+/** Fetch this page, or another `address`, in its state after this call. Return a promise of its document, or of null
+ * if that fails.
  *
- * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may give an answer
- * that it made up to `kept` milliseconds ago, so the fetch begins after that time. Calls share a fetch that begins late
- * enough for each of them. After a failure no fetch begins for a while. */
+ * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may send an answer
+ * that it made up to `kept` milliseconds ago, so the fetch begins after that time. If a waiting fetch begins late enough
+ * for a later call too, both calls share it. After a failure, no fetch begins for some time. */
 export function freshPage({ within, kept = 0, address = location.pathname + location.search }) {
   const soonest = performance.now() + kept;
   const isShared = pending?.address === address && pending.begins >= soonest;
@@ -20,7 +21,7 @@ export function freshPage({ within, kept = 0, address = location.pathname + loca
   return pending.page;
 }
 
-/** Return for how many more milliseconds no fetch begins, after a failure. */
+/** Return for how many milliseconds no fetch will begin, because one has failed; 0 if none has. */
 export function pauseLeft() {
   return Math.max(0, pauseUntil - performance.now());
 }
@@ -49,7 +50,7 @@ async function load(address) {
   return null;
 }
 
-/** Begin no fetch for a while, longer after each failure. The random part spreads pages that failed together. */
+/** Begin no fetch for some time, which grows with each failure. A random part spreads pages that failed together. */
 function pause(asked) {
   const own = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++);
   pauseUntil = performance.now() + Math.max(asked, own) * (1 + Math.random() / 2);

@@ -1,13 +1,13 @@
-// <hold-countdown until="...">: counts down the time that is left of a hold, by the server's clock. The display
-// changes every second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds. It dispatches "tick" with
-// the seconds left, and "expired" once at the end.
+// <hold-countdown until="...">: shows the time that is left of a hold, by the server's clock. The display changes every
+// second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds. The element dispatches the event "tick"
+// with the seconds left, and the event "expired" once at the end.
 
 import { now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { duration, gettext, ngettext, setText } from "shop/formats.js";
 
-const ANNOUNCED_AT = [300, 120, 60, 30];
-const SHORT = 120;
+const ANNOUNCED_AT = [300, 120, 60, 30]; // seconds left
+const SHORT = 120; // seconds left; from then on the element has the attribute "short"
 
 class HoldCountdown extends HTMLElement {
   static observedAttributes = ["until"];

@@ -1,20 +1,20 @@
-// Keep typed text while a change of language loads the page again, in the storage of the browser's tab.
+// Keeps typed text when a change of language loads the page again, in the storage of the browser's tab.
 //
-// It keeps all fields of a form except secrets, for a minute at most, and until the next page is loaded. Hidden fields
-// are kept too: they say from which version a form was made, so that an outdated one is still refused.
+// It keeps all fields of a form except secrets, until the next page is loaded, and for at most a minute. Hidden fields
+// are kept too: they contain the version that the form shows, so that the server can still refuse an outdated form.
 
 const KEY = "typed";
 const LASTS = 60_000; // milliseconds
 const SECRET = "[type=password], [type=file], [autocomplete=one-time-code], [autocomplete^=cc-]";
-const NEVER = /^(csrfmiddlewaretoken|next|code|token|offer|.*-TOTAL_FORMS)$/; // secrets, and values of one page load
+const NEVER = /^(csrfmiddlewaretoken|next|code|token|offer|.*-TOTAL_FORMS)$/; // secrets, and values that a page makes
 const BUTTONS = ["submit", "button", "reset", "fieldset", "output", "select-multiple"];
 
 document.addEventListener("submit", ({ target }) => {
   if (target.matches("form.languages")) keep(typed({ isAnswer: "answer" in target.dataset }));
 });
-addEventListener("load", restore); // by then all scripts of the page listen to its fields
+addEventListener("load", restore); // only then do all scripts of the page listen to its fields
 
-/** Return the fields of each form that was changed, by form; of all forms, if the page is the answer to a form. */
+/** Return the fields of each form that was changed, by the form's name; of all forms if this page answers a form. */
 function typed({ isAnswer }) {
   const touched = forms().filter(([, form]) => isAnswer || fields(form).some(isChanged));
   return Object.fromEntries(touched.map(([id, form]) => [id, fields(form).map((field) => [key(field), read(field)])]));
@@ -30,14 +30,14 @@ function restore() {
     }
     const more = form.querySelector("button[name=more]");
     if (more && left.size > 0 && left.size < before) {
-      keep({ [id]: kept[id] }, left.size); // rows had been added to this form: add one, and restore again
+      keep({ [id]: kept[id] }, left.size); // the form had more rows: add one, which loads the page, and restore again
       form.requestSubmit(more);
       return;
     }
   }
 }
 
-/** Return the forms of the page, each with a name that it has in every language. */
+/** Return pairs of a name and a form of the page. The name is the same in every language. */
 function forms() {
   const seen = new Map();
   return [...document.forms].filter((form) => !form.matches(".languages")).map((form) => {
@@ -84,7 +84,7 @@ function keep(kept, missing) {
   try {
     sessionStorage.setItem(KEY, JSON.stringify({ kept, missing, at: Date.now() }));
   } catch {
-    // The browser keeps nothing: the language changes as it does without JavaScript.
+    // The browser allows no storage: the language changes, and the typed text is lost.
   }
 }
 

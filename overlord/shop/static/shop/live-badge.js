@@ -1,19 +1,19 @@
-// <live-badge time="...">: shows whether the page has live data. Without JavaScript it shows when the page was made.
+// <live-badge time="...">: shows whether the page has live data. Without JavaScript, it shows when the page was made.
 
 import { hearTime } from "realtime/live.js";
 import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 
-const FIRST_CONNECTION = 4_000; // milliseconds without a connection until the badge says how old the page is
+const FIRST_CONNECTION = 4_000; // milliseconds; if there is no connection by then, the badge says from when the data is
 
 class LiveBadge extends HTMLElement {
-  /** Take the server's time from the page: without a stream its countdowns would go by this machine's clock. */
+  /** Use the server's time in the page. Until a stream is live, countdowns would use this machine's clock otherwise. */
   connectedCallback() {
     const [page] = performance.getEntriesByType("navigation");
-    const isKept = !page?.transferSize || page.workerStart > 0; // by the browser, or for use without a network
+    const isKept = !page?.transferSize || page.workerStart > 0; // an old page, from the browser or a service worker
     if (!isKept) hearTime(this.getAttribute("time"), performance.now() - page.responseStart);
   }
 
-  /** Show a status of `follow`, and keep when its data was last known to be current. */
+  /** Show a status of a stream (live.js), and keep the time at which its data was last known to be current. */
   show(status, currentAt) {
     if (currentAt !== undefined) this.currentAt = Math.max(currentAt, this.currentAt ?? currentAt);
     this.dataset.status = status;
@@ -24,7 +24,7 @@ class LiveBadge extends HTMLElement {
     }
   }
 
-  /** Show that the page was fetched again at this time, although it is not live. */
+  /** Show that the data is from this time, because the page was fetched again, although it is not live. */
   showFresh(time) {
     this.currentAt = time;
     this.show(this.dataset.status);

@@ -1,4 +1,5 @@
-// What every page does: focus the error message, submit a form only once, and keep typed text in another language.
+// The script of every page: it focuses an error message, lets a form be sent only once, asks before some actions, and
+// keeps typed text when the language changes.
 
 import "shop/keep-typed.js";
 import "shop/live-badge.js";
@@ -8,14 +9,14 @@ const SLOW = 6_000; // milliseconds without an answer to a form, until the page 
 
 document.querySelector("[data-focus]")?.focus();
 
-// On a phone the menu scrolls: show where this page is in it.
+// On a phone the menu scrolls: scroll it so that the entry of this page is visible.
 const here = document.querySelector(".masthead nav [aria-current]");
 here?.parentElement.scrollTo({ left: here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2 });
 
-// A page that all visitors share has no key by which the server knows a form that is sent again: this draws one. It
-// opens the session of the guest whom the form makes, so it stands nowhere in the page.
-const drawn = crypto.getRandomValues(new Uint8Array(16));
-const key = [...drawn].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+// A key by which the server recognises a form that is sent again. A page that all visitors share cannot contain one, so
+// it is made here. It is a secret, and not written into the page: it gives access to the guest whom the form makes.
+const bytes = crypto.getRandomValues(new Uint8Array(16));
+const key = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("formdata", ({ formData }) => {
@@ -35,8 +36,8 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-/** Say that the answer is late, and let the form be sent again. The server acts on the same form only once, if it
- *  has a key or a token. */
+/** Say that the answer is late, and let the form be sent again. If the form has a key or a token, the server does its
+ *  work only once. */
 function showSlow(form) {
   if (!form.dataset.submitted) return;
   enableForm(form);
@@ -50,7 +51,7 @@ function showSlow(form) {
   form.append(note);
 }
 
-/** Let a form be submitted once more. */
+/** Let a form be sent again. */
 export function enableForm(form) {
   delete form.dataset.submitted;
   for (const button of form.querySelectorAll("[aria-disabled]")) {
@@ -59,17 +60,17 @@ export function enableForm(form) {
   }
 }
 
-/** Load this page again by a GET: a reload of the answer to a form would send the form once more. */
+/** Load this page again by a GET. If it is the answer to a form, a reload would send the form again. */
 export function loadAnew() {
   location.replace(location.pathname + location.search);
 }
 
-// A page from the browser's back-forward cache is old: its forms may have been submitted.
+// Load a page again when it comes from the browser's back-forward cache: it is old, and its forms may have been sent.
 addEventListener("pageshow", ({ persisted }) => {
   if (persisted) loadAnew();
 });
 
-// Ask before an action that is hard to undo. Without JavaScript the link leads to a page that asks.
+// Ask in a dialog before an action that is hard to undo. Without JavaScript, the link leads to a page that asks.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-ask]");
   const dialog = link && document.getElementById(link.dataset.ask);

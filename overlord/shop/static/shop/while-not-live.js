@@ -1,10 +1,10 @@
-// Asks the server regularly while a stream of the page is not live, so that a page misses nothing although a proxy
-// refuses its sockets, or its address has too many.
+// Asks the server regularly while a stream of the page is not live. So a page misses no change, even if a proxy refuses
+// its sockets, or its network address has too many.
 
 const ASK_EVERY = 20_000; // milliseconds, on average
 
-/** Call `ask` again and again while a stream is not live and somebody sees the page; return what takes each status of
- *  `follow`. */
+/** Call `ask` regularly while a stream is not live and the page is visible. Return an object: give each status of a
+ *  stream (live.js) to its `hear`, and a stream that is no longer followed to its `forget`. */
 export function whileNotLive(ask) {
   const every = ASK_EVERY * (0.75 + Math.random() / 2);
   const silent = new Set();
