@@ -1,3 +1,5 @@
+"""The paths of the accounts API."""
+
 from django.urls import path
 
 from overlord.accounts.api import views

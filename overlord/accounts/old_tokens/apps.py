@@ -1,7 +1,8 @@
-"""The tokens that were kept before version 0.2, by the app `rest_framework.authtoken`: migrations alone.
+"""An app with only migrations, in the place of `rest_framework.authtoken`, which kept the API tokens before 0.2.
 
-A frozen migration of accounts depends on that app's migrations. This app has its label, so that databases that ran
-them and new databases end alike: without its table, whose tokens live on as hashes (accounts/0005).
+A frozen migration of accounts depends on the migrations of that app, so this app has the same label. In the end,
+databases that ran those migrations and new databases are the same: the old table is gone, and its tokens are kept
+as hashes in our own (accounts/0005).
 """
 
 from django.apps import AppConfig

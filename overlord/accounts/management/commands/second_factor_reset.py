@@ -1,3 +1,5 @@
+"""The command `second_factor_reset`: for staff who lost the device, when nobody else can reset it on the page."""
+
 from argparse import ArgumentParser
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The command `make_roles`: make the usual roles of staff (`overlord/box_office/roles.py`)."""
+
 from typing import Any
 
 from django.core.management.base import BaseCommand

@@ -1,3 +1,5 @@
+"""The command `load_demo`: load the events, users and sales of the demo (`overlord/demo/services.py`)."""
+
 import secrets
 from typing import Any
 

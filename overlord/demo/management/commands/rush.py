@@ -1,3 +1,5 @@
+"""The command `rush`: send buyers to a running shop, directly (`rush.py`) or into a line (`draw.py`)."""
+
 import time
 from argparse import ArgumentParser
 from collections import Counter

@@ -1,3 +1,5 @@
+"""The command `backup`: back up the shop of `bin/up` (`overlord/embedded/backup.py`)."""
+
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""The command `reset`: remove the data of `bin/up`, unless it runs."""
+
 from argparse import ArgumentParser
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The command `restore`: restore a backup, migrate it, begin a new epoch, and list the charges since then."""
+
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""The command `up`: read the options, and become the supervisor (`overlord/embedded/supervise.py`)."""
+
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""The command `prune`: run at once the tasks that delete old rows each night."""
+
 from typing import Any
 
 from celery import current_app
