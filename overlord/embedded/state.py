@@ -24,7 +24,7 @@ class FolderError(Exception):
 class AlreadyRunningError(Exception):
     """Another process uses the data folder: the process `pid`. `serving` says what it serves, usually the address.
 
-    Both are None as long as they are not known.
+    Each of them is None until it is known.
     """
 
     def __init__(self, pid: int | None, serving: str | None) -> None:

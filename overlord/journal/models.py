@@ -1,4 +1,4 @@
-"""Who did what, when.
+"""The entries of the journal: who did what, when.
 
 A row never changes: `sql/entry_stays.sql` refuses changes, with two exceptions. Its facts are erased together with
 the person whom they are about, and the row is deleted after JOURNAL_RETENTION_DAYS.

@@ -18,7 +18,7 @@ RETRY_SECONDS = 1.0
 
 
 class Reachability:
-    """Whether a server answered lately. Its threads share one object."""
+    """Whether a server has answered lately. All threads of a process share one object."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
