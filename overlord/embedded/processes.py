@@ -130,8 +130,7 @@ class Child:
         cancelled: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait until the program is ready, or `cancelled` returns true; call `say` with a sentence if it takes
-        long.
+        """Wait until the program is ready, or `cancelled` returns true. If it takes long, `say` so in a sentence.
 
         Raise ProcessFailedError if the program ends, or is not ready after `seconds` (by default `ready_seconds`).
         """

@@ -230,8 +230,7 @@ def _python(
     niceness: int = 0,
     excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    """Return a program of ours. It is ready when it answers on its port; without a port, when it has touched its
-    file.
+    """Return a program of ours. It is ready when it answers on its port, or, without one, has touched its file.
 
     It has no `question` for the watchdog: under heavy load, a server may answer late, and must not be killed.
     """

@@ -94,7 +94,7 @@ def errors_logged(what: str, number: int) -> Iterator[None]:
         yield
     except Exception:
         logger.exception("Failed in %s %s. The others go on.", what, number)
-        statement("SELECT", ())
+        statement("SELECT", ())  # raises if PostgreSQL or its standby is away
 
 
 def after_commit(callback: Callable[[], Any]) -> None:

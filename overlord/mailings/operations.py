@@ -149,10 +149,10 @@ def news_resume(*, address_hash: str) -> None:
 
 
 def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
-    """Erase the addresses of a person from all mails of messages, sent or not. The person is being erased.
+    """Erase the addresses of a person from all mails of messages, sent or not, as a part of the person's erasure.
 
-    `others` has each address of the person, with the locked users who have the same address: for them it stays. If
-    a message is also for one of them, a mail to this address that waits becomes the mail of this user.
+    `others` has each address of the person, with the locked users who have the same address. Their address stays:
+    if a message is also for one of them, a mail to this address that waits becomes the mail of this user.
     """
     db.transaction_required()
     for address, users in others.items():

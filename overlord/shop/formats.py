@@ -1,5 +1,4 @@
-"""Texts for money, times and numbers in the active language. `static/shop/formats.js` makes the same in the
-browser.
+"""Texts for money, times and numbers in the active language. In the browser, `static/shop/formats.js` makes them.
 
 A time is shown in a time zone whose name is beside it: the zone of the event, or by default of the installation.
 """
