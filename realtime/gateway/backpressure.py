@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.gateway.subscriber import Subscriber
 
-STEP_SECONDS = 0.1
+STEP_SECONDS = 0.1  # between two checks of the slow subscribers
 # If a client only sends pings and gets no frames, only a check of all sockets shows that it is slow.
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = 1.0  # between two checks of all sockets
 PATIENCE_SECONDS = 10.0  # a subscriber may be slow for this long
 MOST_WAITING = 1024 * 1024  # bytes; nothing else limits the answers to a client's pings
 

@@ -34,9 +34,9 @@ from realtime.store import Frame
 
 logger = logging.getLogger(__name__)
 
-FIRST_FRAME_SECONDS = 2.0
-RECONCILE_SECONDS = 1.0
-RETRY_SECONDS = 0.5
+FIRST_FRAME_SECONDS = 2.0  # the longest wait of a new socket for its first frame
+RECONCILE_SECONDS = 1.0  # between two calls of `reconcile`, if no socket comes
+RETRY_SECONDS = 0.5  # after a step that failed
 GOING_AWAY_SECONDS = 0.2  # before Daphne stops, so that it can still send the closes
 # After so many sockets, other work on the event loop may run; it waits some milliseconds until then.
 SOCKETS_AT_ONCE = 250
