@@ -162,27 +162,27 @@ def _find_users(by: Literal["session", "token"], keys: Collection[str]) -> dict[
 
 def _find_ended(credentials: Collection[Credential]) -> dict[Credential, CloseCode]:
     users = {
-        by: _find_users(by, {known.key for known in credentials if known.by == by})
-        for by in {known.by for known in credentials}
+        by: _find_users(by, {each.key for each in credentials if each.by == by})
+        for by in {each.by for each in credentials}
     }
     permitted = {
         asked: selectors.permitted(
-            user_ids=[known.user_id for known in credentials if known.permission == asked], permission=asked
+            user_ids=[each.user_id for each in credentials if each.permission == asked], permission=asked
         )
-        for asked in {known.permission for known in credentials}
+        for asked in {each.permission for each in credentials}
         if asked is not None
     }
     found = {}
-    for known in credentials:
-        user = users[known.by].get(known.key)
-        if user is None or user.pk != known.user_id:
-            found[known] = CloseCode.NOT_LOGGED_IN
-        elif known.permission is not None and user.pk not in permitted[known.permission]:
-            found[known] = CloseCode.NOT_ALLOWED
-    asked = {known for known in credentials if known.permission and second_factor.is_asked(known.permission)}
-    for by in {known.by for known in asked}:
-        with_factor = _find_with_factor(by, {known.key for known in asked if known.by == by})
-        lacking = {known for known in asked if known.by == by and known.key not in with_factor}
+    for each in credentials:
+        user = users[each.by].get(each.key)
+        if user is None or user.pk != each.user_id:
+            found[each] = CloseCode.NOT_LOGGED_IN
+        elif each.permission is not None and user.pk not in permitted[each.permission]:
+            found[each] = CloseCode.NOT_ALLOWED
+    asked = {each for each in credentials if each.permission and second_factor.is_asked(each.permission)}
+    for by in {each.by for each in asked}:
+        with_factor = _find_with_factor(by, {each.key for each in asked if each.by == by})
+        lacking = {each for each in asked if each.by == by and each.key not in with_factor}
         found = dict.fromkeys(lacking, CloseCode.NOT_ALLOWED) | found
     return found
 
