@@ -12,13 +12,18 @@ from overlord.kernel import db
 def incidents_close(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
     """Close open incidents, and return how many they were."""
     with db.transaction():
-        payments = operations.incidents_close(ids=ids, now=now)
-        for payment_id, order_id in payments:
-            journal.entry_add(
-                actor_id=staff_id,
-                action=Action.INCIDENT_CLOSED,
-                order_id=order_id,
-                now=now,
-                payment=payment_id,
-            )
-        return len(payments)
+        return close_and_record(staff_id=staff_id, ids=ids, now=now)
+
+
+def close_and_record(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
+    """Close open incidents in an open transaction, with an entry of the journal for each; count them."""
+    payments = operations.incidents_close(ids=ids, now=now)
+    for payment_id, order_id in payments:
+        journal.entry_add(
+            actor_id=staff_id,
+            action=Action.INCIDENT_CLOSED,
+            order_id=order_id,
+            now=now,
+            payment=payment_id,
+        )
+    return len(payments)

@@ -11,6 +11,7 @@ from checkout.gateways import CALL_SECONDS, GatewayUnknown, protocol
 from checkout.models import Incident, Payment, Refund
 from checkout.order_rules import OrderAction, note_read
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
+from checkout.services import incidents
 from overlord.kernel import db
 from overlord.kernel.queues import Queue, enqueue
 
@@ -98,8 +99,8 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
     """Record that the money of a refund which the gateway refused went back outside of this shop.
 
     Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is the
-    version of the payment that staff saw. `note` says how the money went back. Raise Invalid for an empty note, and
-    what `_refused_refund_lock` raises.
+    version of the payment that staff saw. `note` says how the money went back. The incident is closed, unless another
+    refund of the payment is still refused. Raise Invalid for an empty note, and what `_refused_refund_lock` raises.
     """
     text = note_read(note)
     with db.transaction():
@@ -113,6 +114,11 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
             text=text,
             now=now,
         )
+        if selectors.refund_refused(payment=payment) is None:
+            of_refusals = payment.incidents.filter(cause=Incident.Cause.REFUND_FAILED)
+            incidents.close_and_record(
+                staff_id=staff_id, ids=of_refusals.values_list("pk", flat=True), now=now
+            )
 
 
 def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:

@@ -12,12 +12,14 @@ from rest_framework.test import APIClient
 
 from checkout import gateways, rules, selectors, services
 from checkout.gateways.sandbox import SandboxGateway
-from checkout.models import OrderRecord, Payment, Refund
+from checkout.models import Incident, OrderRecord, Payment, Refund
 from checkout.order_rules import OrderAction
 from checkout.permissions import Permission
 from checkout.tests.fake_stripe import FakeStripe, running
 from checkout.tests.paying import audit, heal, pay, stock, work
 from overlord.accounts.models import User
+from overlord.journal.actions import Action
+from overlord.journal.models import JournalEntry
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid
 from tests.clients import permit
@@ -152,6 +154,39 @@ def test_a_part_made_by_hand_and_the_rest_here(paid: Payment, staff: User) -> No
     paid.refresh_from_db()
     assert (paid.status, paid.refunded_minor, stock(paid)) == ("REFUNDED", 3000, (0, 2, 0))
     audit()
+
+
+class TestIncident:
+    """The gateway's refusal is an incident until its money has gone back."""
+
+    def test_the_record_closes_the_incident(self, refused: Refund, paid: Payment, staff: User) -> None:
+        incident = Incident.objects.get(closed_at=None)
+        assert incident.cause == Incident.Cause.REFUND_FAILED
+
+        settle(refused, staff)
+
+        incident.refresh_from_db()
+        assert incident.closed_at is not None
+        entry = JournalEntry.objects.get(action=Action.INCIDENT_CLOSED)
+        assert (entry.actor_id, entry.order_number) == (staff.pk, paid.reservation_id)
+
+    def test_it_stays_open_while_another_refund_of_the_payment_is_refused(
+        self, refused: Refund, paid: Payment, staff: User
+    ) -> None:
+        services.refund_request(
+            staff_id=staff.pk, payment_id=paid.pk, amount_minor=1000, return_tickets=False
+        )
+        heal()
+        other = Refund.objects.latest("pk")
+        assert other.status == "FAILURE"
+        Refund.objects.filter(pk=refused.pk).update(amount_minor=2000, return_tickets=False)
+
+        settle(refused, staff)
+        assert Incident.objects.filter(closed_at=None).exists()
+
+        settle(other, staff)
+        assert not Incident.objects.filter(closed_at=None).exists()
+        audit()
 
 
 class TestGuards:
