@@ -99,7 +99,7 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
     """Record that the money of a refund which the gateway refused went back outside of this shop.
 
     Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is the
-    version of the payment that staff saw. `note` says how the money went back. The incident is closed, unless another
+    version of the payment that staff saw. `note` says how the money went back. Close the incident, unless another
     refund of the payment is still refused. Raise Invalid for an empty note, and what `_refused_refund_lock` raises.
     """
     text = note_read(note)
