@@ -21,7 +21,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._look = Look()
-        self._ends_at = 0.0  # when to read the look again, by time.monotonic(); 0.0: it was never read
+        self._ends_at = 0.0  # when to read the look again, by time.monotonic(); 0.0: at once
         self._reading = Lock()
 
     def current(self) -> Look:

@@ -58,7 +58,7 @@ class FrameSource:
                 await self._layer.group_discard(group, self.name)
             self.joined.discard(group)
 
-    async def greet(self, *, subscribers: int) -> bool:
+    async def report(self, *, subscribers: int) -> bool:
         """Record in Redis how many sockets the hub has, and whether its process can take another.
 
         Return whether a flush has succeeded within the last `store.FLUSHED_SECONDS`.

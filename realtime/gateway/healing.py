@@ -24,7 +24,7 @@ AT_ONCE = 300  # streams that one call marks
 class Healing:
     """The healing of one hub.
 
-    `greet()` records in Redis that the hub runs and returns whether flushes succeed; it raises when Redis is away.
+    `report()` records in Redis that the hub runs and returns whether flushes succeed; it raises when Redis is away.
     `read_kept(streams)` takes the kept frames that are newer than the hub's. `tell(live=, now=)` tells the sockets
     whether changes get through.
     """
@@ -33,12 +33,12 @@ class Healing:
         self,
         *,
         subscriptions: Callable[[], Collection[Subscription]],
-        greet: Callable[[], Awaitable[bool]],
+        report: Callable[[], Awaitable[bool]],
         read_kept: Callable[[list[str]], Awaitable[list[str]]],
         tell: Callable[..., Awaitable[None]],
     ) -> None:
         self._subscriptions = subscriptions
-        self._greet = greet
+        self._report = report
         self._read_kept = read_kept
         self._tell = tell
         self._loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class Healing:
     async def heal(self, *, now: float) -> None:
         """Read and mark the streams that are due at `now`, on the loop's clock. When Redis is back, all are due."""
         try:
-            if await self._greet():
+            if await self._report():
                 self._flushed_at = now
         except (OSError, TimeoutError, RedisError):
             self._redis_was_lost = True

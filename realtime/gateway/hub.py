@@ -56,7 +56,7 @@ class Hub:
             subscriptions=self._all, is_slow=self.backpressure.is_slow, send=self._send_text
         )
         self.healing = Healing(
-            subscriptions=self._all, greet=self._greet, read_kept=self.read_kept, tell=self.heartbeat.tell
+            subscriptions=self._all, report=self._report, read_kept=self.read_kept, tell=self.heartbeat.tell
         )
         self.revocation = Revocation(subscribers=self.subscribers, close=self.close)
         self.addresses = ConcurrencyLimit(limit=rate_limits.SOCKETS_PER_ADDRESS)
@@ -116,7 +116,7 @@ class Hub:
         elif subscription.frame.data is None:
             await self.close(subscriber, CloseCode.NO_SUCH_STREAM)
         else:
-            await self._hand(subscriber, subscription.frame, subscription.snapshot(now=clock.now()))
+            await self._send_state(subscriber, subscription.frame, subscription.snapshot(now=clock.now()))
 
     def detach(self, subscriber: Subscriber) -> None:
         """Remove the subscriber from its stream. A stream without subscribers is forgotten within a second."""
@@ -129,7 +129,7 @@ class Hub:
     async def close(self, subscriber: Subscriber, code: CloseCode) -> None:
         """Close the subscriber's socket with the code, and detach it."""
         self.detach(subscriber)
-        await self._sent(subscriber, subscriber.close(code))
+        await self._await_sending(subscriber, subscriber.close(code))
 
     def resync(self, subscriber: Subscriber) -> None:
         """Send the subscriber a snapshot: now, or once RESYNC_SECONDS have passed since the last resync."""
@@ -147,7 +147,7 @@ class Hub:
             self._spawn(self.close(subscriber, CloseCode.NO_SUCH_STREAM))
             return
         snapshot = subscription.snapshot(now=clock.now())
-        self._spawn(self._hand(subscriber, subscription.frame, snapshot))
+        self._spawn(self._send_state(subscriber, subscription.frame, snapshot))
 
     def _give_up(self, subscriber: Subscriber) -> None:
         subscriber.timers.pop("first frame")
@@ -168,11 +168,11 @@ class Hub:
     async def _listen(self) -> None:
         message = await self.source.receive()
         if message.pop("type") == publish.ADVICE:
-            await self._give_advice(message[publish.ADVICE])
+            await self._send_advice(message[publish.ADVICE])
         else:
             self.take(Frame(**message))
 
-    async def _give_advice(self, pairs: Iterable[tuple[str, Any]]) -> None:
+    async def _send_advice(self, pairs: Iterable[tuple[str, Any]]) -> None:
         now = clock.now()
         for stream, advice in pairs:
             subscription = self.subscriptions.get(stream)
@@ -221,13 +221,13 @@ class Hub:
                 if subscriber not in attached or (held is not None and held >= version):
                     continue
                 if held is None:
-                    await self._hand(subscriber, frame, frames.state("snapshot", frame, now=now))
+                    await self._send_state(subscriber, frame, frames.state("snapshot", frame, now=now))
                 elif writer is not None and writer.offer(update.frame):
                     subscriber.version = version  # the usual case. It makes no coroutine for each socket
                 else:
-                    await self._hand(subscriber, frame, update)
+                    await self._send_state(subscriber, frame, update)
 
-    async def _hand(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
+    async def _send_state(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
         """Send a state to the subscriber. If earlier bytes still wait, send it later: see `backpressure.py`.
 
         The first state is always sent.
@@ -241,9 +241,9 @@ class Hub:
             self.backpressure.add(subscriber)
 
     async def _send_text(self, subscriber: Subscriber, text: Text) -> None:
-        await self._sent(subscriber, subscriber.send_text(text))
+        await self._await_sending(subscriber, subscriber.send_text(text))
 
-    async def _sent(self, subscriber: Subscriber, sending: Awaitable[None]) -> None:
+    async def _await_sending(self, subscriber: Subscriber, sending: Awaitable[None]) -> None:
         """Await the sending. If it fails, detach this socket, so that the others are still served."""
         try:
             await sending
@@ -301,8 +301,8 @@ class Hub:
         found = {frame.stream for frame in kept}
         return [name for name in names if name not in found]
 
-    async def _greet(self) -> bool:
-        return await self.source.greet(subscribers=sum(len(each.subscribers) for each in self._all()))
+    async def _report(self) -> bool:
+        return await self.source.report(subscribers=sum(len(each.subscribers) for each in self._all()))
 
     def _all(self) -> list[Subscription]:
         return [*self.subscriptions.values()]

@@ -118,7 +118,7 @@ def test_everything_is_read_at_once_when_redis_is_back(
         frame_keep(2, "2", "me.7")
         now = hub._loop.time()
         with monkeypatch.context() as away:
-            away.setattr(hub.source, "greet", gone)
+            away.setattr(hub.source, "report", gone)
             with pytest.raises(RedisError):
                 await hub.healing.heal(now=now)
         await hub.healing.heal(now=now)
