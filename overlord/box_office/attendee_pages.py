@@ -37,7 +37,7 @@ class FilterForm(forms.Form):
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
     """Return the event, the filter in the address, and the tickets that the filter selects; raise NotFound."""
-    event = selectors.event_at_work(event_id=event_id)
+    event = selectors.event_published(event_id=event_id)
     form = FilterForm(request.GET)
     form.is_valid()
     asked = {name: form.cleaned_data.get(name) for name in form.fields}

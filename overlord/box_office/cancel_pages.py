@@ -52,7 +52,7 @@ class CancelForm(forms.Form):
 @staff_with(Permission.CANCEL_EVENT)
 def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the consequences of a cancellation, cancel the event, or show the progress of its refunds."""
-    event = selectors.event_at_work(event_id=event_id)
+    event = selectors.event_published(event_id=event_id)
     if request.method != "POST":
         if event.status == Event.Status.CANCELLED:
             return _progress(request, event)

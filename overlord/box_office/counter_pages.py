@@ -82,7 +82,7 @@ class CounterForm(forms.Form):
 @staff_with(Permission.SELL)
 def counter(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the form, show the total of the chosen tickets, or sell them."""
-    event = selectors.event_at_work(event_id=event_id)
+    event = selectors.event_published(event_id=event_id)
     types = [each for each in selectors.ticket_types(event_id=event_id) if hasattr(each, "inventory")]
     known: dict[str, Any] = {"types": types, "currency": event.currency}
     if request.method != "POST":

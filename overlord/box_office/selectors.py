@@ -23,7 +23,7 @@ from tickets.selectors import reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
 ORDERS_SHOWN = 50
-MOST_BUYERS = 200
+MOST_BUYERS = 200  # the most buyers that a search by a name considers
 
 
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
@@ -45,7 +45,7 @@ def event(*, event_id: int, now: datetime) -> Event | None:
     return with_figures(Event.objects.filter(pk=event_id), now=now).first()
 
 
-def event_at_work(*, event_id: int) -> Event:
+def event_published(*, event_id: int) -> Event:
     """Return an event that is not a draft; raise NotFound. Any staff may see it, because buyers have seen it."""
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).first()
     if found is None:
