@@ -189,6 +189,7 @@ def roles() -> dict[int, tuple[Group, Rights]]:
 
 
 def _names(permissions: Iterable[Permission]) -> frozenset[str]:
+    """Return permissions as texts, such as "tickets.pause_sale"."""
     return frozenset(f"{each.content_type.app_label}.{each.codename}" for each in permissions)
 
 

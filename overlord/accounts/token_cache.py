@@ -161,6 +161,7 @@ class TokenCache:
         return True
 
     def _apply(self, payload: str) -> None:
+        """Drop the tokens that a notification is about: those of the user with this id, else all."""
         self._notifications += 1
         if not payload.isdecimal():  # "all", or a text that somebody sent by hand
             self._drop_all()
@@ -169,6 +170,7 @@ class TokenCache:
             del self._principals[token]
 
     def _keep(self, token: str, principal: Principal, until: float) -> None:
+        """Keep a principal. If CAPACITY is reached, drop the one that was kept first."""
         while len(self._principals) >= CAPACITY:
             oldest = next(iter(self._principals))
             self._drop(oldest, self._principals[oldest][0].pk)

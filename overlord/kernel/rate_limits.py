@@ -54,6 +54,7 @@ def check(limit: Limit, by: object) -> None:
 
 
 def _ask(question: Callable[[MovingWindowRateLimiter, Limit, str], None], limit: Limit, by: object) -> None:
+    """Ask the counters in Redis, or those of this process while Redis is away. Do nothing if limits are off."""
     if not settings.RATE_LIMITS:
         return
     who = _who(by)

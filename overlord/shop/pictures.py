@@ -118,6 +118,7 @@ def shown(jpg: str | None) -> dict[str, str | int] | None:
 
 
 def _drawn(content: bytes, shape: Shape) -> Image.Image:
+    """Return the picture in a file, upright, in sRGB colours, at most LARGE wide; raise PictureRefused."""
     too_many = PictureRefused(_("This picture has more than 50 million pixels. Choose a smaller one."))
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
@@ -153,6 +154,7 @@ def _flat(picture: Image.Image) -> Image.Image:
 
 
 def _narrowed(picture: Image.Image, width: int) -> Image.Image:
+    """Return a picture that is at most `width` pixels wide."""
     if picture.width <= width:
         return picture
     height = max(1, round(picture.height * width / picture.width))
@@ -160,6 +162,7 @@ def _narrowed(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _written(picture: Image.Image, suffix: str) -> bytes:
+    """Return the content of a file with this picture and no metadata: WebP or JPEG, by the suffix of its name."""
     output = io.BytesIO()
     bare = Image.new("RGB", picture.size)  # without the metadata of the file
     bare.paste(picture)
