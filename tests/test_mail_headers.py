@@ -104,7 +104,7 @@ def mails_of_all_kinds(api: APIClient, buyer: User, ticket_type: TicketType, sta
     mailings.mailings_go_on()
     accounts.password_reset_send(user_id=buyer.pk, base_url="https://tickets.example.org")
     order = Reservation.objects.select_related("ticket_type__event", "buyer").get(pk=held)
-    return [*mail.outbox, line._turn_message(Entry(pk=1), order)]
+    return [*mail.outbox, line._turn_mail(Entry(pk=1), order)]
 
 
 def kind_of(message: Any) -> str:

@@ -1,4 +1,4 @@
-"""The admin of events. A ModelAdmin saves in a transaction of its own, so it calls operations."""
+"""The admin of events. Django opens the transaction in which a form is saved, so this module calls operations."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,7 +53,7 @@ class EventAdmin(admin.ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         try:
             return super().changelist_view(request, extra_context)
-        except (ValueError, OverflowError):  # a year, month or day in the address that no calendar has
+        except (ValueError, OverflowError):  # the address names a day, month or year that does not exist
             self.message_user(request, "There is no such date.", messages.ERROR)
             return redirect(request.path)
 
@@ -61,7 +61,7 @@ class EventAdmin(admin.ModelAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         try:
             with timezone.override(ZoneInfo(self._time_zone(request, *args))):
-                # Rendered here, so that the form shows its times in the event's zone too.
+                # The page is rendered inside the block, so that its times are in the event's zone too.
                 response = super().changeform_view(request, *args, **kwargs)
                 return response.render() if isinstance(response, TemplateResponse) else response
         except IntegrityError as error:
@@ -74,12 +74,12 @@ class EventAdmin(admin.ModelAdmin):
         return redirect(request.path)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Return no values, not even those in the address: a date there would reach its field as text."""
+        """Return no values. Django would read them from the address, and a date would reach its field as text."""
         return {}
 
     @staticmethod
     def _time_zone(request: HttpRequest, object_id: str | None = None, *_: Any) -> str:
-        """Return the zone of the event's times: as the form was sent, as it is saved, or the installation's."""
+        """Return the time zone of the form: the one that was sent, else that of the event, else the default."""
         sent = request.POST.get("time_zone", "")
         if time_zones.is_time_zone(sent):
             return sent
@@ -87,7 +87,7 @@ class EventAdmin(admin.ModelAdmin):
         return saved or default_time_zone()
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Event | None:
-        """Return the event; lock it when a form about it was sent, and compare the form with it."""
+        """Return the event, or None; if a form was sent, lock the event and note what others have changed in it."""
         event = super().get_object(request, object_id, from_field)
         match = request.resolver_match
         is_sent = request.method == "POST" and match and match.url_name == "tickets_event_change"
@@ -100,7 +100,7 @@ class EventAdmin(admin.ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)
-        # The class is made for this request.
+        # Django makes this class for each request, so the attributes are set for this request alone.
         form.meanwhile = getattr(request, "meanwhile", ())
         form.may_change_types = request.user.has_perm("tickets.change_tickettype")
         return form
@@ -121,7 +121,7 @@ class EventAdmin(admin.ModelAdmin):
         if event is None or not event_selectors.is_reserved(event_id=event.pk):
             try:
                 return super().delete_view(request, object_id, *args, **kwargs)
-            except ProtectedError:  # reserved meanwhile
+            except ProtectedError:  # tickets were reserved meanwhile
                 if event is None:
                     raise
         self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
@@ -129,11 +129,15 @@ class EventAdmin(admin.ModelAdmin):
 
     @admin.action(description="Delete selected %(verbose_name_plural)s", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, events: QuerySet[Event]) -> HttpResponse | None:
-        """Delete all these events, or none; Django's own action logs each as deleted before it deletes any."""
+        """Delete all these events, or none.
+
+        Django's own action logs each event as deleted before it deletes any. Without the transaction, the log would
+        stay when a deletion is refused.
+        """
         try:
             with db.transaction():
                 return delete_selected(self, request, events)
-        except ProtectedError:  # reserved meanwhile
+        except ProtectedError:  # tickets were reserved meanwhile
             for event in events.all():
                 if event_selectors.is_reserved(event_id=event.pk):
                     self.message_user(request, CANNOT_DELETE.format(event), messages.ERROR)
@@ -146,7 +150,7 @@ class EventAdmin(admin.ModelAdmin):
         if protected:
             return [], {}, set(), protected
         listed, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, permissions - {"inventory"}, protected  # it goes with its ticket type
+        return listed, counts, permissions - {"inventory"}, protected  # deleted with its type
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         event_operations.event_delete(event=obj, now=clock.now())
@@ -176,14 +180,14 @@ class EventAdmin(admin.ModelAdmin):
             staff_id=actor_id(request), event_ids=event_ids, paused=paused, now=clock.now()
         )
         if paused:
-            said = ngettext(
+            text = ngettext(
                 "The sale of %d ticket type was paused.", "The sale of %d ticket types was paused.", count
             )
         else:
-            said = ngettext(
+            text = ngettext(
                 "The sale of %d ticket type was resumed.", "The sale of %d ticket types was resumed.", count
             )
-        self.message_user(request, said % count, messages.SUCCESS)
+        self.message_user(request, text % count, messages.SUCCESS)
 
 
 def _is_id(text: str) -> bool:

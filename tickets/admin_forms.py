@@ -1,4 +1,4 @@
-"""The forms of an event and its ticket types in the admin: prices as people write them, read by their currency."""
+"""The forms of an event and its ticket types in the admin. They show and read prices with a decimal point."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from tickets.rules import Opening
 
 
 def _read(convert: Callable[[], Any]) -> Any:
-    """Return what a rule makes of a value; its sentence becomes the field's error."""
+    """Return what `convert` returns. If it raises ValueError, its sentence becomes the field's error."""
     try:
         return convert()
     except ValueError as error:
@@ -25,21 +25,21 @@ def _read(convert: Callable[[], Any]) -> Any:
 
 
 class MadeFromField(forms.CharField):
-    """The state from which a form was made. Its author does not change it."""
+    """The sealed state of an event from which a form was made. The person who fills the form cannot see it."""
 
     widget = forms.HiddenInput
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Return that it has not."""
+        """Return False, because nobody edits this field."""
         return False
 
 
 class EventForm(forms.ModelForm):
-    """An event. It carries what it was made from, so that an outdated form is refused."""
+    """The form of an event. It contains the state from which it was made, so that an outdated form is refused."""
 
-    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+    meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
     may_change_types = True
-    moved_from: datetime | None = None  # the event's date before, while its sales have not followed yet
+    moved_from: datetime | None = None  # the earlier date, until sales that end with the event are moved too
 
     made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
@@ -117,7 +117,7 @@ class EventForm(forms.ModelForm):
 
 
 class TicketTypeForm(forms.ModelForm):
-    """A ticket type together with its sale, which is kept on its inventory."""
+    """The form of a ticket type and its sale, which is stored in its inventory."""
 
     price = forms.CharField(label="Price", max_length=money.TEXT_LENGTH, help_text="For example 15.00.")
     capacity = WholeNumberField(label="Capacity", min_value=0, max_value=rules.LARGEST_AMOUNT)
@@ -169,13 +169,13 @@ class TicketTypeForm(forms.ModelForm):
             )
 
     def changed_fields(self) -> set[str]:
-        """Return the fields that the author changed. Another currency reads every price anew."""
+        """Return the names of the changed fields. In another currency every price counts as changed."""
         changed = set(self.changed_data) if self.has_changed() else set()  # none without the permission
         is_other_currency = self.instance.pk and self.event.currency != self.currency_before
         return {*changed, "price"} if is_other_currency else changed
 
     def is_to_save(self) -> bool:
-        """Return whether there is something in this row to write."""
+        """Return whether this form has something to write."""
         return bool(self.changed_fields()) and not self.cleaned_data.get("DELETE")
 
     def clean_name(self) -> str:
@@ -222,7 +222,7 @@ class TicketTypeForm(forms.ModelForm):
 
 
 class TicketTypeFormSet(forms.BaseInlineFormSet):
-    """The ticket types of one event."""
+    """The forms of the ticket types of one event."""
 
     may_pause = True
 
@@ -236,13 +236,13 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         }
 
     def get_queryset(self) -> Any:
-        if not hasattr(self, "_queryset"):  # Django keeps it there, and its rows in it
+        if not hasattr(self, "_queryset"):  # Django's own name: it reads the rows once and keeps them here
             self._queryset = super().get_queryset().select_related("inventory")
         return self._queryset
 
     @property
     def _before(self) -> tuple[str, datetime | None]:
-        """Return the currency and the date that the event has in the database: its form may have changed them."""
+        """Return the currency and the date of the event in the database; the event's form may have changed them."""
         known = getattr(self, "_known_before", None)
         if known is None:
             saved = event_selectors.event_terms(self.instance.pk) if self.instance.pk else None
@@ -250,32 +250,32 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         return known
 
     def clean(self) -> None:
-        to_delete = [line for line in self.forms if self._should_delete_form(line)]  # type: ignore[attr-defined]
-        for line in to_delete:
-            self._check_deletable(line)  # before Django's own check, which lists each reservation
+        to_delete = [form for form in self.forms if self._should_delete_form(form)]  # type: ignore[attr-defined]
+        for form in to_delete:
+            self._check_deletable(form)  # before Django's own check, which lists each reservation
         super().clean()
         names: set[str] = set()
-        lines = []
-        for line in self.forms:
-            if line in to_delete or "name" not in line.cleaned_data:
+        kept = []
+        for form in self.forms:
+            if form in to_delete or "name" not in form.cleaned_data:
                 continue
-            key = texts.name_key(line.cleaned_data["name"])
+            key = texts.name_key(form.cleaned_data["name"])
             if key in names:
-                line.add_error("name", _("Another ticket type of this event has this name."))
+                form.add_error("name", _("Another ticket type of this event has this name."))
             names.add(key)
-            lines.append(line)
-        self._check_drawn(lines)
+            kept.append(form)
+        self._check_drawn(kept)
 
-    def _check_drawn(self, lines: list[forms.ModelForm]) -> None:
+    def _check_drawn(self, kept: list[forms.ModelForm]) -> None:
         """Refuse an event on sale whose draw would never begin, so that nobody could buy."""
         if self.instance.status != Event.Status.ON_SALE or self.instance.opening != Opening.DRAW:
             return
-        shown = [line for line in lines if not line.cleaned_data.get("hidden")]
-        if shown and all(line.cleaned_data.get("opens_at", "wrong") is None for line in shown):
+        shown = [form for form in kept if not form.cleaned_data.get("hidden")]
+        if shown and all(form.cleaned_data.get("opens_at", "wrong") is None for form in shown):
             shown[0].add_error("opens_at", _("Set when the sale opens, because this event opens by a draw."))
 
     @staticmethod
-    def _check_deletable(line: forms.ModelForm) -> None:
-        if line.instance.pk and event_selectors.is_type_reserved(ticket_type=line.instance.pk):
+    def _check_deletable(form: forms.ModelForm) -> None:
+        if form.instance.pk and event_selectors.is_type_reserved(ticket_type=form.instance.pk):
             sentence = _("Tickets of type %(name)s were reserved, so it cannot be deleted.")
-            raise forms.ValidationError(sentence % {"name": line.instance.name})
+            raise forms.ValidationError(sentence % {"name": form.instance.name})

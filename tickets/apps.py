@@ -1,3 +1,5 @@
+"""Register the live streams of one event and of all events."""
+
 from django.apps import AppConfig
 
 

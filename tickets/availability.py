@@ -1,13 +1,13 @@
 """Availability as clients read it: from Redis while it is fresh, from PostgreSQL otherwise.
 
-One hash per event keeps the fields that staff edit and each ticket type's figures, as versioned values, for 15
-minutes. Every change writes its figures there after its commit, unless newer ones are there, so that the client's
-next read shows the change. A value is trusted for `TRUSTED_FOR` after it was read
-in PostgreSQL. So if a process dies between its commit and that write, readers see the old figures for no longer
-than that. Nothing here decides a claim.
+For each event, a hash in Redis keeps the fields that staff edit, and the figures of each ticket type, as versioned
+values for 15 minutes. After its commit, every change writes its figures there, unless newer ones are there already.
+So the client's next read shows the change. A value is trusted for `TRUSTED_FOR` after it was read in PostgreSQL. If
+a process dies between its commit and that write, readers see the old figures until then. Nothing here decides a
+claim.
 
-Runs in web processes and in workers, on several machines. Their clocks may differ, so a value from further in the
-future than `CLOCK_TOLERANCE` is not trusted either.
+The module runs in web processes and in workers, on several machines. Their clocks may differ, so a value that is
+more than `CLOCK_TOLERANCE` in the future is not trusted either.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,13 +24,15 @@ from tickets.voucher_rules import VoucherFacts
 
 TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
-STATIC = "static"  # the field for what staff edit; the fields of figures are the ids of ticket types
+STATIC = (
+    "static"  # the hash field for all that staff edit; the ids of ticket types are the fields for figures
+)
 
 
 def versioned_values(
     event_id: int, figures: Iterable[Figures], *, now: datetime
 ) -> list[publish.VersionedValue]:
-    """Return the versioned values that keep these figures, read in PostgreSQL at `now` or later."""
+    """Return these figures as versioned values to be kept. They were read in PostgreSQL at `now` or later."""
     return [
         _versioned(event_id, str(each.ticket_type), each.version, each.as_plain(), now) for each in figures
     ]
@@ -42,7 +44,7 @@ def event_detail(*, event_id: int, now: datetime) -> dict[str, Any]:
 
 
 def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
-    """Return an event, a draft too, as it would look on sale; raise NotFound."""
+    """Return an event, even a draft, as it would look on sale; raise NotFound."""
     statics, figures = selectors.events_with_figures([event_id], drafts=True)
     if event_id not in statics:
         _missing()
@@ -53,8 +55,8 @@ def event_preview(*, event_id: int, now: datetime) -> dict[str, Any]:
 def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -> dict[str, Any]:
     """Return an event as a buyer with a voucher sees it, read in PostgreSQL; raise NotFound.
 
-    The ticket types of the voucher have its price, and `full_price` without it. If the voucher says so, they are
-    open early. Hidden types of the voucher are shown with `is_hidden`.
+    Ticket types of the voucher have the price with the voucher, and `full_price` is the price without it. If the
+    voucher opens them early, they have no opening time. Its hidden types are shown too, with `is_hidden`.
     """
     statics, figures = selectors.events_with_figures([event_id], hidden=voucher.covers)
     if event_id not in statics:
@@ -100,14 +102,14 @@ def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]
 
 
 def drop(event_id: int) -> None:
-    """Drop what is kept of a deleted event."""
+    """Delete the kept values of a deleted event."""
     publish.values_delete(key=_key(event_id))
 
 
 def _cached(event_id: int, *, now: datetime) -> dict[str, Any] | None:
-    """Return an event from what is kept, or None when a part is missing or not trusted.
+    """Return an event from the kept values, or None if a part is missing or not trusted.
 
-    Another version of this program may have kept it in another form: that counts as missing.
+    Another version of this program may have written the values in another form. Then they count as missing.
     """
     kept = publish.values_read(key=_key(event_id))
     if not kept or STATIC not in kept:

@@ -1,4 +1,4 @@
-"""The labels that say how many tickets are left. `static/tickets/availability-labels.js` writes the same."""
+"""The labels that say how many tickets are left. `static/tickets/availability-labels.js` makes the same labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from tickets.event_rules import SaleState
 Tone = Literal["open", "few", "held", "sold-out", "upcoming", "ended", "paused", "line"]
 
 FEW = 10
-FEW_SHARE = 20  # one twentieth of the capacity is few, too
+FEW_SHARE = 20  # a twentieth of the capacity, or less, also counts as few
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A short text, and the tone that gives it its symbol and colour."""
+    """A short text, and the tone that decides its symbol and colour."""
 
     tone: Tone
     text: str
 
 
 def of_ticket_type(ticket: Mapping[str, Any], time_zone: str) -> Label:
-    """Return the label of a ticket type as the API shows it, with times in its event's zone."""
+    """Return the label of a ticket type. `ticket` is as the API shows it; times are written in `time_zone`."""
     if label := _not_on_sale(ticket["sale"], ticket["opens_at"], time_zone):
         return label
     if label := _left(ticket["available"], few=max(FEW, ticket["amount"] // FEW_SHARE)):
@@ -37,10 +37,10 @@ def of_ticket_type(ticket: Mapping[str, Any], time_zone: str) -> Label:
 
 
 def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
-    """Return the label of an event as the stream of all events shows it.
+    """Return the label of an event. `event` is as the stream of all events shows it.
 
-    Only ticket types that are on sale now count: nobody can reserve the others. The stream does not say how many of
-    their tickets are on hold; a caller that has this number gives it as `held`.
+    Only ticket types that are on sale now count, because nobody can reserve the others. The stream does not say how
+    many of their tickets are on hold. A caller that knows this number gives it as `held`.
     """
     if label := _not_on_sale(event["sale"], None, "") or _left(event["available"], few=FEW):
         return label
@@ -89,5 +89,5 @@ def _all_on_hold(next_release_at: datetime | None, time_zone: str) -> str:
 
 
 def can_reserve(ticket: Mapping[str, Any]) -> bool:
-    """Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment."""
+    """Return whether the page offers to reserve this type: also while all are on hold, because a hold may end."""
     return ticket["sale"] == SaleState.OPEN and ticket["available"] + ticket["held"] > 0

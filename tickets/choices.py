@@ -1,6 +1,7 @@
-"""The choice of a buyer on an event's page: how many tickets of each type, read from a form or from an address.
+"""A buyer's choice on an event's page: how many tickets of each type. It is read from a form or an address.
 
-Each ticket type has a field of its own, `amount_7`. A single choice may be written as `ticket_type` and `amount`.
+Each ticket type has its own field, for example `amount_7`. A choice of one type may also be written as
+`ticket_type` and `amount`.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ MOST_FIELDS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """How many tickets of each type; `malformed` has the types whose number cannot be one."""
+    """How many tickets of each type are chosen. `malformed` has the types whose field is not a valid number."""
 
     amounts: dict[int, int] = field(default_factory=dict)
     malformed: list[int] = field(default_factory=list)
@@ -32,16 +33,16 @@ class Choice:
         return [*self.amounts, *self.malformed]
 
     def as_query(self) -> str:
-        """Write it as the query of the event's page, which then shows it."""
+        """Return the choice as the query of the event's page, which shows this choice again."""
         return urlencode({f"amount_{ticket_type}": amount for ticket_type, amount in self.amounts.items()})
 
     def digest(self) -> str:
-        """Return a short text that two choices share only when they are the same."""
+        """Return a short text that is the same only for equal choices."""
         return hashlib.blake2b(repr(sorted(self.amounts.items())).encode(), digest_size=12).hexdigest()
 
 
 def read(data: Mapping[str, str]) -> Choice:
-    """Read a choice. Fields that are empty or 0 choose nothing."""
+    """Return the choice in the fields of a form or a query. Fields that are empty or 0 choose nothing."""
     choice = Choice()
     for ticket_type, written in _written(data):
         if written.strip() in ("", "0"):

@@ -1,4 +1,4 @@
-"""The step by which staff claim tickets at the counter, inside an open transaction. `checkout` takes the money."""
+"""Claim tickets for a sale at the counter, inside an open transaction. `checkout` records the payment."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,17 +10,16 @@ from tickets import operations, rules, selectors, sql
 from tickets.models import Reservation, TicketType
 from tickets.rules import UnknownTicketType
 
-HOLD = timedelta(minutes=1)  # never seen: the same transaction sells what it claims
+HOLD = timedelta(minutes=1)  # any time would do: the transaction that claims the tickets also sells them
 
 
 def order_claim_at_counter(
     *, buyer_id: int, event_id: int, quantities: Mapping[int, int]
 ) -> tuple[list[Reservation], datetime]:
-    """Hold tickets of these types for a new buyer, all or none, by the function of claims; return them and `now`.
+    """Hold tickets of these types for a new buyer, all or none; return the order's reservations and `now`.
 
     Hidden types, and events for accounts only, can be claimed too. Sale state, capacity and the limit per person
-    apply as for all buyers. Raises Invalid, Busy, and the errors of `rules.refusal`, with the ticket type among
-    their facts.
+    apply as for all buyers. Raise Invalid, Busy, or an error of `rules.refusal`, whose facts name the ticket type.
     """
     db.transaction_required()
     rules.check_items(list(quantities))
@@ -46,7 +45,7 @@ def order_claim_at_counter(
 
 
 def _why(buyer_id: int, ticket_type: int, quantities: Mapping[int, int]) -> Exception:
-    """Return why a type was refused; Busy if the reason is gone by now."""
+    """Return the error that says why a type was refused, or Busy if the reason does not exist any more."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         return UnknownTicketType(ticket_type=ticket_type)

@@ -1,8 +1,8 @@
-"""Edits of an event from an outdated form: find what has changed since, and update the form.
+"""Handle the outdated form of an event: find what others changed since it was made, and update the form.
 
-A form contains the state from which it was made: the event's version and all its values, as its fields show them.
-When somebody else has edited the event since, nothing is saved. The form is shown again with the present values,
-except for those that its author changed, so that saving it once more writes only the author's own changes.
+A form contains the state from which it was made: the event's version, and all values as its fields show them. If
+somebody else has edited the event since, nothing is saved. The form is shown again with the present values, but it
+keeps the values that its author changed. So if it is sent again, it changes only what its author wanted to change.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from overlord.kernel import money
 from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT
 from tickets.models import Event, Inventory, TicketType
 
-Values = dict[str, str]  # "name" or "12:price" (of a ticket type), and what the field shows
+Values = dict[str, str]  # by field, "name" or "12:price" (of ticket type 12), the text that the field shows
 
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
-MOST_ROWS = 1000  # as many as Django takes
-LABELS = {  # of the organiser's form, where the name of the field does not say enough
+MOST_ROWS = 1000  # Django takes no more
+LABELS = {  # as on the organiser's form, for fields whose names do not say enough
     "max_per_user": "Limit per person",
     "paused": "Pause",
     "hidden": "Hide from buyers",
@@ -48,7 +48,7 @@ TYPE_FIELDS = (
 
 
 def values_of(event: Event) -> Values:
-    """Return what a form of the event shows now."""
+    """Return the values that a form of the event shows now."""
     shown = {
         "name": event.name,
         "venue": event.venue,
@@ -83,7 +83,7 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
 
 
 def moment_values(name: str, instant: datetime | None, event: Event) -> Values:
-    """Return a date and time as the two inputs of a form show them, in the event's time zone."""
+    """Return an instant as the two inputs of a form show it: a date and a time in the event's time zone."""
     local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
     return {
         f"{name}_0": local.strftime(DATE_FORMAT) if local else "",
@@ -92,15 +92,15 @@ def moment_values(name: str, instant: datetime | None, event: Event) -> Values:
 
 
 def seal(event: Event) -> str:
-    """Return what a form of the event is made from, as the text of a hidden field."""
+    """Return the present state of an event as a signed text, for the hidden field of a form."""
     made_from = {"event": event.pk, "version": event.version, "values": values_of(event)}
     return signing.dumps(made_from, salt=SALT, compress=True)
 
 
 def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | None:
-    """Compare a submitted form with its locked event; return None when the form is up to date.
+    """Compare a sent form with its locked event; return None if the form is up to date.
 
-    Otherwise return the changes since then, in sentences, and an updated form.
+    Otherwise return sentences about what others changed, and an updated form.
     """
     try:
         made_from = signing.loads(data.get("made_from", ""), salt=SALT)
@@ -113,11 +113,11 @@ def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | Non
     sentences = list(_changes(before, now)) or [
         _("The event was changed meanwhile, but nothing that this form shows.")
     ]
-    return sentences, _brought_up_to_date(data, before, now, event=event, made_from=seal(event))
+    return sentences, _updated_form(data, before, now, event=event, made_from=seal(event))
 
 
 def _changes(before: Values, now: Values) -> Iterator[str]:
-    """Yield what differs between two states of an event, one sentence each."""
+    """Yield a sentence for each difference between two states of an event."""
     names = {**_type_names(before), **_type_names(now)}
     for type_id, name in names.items():
         if type_id not in _type_names(now):
@@ -130,21 +130,19 @@ def _changes(before: Values, now: Values) -> Iterator[str]:
             label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
             subject = _(LABELS.get(label, label.replace("_", " ").capitalize()))
             blank = _("off") if label in SWITCHES else _("empty")
-            said = {"before": before[key] or blank, "now": now[key] or blank, "name": names.get(type_id, "")}
+            facts = {"before": before[key] or blank, "now": now[key] or blank, "name": names.get(type_id, "")}
             text = _("%(what)s of %(name)s changed from %(before)s to %(now)s.")
             if not type_id:
                 text = _("%(what)s changed from %(before)s to %(now)s.")
-            yield text % {"what": subject, **said}
+            yield text % {"what": subject, **facts}
 
 
 def _type_names(values: Values) -> dict[str, str]:
     return {key.partition(":")[0]: value for key, value in values.items() if key.endswith(":name")}
 
 
-def _brought_up_to_date(
-    data: QueryDict, before: Values, now: Values, *, event: Event, made_from: str
-) -> QueryDict:
-    """Return the form with the present values, except for those that its author changed and the rows added."""
+def _updated_form(data: QueryDict, before: Values, now: Values, *, event: Event, made_from: str) -> QueryDict:
+    """Return the form with the present values. Values that its author changed and rows that it adds stay."""
     fresh = data.copy()
     for name in [name for name in fresh if name.startswith(f"{PREFIX}-")]:
         del fresh[name]
@@ -182,6 +180,6 @@ def _merged_row(type_id: str, sent: Values | None, before: Values, now: Values) 
 
 
 def merged(sent: str, before: str | None, now: str) -> str:
-    """Return what was sent if its author changed it, and otherwise what is there now."""
+    """Return the sent value if the form's author changed it, and otherwise the present value."""
     is_changed = before is not None and sent.replace("\r\n", "\n") != before
     return sent if is_changed else now

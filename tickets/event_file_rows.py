@@ -1,6 +1,6 @@
-"""From the bytes of a file of events to its rows: encodings, separators and headings as programs write them.
+"""Read the rows of a file of events, CSV or JSON, with the encodings, separators and headings that programs write.
 
-Nothing here knows what a value means. A row has a value for each column, as text; an empty cell has none.
+Nothing here knows what a value means. A row has the text of each cell by column; empty cells are left out.
 """
 
 import csv
@@ -15,7 +15,7 @@ Row = tuple[int, dict[str, str]]  # its line, and its values by column
 Mistake = tuple[int, str]  # a line, and a sentence
 
 SEPARATORS = (",", ";", "\t")
-LARGEST_CELL = 100_000  # characters; the csv module refuses little more
+LARGEST_CELL = 100_000  # characters; the csv module itself refuses cells that are a little longer
 BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 NOT_TEXT = {
     b"PK\x03\x04": "This is a workbook or an archive, not a text. Save the sheet as CSV (UTF-8) and load that.",
@@ -23,7 +23,7 @@ NOT_TEXT = {
     b"%PDF": "This is a PDF, not a text. Save the table as CSV (UTF-8) and load that.",
 }
 NOT_UTF8 = "This file is not in UTF-8. Save it as CSV UTF-8, or as JSON in UTF-8."
-COUNTERPART = {"name": "event"}  # what JSON calls a column
+COUNTERPART = {"name": "event"}  # JSON has another name for this column
 
 
 class FileErrors(Exception):
@@ -66,9 +66,9 @@ class Columns:
 
 
 def rows_of(text: str, *, columns: Columns, mistakes: list[Mistake]) -> Iterator[Row]:
-    """Yield the rows of a text, CSV or JSON, and add those that cannot be read to the mistakes.
+    """Yield the rows of a text in CSV or JSON. Add a mistake for each row that cannot be read.
 
-    Raises FileErrors when nothing more can be read.
+    Raise FileErrors if the rest of the text cannot be read.
     """
     if text.lstrip()[:1] in ("[", "{"):
         yield from _json_rows(text, columns, mistakes)
@@ -83,7 +83,7 @@ def _column(heading: str) -> str:
 
 
 def _wrong_columns(line: int, found: list[str], known: Iterable[str]) -> list[Mistake]:
-    """Return what is wrong with column names: one that is there twice, and one that does not exist."""
+    """Return a mistake for each column name that occurs twice, and for each that does not exist."""
     doubled = sorted({name for name in found if name and found.count(name) > 1})
     unknown = sorted({name for name in found if name and name not in known})
     mistakes = [(line, f"The column {name} is there more than once.") for name in doubled]
@@ -146,18 +146,18 @@ def _csv_row(
 
 
 def _separator(text: str) -> tuple[str, str, int]:
-    """Return what separates cells, the text without a line that says so, and how many lines that were."""
+    """Return the separator of cells, the text without a line `sep=`, and how many lines were left out."""
     first = re.split(r"\r\n|\r|\n", text, maxsplit=1)
-    said = re.fullmatch(r'"?sep=(.)"?', first[0].strip("\ufeff ").rstrip(" "), re.IGNORECASE)
-    if said:
-        return said[1], first[1] if len(first) > 1 else "", 1
+    named = re.fullmatch(r'"?sep=(.)"?', first[0].strip("\ufeff ").rstrip(" "), re.IGNORECASE)
+    if named:
+        return named[1], first[1] if len(first) > 1 else "", 1
     heading = next((line for line in re.split(r"[\r\n]+", text) if line.strip()), "")
     return max(SEPARATORS, key=heading.count), text, 0
 
 
 # JSON ----------------------------------------------------------------------------------------------------
 class _Doubled(ValueError):
-    """An object has a name twice."""
+    """A JSON object has the same name twice."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,12 +169,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-# Numbers are kept as they are written: 15.10 is not 15.1, and no number is too long to be read.
+# Numbers stay as they are written, so that 15.10 does not become 15.1 and a number may have any length.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _json_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator[Row]:
-    """Yield a row for each ticket type, as CSV has it, with the line on which its event begins."""
+    """Yield a row for each ticket type, as from CSV, with the line on which its event begins."""
     for line, event in _json_items(text):
         types = event.get("ticket_types") if isinstance(event, dict) else None
         if not isinstance(types, list) or not types or not all(isinstance(each, dict) for each in types):

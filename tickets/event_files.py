@@ -1,6 +1,7 @@
-"""Files of events (CSV or JSON): read and checked as a whole, every mistake named with its line.
+"""Read a file of events, CSV or JSON, and check all of it. Each mistake is named with its line.
 
-A row is a ticket type. Rows with the same event and date belong together. docs/events-file.md describes both forms.
+A row is a ticket type. Rows with the same event and date belong to the same event. docs/events-file.md describes
+both formats.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class TypeToLoad:
     capacity: int
     max_per_user: int
     opens_at: datetime | None
-    closes_at: datetime | None  # None: when the event begins
+    closes_at: datetime | None  # None means when the event begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class EventToLoad:
 
 
 def read(content: bytes) -> list[EventToLoad]:
-    """Return the events of a file; raise FileErrors with all that is wrong with it."""
+    """Return the events of a file; raise FileErrors with all its mistakes."""
     reading = _Reading()
     for line, row in rows_of(text_of(content), columns=COLUMNS, mistakes=reading.mistakes):
         reading.take(line, row)
@@ -61,7 +62,7 @@ def read(content: bytes) -> list[EventToLoad]:
 
 
 class _Reading:
-    """What has been read so far."""
+    """The events and the mistakes that were read so far."""
 
     def __init__(self) -> None:
         self.events: dict[tuple[str, datetime], EventToLoad] = {}
@@ -69,10 +70,10 @@ class _Reading:
         self._zones: dict[tuple[str, str], str] = {}
 
     def take(self, line: int, row: Mapping[str, str]) -> None:
-        """Add one row's ticket type to its event, or add what is wrong with it to the mistakes."""
+        """Add the ticket type of a row to its event, or add the row's mistakes to the mistakes."""
         cells = _Cells(line, row, self.mistakes)
         name = cells.line("event", most=rules.NAME_LENGTH)
-        # A later row of the same event may leave the time zone out, as it may the description.
+        # A later row of the same event may leave out the time zone, as well as the description.
         zone = cells.time_zone("time_zone") or self._zones.get((name, row.get("date", "")), "")
         self._zones.setdefault((name, row.get("date", "")), zone)
         date = cells.instant("date", zone=zone)
@@ -150,15 +151,15 @@ class _Cells:
             return default
 
     def line(self, name: str, *, most: int) -> str:
-        """Read a text on one line."""
+        """Return the text of a cell on one line."""
         return str(self._read(name, lambda text: texts.one_line(text, most=most), ""))
 
     def paragraphs(self, name: str) -> str:
-        """Read a text of several lines."""
+        """Return the text of a cell, which may have several lines."""
         return str(self._read(name, lambda text: texts.paragraphs(text, most=rules.DESCRIPTION_LENGTH), ""))
 
     def time_zone(self, name: str) -> str:
-        """Read the IANA name of a time zone."""
+        """Return the IANA name of a time zone, or an empty text."""
 
         def convert(text: str) -> str:
             if not time_zones.is_time_zone(text):
@@ -168,7 +169,7 @@ class _Cells:
         return str(self._read(name, convert, ""))
 
     def buyers(self, name: str) -> str:
-        """Read who may buy."""
+        """Return who may buy, a value of `rules.Buyers`."""
 
         def convert(text: str) -> str:
             if text not in list(rules.Buyers):
@@ -178,7 +179,7 @@ class _Cells:
         return str(self._read(name, convert, rules.Buyers.ANYONE.value))
 
     def instant(self, name: str, *, zone: str) -> datetime | None:
-        """Read an instant; without an offset from UTC it is a time in `zone`, or in the installation's."""
+        """Return an instant, or None. Without an offset from UTC it is a time in `zone`, or in the default zone."""
 
         def convert(text: str) -> datetime:
             try:
@@ -195,7 +196,7 @@ class _Cells:
         return found
 
     def currency(self, name: str) -> str:
-        """Read a currency code."""
+        """Return a currency code in capitals."""
 
         def convert(text: str) -> str:
             if not money.is_currency(text.upper()):
@@ -205,11 +206,11 @@ class _Cells:
         return str(self._read(name, convert, "EUR"))
 
     def price(self, name: str, currency: str) -> int:
-        """Read a price in minor units."""
+        """Return a price in minor units."""
         return int(self._read(name, lambda text: money.to_minor(text, currency), 0))
 
     def count(self, name: str, *, least: int, default: int = 0) -> int:
-        """Read a whole number."""
+        """Return a whole number of at least `least`."""
         return int(
             self._read(name, lambda text: whole_number(text, least=least, most=rules.LARGEST_AMOUNT), default)
         )

@@ -1,4 +1,4 @@
-"""The forms of an event on the organiser's pages: those of the admin, with a hint for each field."""
+"""The forms of an event on the organiser's pages: the forms of the admin, with a hint for each field."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ LEFT_IN_THE_PAST = _("This is in the past. Change it before you put the event on
 
 
 class Folded(forms.BaseForm):
-    """A form that shows its first fields and folds the others: most people leave them as they are."""
+    """A form that shows its first fields and folds the others, which most people leave as they are."""
 
     folded: Sequence[str]
 
@@ -45,23 +45,23 @@ class Folded(forms.BaseForm):
         return [field for field in self if field.name in self.folded]
 
     def is_unfolded(self) -> bool:
-        """Return whether the folded fields must be seen: one has a mistake or not its usual value."""
+        """Return whether to show the folded fields: one of them has a mistake or an unusual value."""
         return any(
             field.errors or _shown(field.value()) != _shown(field.field.initial) for field in self.rest()
         )
 
 
 def _shown(value: Any) -> str:
-    """Return a field's value as it is compared; one of a date is its two inputs once the form was sent."""
+    """Return a field's value as a text to compare. In a sent form, the value of a date is a list of two texts."""
     is_empty = not any(value) if isinstance(value, list) else value in (None, False)
     return "" if is_empty else str(value).strip()
 
 
 class OfficeEventForm(Folded, EventForm):
-    """An event.
+    """The organiser's form of an event.
 
-    A draft may keep a date that has passed, as the copy of an earlier event does: the page says so beside the
-    field. A new date that has passed is a mistake, and it is refused.
+    A draft may keep a date that has passed, for example if it is the copy of an earlier event. The page says so
+    beside the field. A new date that has passed is refused.
     """
 
     folded = ("ends_at", "address", "currency", "description", "buyers", "opening")
@@ -147,7 +147,7 @@ class OfficeEventForm(Folded, EventForm):
 
 
 class OfficeTypeForm(Folded, TicketTypeForm):
-    """A ticket type together with its sale. In a draft, a past end of the sale is treated like a past date."""
+    """The form of a ticket type and its sale. In a draft, a past end of the sale is treated like a past date."""
 
     folded = ("max_per_user", "opens_at", "closes_at", "hidden")
 
@@ -165,7 +165,7 @@ class OfficeTypeForm(Folded, TicketTypeForm):
             self.fields["paused"].widget = forms.HiddenInput()
 
     def title(self) -> str:
-        """Return what the page calls this type: its number on the page, and its name if that was not refused."""
+        """Return the heading of this type: its number on the page, and its name if that was not refused."""
         if not self.instance.name:
             return gettext("Ticket type %(number)s") % {"number": self.number}
         facts = {"number": self.number, "name": self.instance.name}
@@ -180,7 +180,7 @@ class OfficeTypeForm(Folded, TicketTypeForm):
 
 
 def _note_past(form: forms.ModelForm, name: str, instant: datetime | None) -> None:
-    """Let a time that has passed be noted beside its field, as long as the author of the form leaves it there."""
+    """Note beside a field that its time has passed, as long as the author of the form does not change it."""
     now: datetime = form.now  # type: ignore[attr-defined]
 
     def note() -> str:
@@ -188,11 +188,11 @@ def _note_past(form: forms.ModelForm, name: str, instant: datetime | None) -> No
         return str(LEFT_IN_THE_PAST) if is_left else ""
 
     if instant is not None and instant <= now:
-        form.fields[name].note = note  # type: ignore[attr-defined]  # the template calls it once the form was read
+        form.fields[name].note = note  # type: ignore[attr-defined]  # the template calls it, after the form was read
 
 
 class OfficeTypeFormSet(TicketTypeFormSet):
-    """The ticket types of one event."""
+    """The forms of the ticket types of one event."""
 
     now: datetime
 
@@ -201,7 +201,7 @@ class OfficeTypeFormSet(TicketTypeFormSet):
 
 
 def types_of(event: Event, data: Any, *, may_pause: bool, now: datetime) -> Any:
-    """Return the forms of an event's ticket types, with an empty one for another type."""
+    """Return the forms of an event's ticket types, with an empty form for a new type."""
     is_first = event.pk is None
     formset_class = forms.inlineformset_factory(
         Event,

@@ -1,9 +1,9 @@
-"""Steps of edits by staff, inside an open transaction: events, ticket types, and their sale.
+"""Steps of edits by staff, inside an open transaction: of events, of ticket types, and of their sale.
 
-The admin calls them too, since a ModelAdmin saves in a transaction of its own. The event is locked first, then its
-inventories by id. An edit takes many steps, and its caller ends it with `event_changed`, which announces it once,
-after the commit. A step that is a whole edit (adding, deleting, a picture, a status, a pause) announces itself.
-`now` is when the request or command began.
+The admin calls these steps too, because Django opens the transaction in which it saves. The event is locked first,
+then its inventories by id. An edit of several steps ends with `event_changed`, which announces the event once,
+after the commit. A step that is a whole edit (adding, deleting, a picture, a status, a pause) announces the event
+itself. `now` is when the request or the command began.
 """
 
 from datetime import datetime
@@ -23,13 +23,13 @@ NOTICES_AT_ONCE = 2000  # rows in one statement
 
 
 def event_lock(*, event_id: int) -> Event | None:
-    """Lock an event against other edits of it, and return it; None when there is no such event."""
+    """Lock an event against other edits and return it, or None if there is no such event."""
     db.transaction_required()
     return Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
 
 def event_add(*, event: EventToLoad, now: datetime) -> Event:
-    """Add an event of a file, with its ticket types, and put it on sale."""
+    """Add an event of a file, with its ticket types, on sale; return its row."""
     db.transaction_required()
     added = Event.objects.create(
         name=event.name,
@@ -39,37 +39,37 @@ def event_add(*, event: EventToLoad, now: datetime) -> Event:
         description=event.description,
         buyers=event.buyers,
     )
-    for line in event.types:
+    for each in event.types:
         ticket_type = TicketType.objects.create(
-            event=added, name=line.name, price_minor=line.price_minor, max_per_user=line.max_per_user
+            event=added, name=each.name, price_minor=each.price_minor, max_per_user=each.max_per_user
         )
         inventory_set(
             ticket_type=ticket_type,
-            capacity=line.capacity,
-            opens_at=line.opens_at,
-            closes_at=line.closes_at,
+            capacity=each.capacity,
+            opens_at=each.opens_at,
+            closes_at=each.closes_at,
         )
     event_changed(event_id=added.pk, now=now)
     return added
 
 
 def event_picture_set(*, event: Event, picture: str, now: datetime) -> None:
-    """Show a picture with a locked event, or none."""
+    """Set the picture of a locked event; an empty text removes it."""
     db.transaction_required()
     Event.objects.filter(pk=event.pk).update(picture=picture)
     event.picture = picture
     event_changed(event_id=event.pk, now=now)
 
 
-def event_moved(*, event_id: int, before: datetime, after: datetime) -> None:
-    """Move the end of those sales that ended when the event began."""
+def sale_ends_move(*, event_id: int, before: datetime, after: datetime) -> None:
+    """Move the end of the sales that end when the event begins, from its date before to its date after an edit."""
     db.transaction_required()
     ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
     ending.update(closes_at=after, version=F("version") + 1)
 
 
-def calendar_changed(*, event_id: int) -> None:
-    """Let calendars take the next file of an event for a newer one."""
+def calendar_version_raise(*, event_id: int) -> None:
+    """Raise the calendar version of an event, so that calendars take its next file for a newer one."""
     db.transaction_required()
     Event.objects.filter(pk=event_id).update(calendar_version=F("calendar_version") + 1)
 
@@ -77,7 +77,8 @@ def calendar_changed(*, event_id: int) -> None:
 def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> None:
     """Owe each buyer of a locked event a mail about its new date or place, unless one waits for its first try.
 
-    Those that wait are locked: one that was written before the edit is committed would tell what holds no more.
+    The waiting mails are locked. Otherwise a worker could write one before this edit is committed, with the old
+    facts.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
@@ -101,7 +102,7 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
 def event_delete(*, event: Event, now: datetime) -> None:
     """Delete an event that was never reserved, with its ticket types; raise ProtectedError otherwise.
 
-    The inventories are locked before reservations are looked for, so no claim comes in between.
+    The inventories are locked before the search for reservations, so that no claim comes in between.
     """
     event_id = event.pk
     event_lock(event_id=event_id)
@@ -120,7 +121,7 @@ def event_changed(*, event_id: int, now: datetime) -> None:
 
 
 def opening_set(*, event: Event, now: datetime) -> None:
-    """Let a line come first for all types that buyers see if the event opens by a draw, and otherwise for none."""
+    """Let a line come first for all shown ticket types if the event opens by a draw, and otherwise for none."""
     db.transaction_required()
     shown = Inventory.objects.filter(ticket_type__event_id=event.pk, ticket_type__hidden=False)
     types = shown.values_list("pk", flat=True)
@@ -150,10 +151,10 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
 
 
 def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:
-    """Adapt the sale of a ticket type that was hidden from buyers or is shown again: no line is for a hidden one.
+    """Adapt the sale of a ticket type that was hidden from buyers or is shown again. Hidden types have no line.
 
-    The version that clients see is the sum of the event's and the shown inventories', so it must not fall when one
-    is hidden.
+    Clients see the sum of the versions of the event and its shown inventories. It must not fall when an inventory
+    is hidden, so the event's version rises by that of the inventory.
     """
     db.transaction_required()
     inventory = Inventory.objects.select_for_update(no_key=True).get(pk=ticket_type.pk)
@@ -167,8 +168,8 @@ def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:
 def ticket_type_delete(*, ticket_type: TicketType) -> None:
     """Delete a ticket type that was never reserved; raise ProtectedError otherwise.
 
-    The version that clients see is the sum of the event's and its inventories', so the event's rises by what the
-    deleted inventory had.
+    Clients see the sum of the versions of the event and its inventories. It must not fall, so the event's version
+    rises by that of the deleted inventory.
     """
     db.transaction_required()
     inventory = Inventory.objects.filter(pk=ticket_type.pk).first()
@@ -178,10 +179,10 @@ def ticket_type_delete(*, ticket_type: TicketType) -> None:
 
 
 def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
-    """Pause or resume the sale of an event's ticket types, and count those that changed.
+    """Pause or resume the sale of an event's ticket types; return how many have changed.
 
-    The flag is on the inventory rows, which every claim locks. So a claim that was waiting when the pause committed
-    is refused.
+    The flag is on the inventory rows, which every claim locks. So a claim that waited when the pause committed is
+    refused.
     """
     event = event_lock(event_id=event_id)
     if event is None or (event.status != EventStatus.ON_SALE and not paused):
@@ -197,9 +198,9 @@ def inventories_lock(*, event_id: int) -> None:
 
 
 def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:
-    """Change the status of a locked event; only what is on sale sells, and putting it on sale resumes its sale.
+    """Change the status of a locked event. On sale its ticket types are resumed, otherwise they are paused.
 
-    While it is not on sale, all its ticket types are paused: a claim that was waiting for one obeys that.
+    A claim that waits for an inventory sees the pause, and is refused.
     """
     if status != EventStatus.ON_SALE:
         _paused_set(event_id=event.pk, paused=True, now=now)
@@ -208,7 +209,7 @@ def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> Non
     if status == EventStatus.ON_SALE:
         _paused_set(event_id=event.pk, paused=False, now=now)
     if status == EventStatus.CANCELLED:
-        calendar_changed(event_id=event.pk)
+        calendar_version_raise(event_id=event.pk)
     if status == EventStatus.DRAFT:
         db.after_commit(partial(projections.announce_deleted, event_id=event.pk, now=now))
 

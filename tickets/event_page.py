@@ -1,4 +1,4 @@
-"""The content of an event's page: its ticket types with the reader's own tickets, and the refusal of one."""
+"""The content of an event's page: its ticket types, the reader's own tickets, a code, and a refusal."""
 
 import json
 from collections.abc import Mapping
@@ -42,9 +42,9 @@ def shown(
     code: Code,
     refused: DomainError | None,
 ) -> dict[str, Any]:
-    """Return what the template needs of an event, of the reader's own reservations, and of what they chose.
+    """Return the template's context: the event, the reader's own reservations, the choice, and the refusal.
 
-    Values for parts that the template may have in its cache are callables: they are made only when asked for.
+    Some parts of the page may be in the template's cache. Their values are callables, which run only if needed.
     """
     known, about = _known_by_refusal(refused), _refused_type(choice, refused)
     for ticket in event["tickets"]:
@@ -102,7 +102,7 @@ def _refusal(
 
 
 def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page shows about a code: its effect, or why it has none, or a field to enter one."""
+    """Return the template's context about a code: its effect, or why it has none, and whether codes are taken."""
     gives, error = "", None
     if code.voucher is not None:
         gives = voucher_labels.gives(code.voucher, currency=event["currency"])
@@ -111,7 +111,7 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "code": code.text,
         "code_gives": gives,
-        # The version without what sales add to it: it rises with edits of staff alone. live-event.js compares it.
+        # The event's version without those of its inventories rises only with edits. live-event.js compares it.
         "edits": event["version"] - sum(ticket["version"] for ticket in event["tickets"]),
         "code_error": error,
         "takes_codes": lambda: bool(code.text) or voucher_selectors.are_there(event_id=event["id"]),
@@ -119,7 +119,7 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _social(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return what search engines and social networks read of an event's page."""
+    """Return the facts of an event's page for search engines and social networks."""
     base = settings.BASE_URL
     url = f"{base}{reverse('event', args=[shown['id']])}"
     facts = structured_data.event(shown, url=url, base_url=base, organiser=look.current().seller)
@@ -128,7 +128,7 @@ def _social(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
-    """Return the ticket type that a refusal is about."""
+    """Return the id of the ticket type that a refusal is about, or None."""
     if refused is None:
         return None
     if "ticket_type" in refused.facts:
@@ -139,7 +139,7 @@ def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
 
 
 def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
-    """Return what a refusal says of its ticket type. It is newer than what the page would show otherwise."""
+    """Return the fields of a ticket type that a refusal tells. They are newer than those of the page."""
     facts = refused.facts if refused else {}
     match refused:
         case rules.SoldOut():

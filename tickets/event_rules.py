@@ -25,14 +25,14 @@ class SaleState(StrEnum):
     """Whether a ticket type, or an event, can be reserved."""
 
     OPEN = "open"
-    LINE = "line"  # tickets are given to those who wait in line, and to nobody else
+    LINE = "line"  # only people who wait in line get tickets
     PAUSED = "paused"
     UPCOMING = "upcoming"
     ENDED = "ended"
-    CANCELLED = "cancelled"  # the whole event is
+    CANCELLED = "cancelled"  # the whole event is cancelled
 
 
-class Hindrance(StrEnum):
+class Obstacle(StrEnum):
     """Why a draft cannot go on sale yet."""
 
     BEGUN = "begun"
@@ -42,10 +42,10 @@ class Hindrance(StrEnum):
 
 
 SENTENCES = {
-    Hindrance.BEGUN: "The event has begun already. Change its date first.",
-    Hindrance.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
-    Hindrance.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
-    Hindrance.NO_OPENING: (
+    Obstacle.BEGUN: "The event has begun already. Change its date first.",
+    Obstacle.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
+    Obstacle.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
+    Obstacle.NO_OPENING: (
         "The sale opens by a draw. Fill in “Sale opens” for at least one ticket type that buyers see."
     ),
 }
@@ -53,7 +53,7 @@ SENTENCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SaleOfType:
-    """What decides whether there is something to sell of a ticket type."""
+    """The facts that decide whether a ticket type has something to sell."""
 
     capacity: int
     closes_at: datetime
@@ -63,7 +63,7 @@ class SaleOfType:
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceAndTime:
-    """When and where an event is, as people with tickets know it. No venue or address: not known."""
+    """When and where an event is, as people with tickets know it. None means that a part is not known."""
 
     date: datetime
     time_zone: str
@@ -104,32 +104,30 @@ class EventCancelled(Conflict):
 def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
     """Return an event's sale state: the first of `SaleState` that one of its types has.
 
-    An event without ticket types is UPCOMING until its date: they may still be added.
+    An event without ticket types is UPCOMING until its date, because types may still be added.
     """
     present = set(types)
-    for state in SaleState:  # in that order
+    for state in SaleState:  # in the order of their definition
         if state in present:
             return state
     return SaleState.ENDED if now >= date else SaleState.UPCOMING
 
 
-def hindrances(
-    *, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now: datetime
-) -> list[Hindrance]:
-    """Return all that keeps a draft with this date and these ticket types from going on sale."""
-    found = [Hindrance.BEGUN] if date <= now else []
+def obstacles(*, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now: datetime) -> list[Obstacle]:
+    """Return all reasons why a draft with this date and these ticket types cannot go on sale."""
+    found = [Obstacle.BEGUN] if date <= now else []
     closing = [each.closes_at for each in sales if each.capacity]
     if not closing:
-        found.append(Hindrance.NO_TICKETS)
+        found.append(Obstacle.NO_TICKETS)
     elif not found and max(closing) <= now:
-        found.append(Hindrance.CLOSED)
+        found.append(Obstacle.CLOSED)
     if by_draw and lacks_opening(sales):
-        found.append(Hindrance.NO_OPENING)
+        found.append(Obstacle.NO_OPENING)
     return found
 
 
 def lacks_opening(sales: Sequence[SaleOfType]) -> bool:
-    """Return whether no ticket type that buyers see has an opening, so that no line of a draw ever begins."""
+    """Return whether no shown ticket type has an opening time, so that the line of a draw would never begin."""
     shown = [each for each in sales if not each.hidden]
     return bool(shown) and all(each.opens_at is None for each in shown)
 
@@ -140,8 +138,8 @@ def check_publishable(
     """Raise NotADraft or EventIncomplete unless a draft with this date and these ticket types can go on sale."""
     if status != EventStatus.DRAFT:
         raise NotADraft()
-    for hindrance in hindrances(date=date, by_draw=by_draw, sales=sales, now=now):
-        raise EventIncomplete(SENTENCES[hindrance])
+    for obstacle in obstacles(date=date, by_draw=by_draw, sales=sales, now=now):
+        raise EventIncomplete(SENTENCES[obstacle])
 
 
 def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
@@ -153,7 +151,7 @@ def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
 
 
 def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
-    """Raise ValueError, with a sentence, for a sale that closes before it opens."""
+    """Raise ValueError, with a sentence, if a sale does not open before it closes."""
     if opens_at is not None and opens_at >= closes_at:
         raise ValueError(
             "A sale must open before it closes. If no closing time is set, it closes when the event begins."

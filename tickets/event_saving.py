@@ -1,4 +1,7 @@
-"""Write what a valid form of an event says, in an open transaction, for the admin and for the organiser's pages."""
+"""Save the valid forms of an event and its ticket types, inside an open transaction.
+
+The admin and the organiser's pages both save by these steps.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -11,8 +14,8 @@ from tickets.event_rules import PlaceAndTime
 from tickets.models import Event
 
 COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor", "hidden": "hidden"}
-DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # what is kept on the inventory
-TOLD = {"date", "time_zone", "venue", "address"}  # buyers get a mail when one of these changes
+DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # the fields that are stored in the inventory
+TOLD = {"date", "time_zone", "venue", "address"}  # buyers get a mail if one of these changes
 IN_CALENDARS = {*TOLD, "ends_at", "name"}
 # Sentences for staff when the database refuses a valid form, because another person was quicker.
 SENTENCES = {
@@ -27,12 +30,12 @@ TYPE_RESERVED = gettext_noop(
 
 
 def event_write(*, form: EventForm, now: datetime) -> None:
-    """Write a new event, or what the author of the form changed. With another date, its sales end at that date."""
+    """Save a new event, or the fields that the form changed. Sales that end with the event follow its new date."""
     event: Event = form.instance
     if event._state.adding:
         event.save()
         return
-    event_operations.inventories_lock(event_id=event.pk)  # in the order in which claims lock them
+    event_operations.inventories_lock(event_id=event.pk)  # by id, as claims lock them
     changed = {*form.changed_data}
     event.save(update_fields=changed)
     if "date" in changed:
@@ -40,24 +43,24 @@ def event_write(*, form: EventForm, now: datetime) -> None:
         if event.date > form.initial["date"]:
             _sales_move(form)
     if changed & IN_CALENDARS:
-        event_operations.calendar_changed(event_id=event.pk)
+        event_operations.calendar_version_raise(event_id=event.pk)
     if changed & TOLD:
         before = PlaceAndTime(**{name: form.initial[name] for name in sorted(TOLD)})
         event_operations.move_notices_owe(event_id=event.pk, before=before, now=now)
 
 
 def types_write(*, formset: Any) -> None:
-    """Write the ticket types of an event; raise ProtectedError if one to delete was reserved meanwhile."""
+    """Save the ticket types of an event; raise ProtectedError if a type to delete was reserved meanwhile."""
     formset.save(commit=False)
     for deleted in formset.deleted_objects:
         event_operations.ticket_type_delete(ticket_type=deleted)
-    for line in formset.forms:
-        if line.is_to_save():
-            _type_write(line, is_new=line.instance._state.adding)
+    for form in formset.forms:
+        if form.is_to_save():
+            _type_write(form, is_new=form.instance._state.adding)
 
 
 def event_written(*, form: EventForm, now: datetime) -> None:
-    """Finish after an event and its types were written: set who comes first, and announce the event."""
+    """Finish an edit after the event and its types were saved: set whether a line comes first, and announce it."""
     if form.moved_from is not None:
         _sales_move(form)
     if "opening" in form.changed_data:
@@ -66,26 +69,26 @@ def event_written(*, form: EventForm, now: datetime) -> None:
 
 
 def _sales_move(form: EventForm) -> None:
-    """Let sales that ended when the event began end at its new date.
+    """Let the sales that end when the event begins end at its new date.
 
-    At any moment a sale must open before it ends. So with a later date the ends are written before the openings,
-    and with an earlier date after them.
+    A sale must open before it ends, also between two statements. So if the new date is later, the ends are written
+    before the openings, and otherwise after them.
     """
     before, form.moved_from = form.moved_from, None
     assert before is not None  # noqa: S101
-    event_operations.event_moved(event_id=form.instance.pk, before=before, after=form.instance.date)
+    event_operations.sale_ends_move(event_id=form.instance.pk, before=before, after=form.instance.date)
 
 
-def _type_write(line: TicketTypeForm, *, is_new: bool) -> None:
-    """Write what the author of a row changed, and nothing else of it."""
-    ticket_type, changed = line.instance, line.changed_fields()
-    ticket_type.price_minor = line.cleaned_data["price"]
+def _type_write(form: TicketTypeForm, *, is_new: bool) -> None:
+    """Save a new ticket type, or only the fields that the form changed."""
+    ticket_type, changed = form.instance, form.changed_fields()
+    ticket_type.price_minor = form.cleaned_data["price"]
     if is_new:
         ticket_type.save()
     else:
         ticket_type.save(update_fields=[COLUMNS[name] for name in changed if name in COLUMNS])
         if "hidden" in changed:
             event_operations.ticket_type_hidden_set(ticket_type=ticket_type)
-    decided = {name: line.cleaned_data[name] for name in DECIDED if is_new or name in changed}
+    decided = {name: form.cleaned_data[name] for name in DECIDED if is_new or name in changed}
     if decided:
         event_operations.inventory_set(ticket_type=ticket_type, **decided)

@@ -1,4 +1,4 @@
-"""Reads that decide which fields of an event staff may change, and which events a file would add."""
+"""Reads that decide what staff may change or delete of an event, and which events a file would add again."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,12 +9,12 @@ from tickets.voucher_rules import PriceRule
 
 
 def is_picture_used(*, name: str) -> bool:
-    """Return whether an event shows this picture, or the shop as its logo."""
+    """Return whether an event shows this picture, or the shop shows it as its logo."""
     return Event.objects.filter(picture=name).exists() or is_logo(name=name)
 
 
 def event_terms(event_id: int) -> tuple[str, datetime] | None:
-    """Return an event's currency and date; None when there is no such event."""
+    """Return an event's currency and date, or None if there is no such event."""
     return Event.objects.filter(pk=event_id).values_list("currency", "date").first()
 
 
@@ -35,6 +35,6 @@ def is_type_reserved(*, ticket_type: int) -> bool:
 
 
 def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
-    """Return which of these pairs of name and date there is an event for."""
+    """Return those of these pairs of name and date that an event has already."""
     found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
     return set(found) & set(named)

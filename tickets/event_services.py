@@ -1,4 +1,4 @@
-"""Use cases of making events, for the organiser's pages. The admin saves by the same steps."""
+"""Use cases of organisers: edit, copy and publish events, and set their pictures. Transactions open here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from tickets.event_rules import EventOutdated, EventStatus, SaleOfType
 from tickets.models import Event, Inventory, TicketType
 from tickets.rules import Opening
 
-PICTURE_KEPT = timedelta(hours=1)  # at least: pages that are open may still show it
+PICTURE_KEPT = timedelta(hours=1)  # a picture is kept so long at least, because open pages may still show it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,16 @@ class EventForms:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The version of a draft, for the form that puts it on sale, and all that keeps it from going on sale."""
+    """The version of a draft, for the form that puts it on sale, and the reasons why it cannot go on sale."""
 
     version: int
-    hindrances: list[str]
+    obstacles: list[str]
 
 
 def event_forms(
     *, event_id: int | None, data: QueryDict | None = None, may_pause: bool, now: datetime
 ) -> EventForms:
-    """Return the forms of an event, or of a new one, as they are or as they were sent; raise NotFound."""
+    """Return the forms of an event, or of a new one. `data` has the sent values, if any. Raise NotFound."""
     event = Event(status=EventStatus.DRAFT) if event_id is None else Event.objects.filter(pk=event_id).first()
     if event is None:
         raise NotFound()
@@ -54,9 +54,9 @@ def event_forms(
 def event_save(
     *, staff_id: int, event_id: int | None, data: QueryDict, may_pause: bool, now: datetime
 ) -> EventForms:
-    """Save an event with its ticket types as forms say; a new one is a draft.
+    """Save the sent forms of an event and its ticket types, and return the forms. A new event is a draft.
 
-    Forms with mistakes save nothing, nor do those of an event that has changed since. Raises NotFound.
+    Forms with mistakes, and forms of an event that has changed since, save nothing. Raise NotFound.
     """
     try:
         with db.transaction():
@@ -82,7 +82,7 @@ def event_save(
 
 
 def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool, now: datetime) -> EventForms:
-    """Return forms as they were sent, about an event that is locked; outdated ones are brought up to date."""
+    """Lock the event and return its sent forms. Outdated forms are updated, with sentences about the changes."""
     if event_id is None:
         return event_forms(event_id=None, data=data, may_pause=may_pause, now=now)
     event = event_operations.event_lock(event_id=event_id)
@@ -104,7 +104,7 @@ def _forms(event: Event, data: QueryDict | None, *, may_pause: bool, now: dateti
 def event_copy(*, staff_id: int, event_id: int, now: datetime) -> int:
     """Make a draft as a copy of an event, with its ticket types, and return its id; raise NotFound."""
     with db.transaction():
-        event = event_operations.event_lock(event_id=event_id)  # so that its picture stays
+        event = event_operations.event_lock(event_id=event_id)  # so that nobody deletes its picture meanwhile
         if event is None:
             raise NotFound()
         types = list(TicketType.objects.filter(event=event).order_by("pk").select_related("inventory"))
@@ -134,7 +134,10 @@ def event_copy(*, staff_id: int, event_id: int, now: datetime) -> int:
 def event_picture_set(
     *, staff_id: int, event_id: int, version: int, content: bytes | None, now: datetime
 ) -> None:
-    """Show an uploaded picture with an event, or none; raise PictureRefused, NotFound and EventOutdated."""
+    """Set the picture of an event, or remove it if `content` is None.
+
+    Raise PictureRefused, NotFound or EventOutdated.
+    """
     files = {} if content is None else pictures.picture_read(content)
     name = pictures.name_of(files) if files else ""
     with db.transaction():
@@ -165,36 +168,34 @@ def picture_forget(*, name: str) -> bool:
 
 
 def pictures_prune() -> dict[str, int]:
-    """Delete the pictures that nobody shows, such as those of deleted events, and count them."""
+    """Delete the pictures that nobody shows, such as those of deleted events; return how many."""
     names = list(pictures.names_kept(older_than=PICTURE_KEPT.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 
 
 def event_publish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:
-    """Put a draft on sale; raise NotFound, EventOutdated, NotADraft and EventIncomplete."""
+    """Put a draft on sale; raise NotFound, EventOutdated, NotADraft or EventIncomplete."""
 
     def check(event: Event) -> None:
-        event_rules.check_publishable(event.status, **_decisive(event), now=now)
+        event_rules.check_publishable(event.status, **_facts_of_sale(event), now=now)
 
     _status_set(staff_id, event_id, version, EventStatus.ON_SALE, check, now=now)
 
 
-def hindrances(*, event: Event, now: datetime) -> list[str]:
-    """Return in the reader's language all that keeps a draft from going on sale."""
-    found = event_rules.hindrances(**_decisive(event), now=now)
+def obstacles(*, event: Event, now: datetime) -> list[str]:
+    """Return the reasons why a draft cannot go on sale, as sentences in the reader's language."""
+    found = event_rules.obstacles(**_facts_of_sale(event), now=now)
     return [_(event_rules.SENTENCES[each]) for each in found]
 
 
 def draft(*, event_id: int, now: datetime) -> Draft | None:
-    """Return what the preview needs to put an event on sale; None unless it is a draft."""
+    """Return the facts with which the preview puts an event on sale, or None if the event is not a draft."""
     event = Event.objects.filter(pk=event_id, status=EventStatus.DRAFT).first()
-    return (
-        None if event is None else Draft(version=event.version, hindrances=hindrances(event=event, now=now))
-    )
+    return None if event is None else Draft(version=event.version, obstacles=obstacles(event=event, now=now))
 
 
-def _decisive(event: Event) -> dict[str, Any]:
-    """Return what decides whether an event can go on sale."""
+def _facts_of_sale(event: Event) -> dict[str, Any]:
+    """Return the facts that decide whether an event can go on sale: the arguments of `event_rules.obstacles`."""
     types = Inventory.objects.filter(ticket_type__event=event).annotate(hidden=F("ticket_type__hidden"))
     sales = [SaleOfType(**each) for each in types.values("capacity", "closes_at", "opens_at", "hidden")]
     return {"date": event.date, "by_draw": event.opening == Opening.DRAW, "sales": sales}
@@ -203,8 +204,8 @@ def _decisive(event: Event) -> dict[str, Any]:
 def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime) -> None:
     """Make an event a draft again, if nobody ever reserved tickets of it.
 
-    Raises NotFound, EventOutdated, NotOnSale and EventReserved. The inventories are locked before the check, so no
-    claim comes in between.
+    Raise NotFound, EventOutdated, NotOnSale or EventReserved. The inventories are locked before the check, so that
+    no claim comes in between.
     """
 
     def check(event: Event) -> None:

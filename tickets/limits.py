@@ -1,6 +1,7 @@
-"""How much one buyer may hold, and how often one buyer and one address may reserve or change a hold.
+"""Limits of selling: how much a buyer may hold, and how often a buyer or an address may reserve or try a code.
 
-An address may be that of a school or a mobile network, so its limits are wide; those of a buyer are narrow.
+An address may be that of a school or a mobile network, so the limits of an address are high. Those of a buyer are
+low.
 """
 
 from collections.abc import Iterator
@@ -22,10 +23,10 @@ GUESS_BY_ADDRESS = Limit(name="code-guess-address", amount=100, seconds=600)
 
 
 def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
-    """Count a request to reserve, of a visitor if `buyer_id` is None; raise TooMany.
+    """Count a request to reserve; raise TooMany. `buyer_id` is None for a visitor who is not a guest yet.
 
-    Guests are also counted by address for as long as a hold lasts, so that one address holds only so much without
-    an account.
+    Requests of guests are also counted by address, for as long as a hold lasts. This limits how much one address
+    can hold without an account.
     """
     address = client_address.of_request(request)
     _count(address, buyer_id)
@@ -43,7 +44,7 @@ def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
 def count_change(request: HttpRequest, *, buyer_id: int) -> None:
     """Count a request to change or extend a hold, together with those to reserve; raise TooMany.
 
-    A changed amount locks the same inventory as a reservation does, and every open page is told of it.
+    A change costs as much as a reservation: it locks the same inventory, and every open page is told of it.
     """
     _count(client_address.of_request(request), buyer_id)
 
@@ -56,9 +57,9 @@ def _count(address: str, buyer_id: int | None) -> None:
 
 @contextmanager
 def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | None) -> Iterator[None]:
-    """Count a code that turns out to be unknown in this block; raise TooMany after too many, whatever the code is.
+    """Count how often the block raises CodeUnknown; raise TooMany after too many, whatever the code is.
 
-    So nobody finds out by trying which codes there are. Codes that exist are not counted: many people may use one.
+    So nobody can find codes by trying. Codes that exist are not counted, because many people may use the same code.
     """
     if code is None:
         yield
@@ -77,7 +78,7 @@ def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | N
 
 
 def of_buyer() -> dict[str, Any]:
-    """Return the limits that `sql/buyer_check.sql` checks for each buyer; nulls when limits are off."""
+    """Return the limits that `sql/buyer_check.sql` checks for each buyer, or None for each if limits are off."""
     if not settings.RATE_LIMITS:
         return {"most_held": None, "expired": None, "cooling": None}
     return {

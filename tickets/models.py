@@ -1,8 +1,6 @@
-"""Events, ticket types, inventories and reservations.
+"""The tables of events, ticket types, inventories and reservations. Decisions are in `rules`.
 
-Fields and constraints only; rules are in `rules`, steps in `operations`.
-
-Counters and money change in `operations` and in the SQL functions of `tickets/sql`, nowhere else.
+Counters and money change only in `operations` and in the SQL functions of `tickets/sql`.
 """
 
 from django.conf import settings
@@ -38,7 +36,7 @@ def default_time_zone() -> str:
 
 
 class Event(models.Model):
-    """Something that tickets are sold for."""
+    """Something that people attend, and for which tickets are sold."""
 
     Status = EventStatus
 
@@ -70,7 +68,7 @@ class Event(models.Model):
         help_text="Street, postcode and town, as visitors enter them in a map.",
     )
     description = models.TextField(blank=True)
-    # The name of a picture that `overlord.shop.pictures` keeps; empty: none.
+    # The name of a picture that `overlord.shop.pictures` keeps, or empty.
     picture = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     status = models.CharField(
         max_length=10,
@@ -91,9 +89,9 @@ class Event(models.Model):
         choices=[(opening.value, opening.value.title()) for opening in Opening],
         default=Opening.DIRECT.value,
         db_default=Opening.DIRECT.value,
-        help_text="Draw: people enter a lobby, and places are drawn when the sale opens.",
+        help_text="With a draw, people enter a lobby, and places are drawn when the sale opens.",
     )
-    # Rises with each change that a calendar shows: the SEQUENCE of its files (RFC 5545).
+    # It rises with each change that a calendar shows. It is the SEQUENCE of calendar files (RFC 5545).
     calendar_version = models.IntegerField(default=0, db_default=0, editable=False)
     version = models.BigIntegerField(default=1, editable=False)
 
@@ -104,7 +102,7 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["date", "id"], name="event_by_date"),
-            # It has few rows. The giver of lines reads it twice a second.
+            # This index has few rows. The task that serves lines reads it twice a second.
             models.Index(fields=["id"], condition=Q(opening=Opening.DRAW.value), name="event_by_draw"),
         ]
         constraints = [
@@ -140,7 +138,7 @@ class Event(models.Model):
 
 
 class TicketType(models.Model):
-    """A type of ticket of one event. Reservations refer to it, so its counters are on a row of their own."""
+    """A type of ticket of one event. Reservations refer to it, so its counters are in another row (Inventory)."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="ticket_types")
     name = models.CharField(max_length=TYPE_NAME_LENGTH, help_text="For example Regular, VIP or Reduced.")
@@ -179,10 +177,10 @@ class TicketType(models.Model):
 
 
 class Inventory(models.Model):
-    """The row of counters of one ticket type. It alone decides a claim.
+    """The row of counters of one ticket type, on which all claims of the type are decided.
 
-    Nothing refers to it, because inserting a row that refers to it would lock it. Its counters have no index,
-    because each change of an indexed column writes the index too.
+    No table refers to this row, because inserting a row that refers to it would lock it. Its counters have no
+    index, because each change of an indexed column writes the index too.
     """
 
     ticket_type = models.OneToOneField(
@@ -191,26 +189,26 @@ class Inventory(models.Model):
     capacity = models.IntegerField(help_text="How many tickets of this type there are.")
     held = models.IntegerField(default=0, editable=False)
     sold = models.IntegerField(default=0, editable=False)
-    opens_at = models.DateTimeField(null=True, blank=True, help_text="Empty: the sale is open at once.")
+    opens_at = models.DateTimeField(null=True, blank=True, help_text="Leave it empty to open at once.")
     closes_at = models.DateTimeField(help_text="Leave it empty to close the sale when the event begins.")
     paused = models.BooleanField(default=False)
-    # On this row, so that a claim that was waiting for it obeys it.
+    # It is in this row, so that a claim that waits for the row sees its new value.
     line_first = models.BooleanField(default=False, db_default=False, editable=False)
     version = models.BigIntegerField(default=1, editable=False)
-    # Counted here as they happen, so that what stats shows costs O(ticket types) and not O(reservations).
+    # These are counted here as they happen, so that a read of them costs O(ticket types) and not O(reservations).
     reservations = models.BigIntegerField("reservations made", default=0, editable=False)
     reserved_tickets = models.BigIntegerField("tickets ever reserved", default=0, editable=False)
     reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
     reservations_expired = models.BigIntegerField("reservations expired", default=0, editable=False)
     payments_failed = models.BigIntegerField("failed tries to pay", default=0, editable=False)
-    # Wider than a bigint: no sum of prices may ever make a payment impossible to settle.
+    # It is wider than a bigint, so that no sum of prices can make it impossible to settle a payment.
     revenue_minor = models.DecimalField(
         "revenue",
         max_digits=24,
         decimal_places=0,
         default=0,
         editable=False,
-        help_text="In minor units, less refunds.",
+        help_text="In minor units, less the refunds.",
     )
 
     class Meta:
@@ -241,14 +239,14 @@ class Inventory(models.Model):
 
 
 class Reservation(models.Model):
-    """Tickets of one type that a buyer holds, or owns once they are paid for. The row stays when it has ended."""
+    """Tickets of one type that a buyer holds, or owns after they are paid for. The row stays after the end."""
 
     State = ReservationState
     LIVE = LIVE_STATES
     ENDED = ENDED_STATES
 
-    # Without an index of their own: the indexes below begin with these columns, and each index costs every claim
-    # one more write.
+    # These columns have no index of their own: indexes below begin with them, and each index costs every claim one
+    # more write.
     buyer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -261,7 +259,7 @@ class Reservation(models.Model):
         related_name="+",
         db_index=False,
         db_constraint=False,  # sql/reservation_order_agrees.sql is its constraint
-        help_text="The first reservation of its order; empty for the first itself.",
+        help_text="The first reservation of the order. Empty for the first one itself.",
     )
     quantity = models.IntegerField(help_text="How many tickets.")
     quantity_claimed = models.IntegerField(
@@ -287,7 +285,7 @@ class Reservation(models.Model):
     key_of_batch = models.BooleanField(
         null=True,
         editable=False,
-        help_text="Whether its key is that of a batch; empty: not known, or no key.",
+        help_text="Whether its key is that of a batch. Empty if this is not known, or there is no key.",
     )
     # Set by sql/reservation_person_limit.sql.
     person_key = models.TextField(
@@ -301,11 +299,11 @@ class Reservation(models.Model):
         permissions = [("return_tickets", "Can put the tickets of a paid reservation back on sale")]
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gte=1), name="reservation_quantity_positive"),
-            models.CheckConstraint(  # by a division, which unlike the product cannot overflow
+            models.CheckConstraint(  # a division, because a product could overflow
                 condition=Q(unit_price_minor__lte=Value(LARGEST_TOTAL_MINOR) / F("quantity")),
                 name="reservation_total_bounded",
             ),
-            # That an order has one lead, buyer, event and currency is held by sql/reservation_order_agrees.sql.
+            # sql/reservation_order_agrees.sql makes sure that an order has one lead, buyer, event and currency.
             models.CheckConstraint(
                 condition=Q(lead=None) | Q(lead__lt=F("id")), name="reservation_lead_came_first"
             ),
@@ -352,7 +350,7 @@ class Reservation(models.Model):
             models.Index(
                 fields=["voucher", "state"], condition=~Q(voucher=None), name="reservation_of_voucher"
             ),
-            # For the monitor's feed. A claim writes into none of these.
+            # For the monitor's feed. No claim writes into these two indexes.
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="reservation_by_end"),
             models.Index(
                 fields=["validated_at"],
@@ -366,10 +364,10 @@ class Reservation(models.Model):
 
     @property
     def order_id(self) -> int:
-        """Return the id of its order: the id of the order's first reservation, also after that one has ended."""
+        """Return the id of the order: that of its first reservation, even after this one has ended."""
         return self.lead_id or self.pk
 
     @property
     def total_minor(self) -> int:
-        """Return its price, in minor units of its currency."""
+        """Return the price of all its tickets, in minor units of its currency."""
         return self.unit_price_minor * self.quantity

@@ -1,4 +1,4 @@
-"""The table of mails about a new date or place, imported by `tickets.models`."""
+"""The table of mails about a new date or place of an event. `tickets.models` imports it."""
 
 from django.conf import settings
 from django.db import models
@@ -8,10 +8,11 @@ from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH
 
 
 class MoveNotice(models.Model):
-    """The e-mail that tells a buyer of another date or place. Written with the edit; sent as receipts are.
+    """The mail that tells a buyer of a new date or place. Its row is written with the edit; checkout sends it.
 
-    Edits before it is first tried make one mail: from the date and place that the buyer knows to those that hold
-    then. A later edit owes another, because by then the buyer may have been told what this edit has changed.
+    Several edits before the first try make one mail. It tells of the change from the date and place that the buyer
+    knows to those at the time of the try. A later edit owes another mail, because the buyer may know this one by
+    then.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")

@@ -1,8 +1,8 @@
-"""Steps of a reservation's life inside an open transaction, for this app's services and for checkout.
+"""Steps on reservations and inventories inside an open transaction, for this app's services and for checkout.
 
 Locks are taken in one order everywhere: payment, then reservations by id, then their event, then vouchers by id,
 then inventories by id. So every step that ends a reservation locks the reservation first and changes the inventory
-last. `now` is PostgreSQL's clock, read after the lock. Each step announces the change after the commit.
+last. `now` is PostgreSQL's clock, read after the lock. Each step announces its change after the commit.
 """
 
 import json
@@ -24,7 +24,7 @@ from tickets.representation import Figures
 from tickets.rules import ReservationState
 
 NO_CHANGE = {"held": 0, "sold": 0, "revenue_minor": 0, "paid": 0, "expired": 0, "failed": 0}
-DUE_RELEASED = 500  # due holds of a type that make room, at most
+DUE_RELEASED = 500  # the most due holds of a type that are released to make room
 
 deletion_locks: list[Callable[..., object]] = []
 
@@ -35,11 +35,11 @@ def register_deletion_lock(lock: Callable[..., object]) -> None:
 
 
 class StateChanged(RuntimeError):
-    """A reservation or payment that its caller has locked is not in the state it relied on: our bug."""
+    """A locked reservation or payment is not in the state that a step requires. This is a bug of ours."""
 
 
 def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Reservation:
-    """Lock a reservation, the buyer's own if one is given; raise NotFound."""
+    """Lock and return a reservation; raise NotFound, also for another buyer's if `buyer_id` is given."""
     db.transaction_required()
     text = sql.RESERVATION_LOCK if buyer_id is None else sql.OWN_RESERVATION_LOCK
     found = selectors.reservations_joined(text, reservation=reservation_id, buyer=buyer_id)
@@ -49,14 +49,14 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
 
 
 def order_lock(*, order_id: int) -> tuple[list[Reservation], datetime]:
-    """Lock an order; return all its reservations, ended ones too, by id, and `now`; raise NotFound."""
+    """Lock an order; return all its reservations by id, even ended ones, and `now`; raise NotFound."""
     return _order_locked(sql.ORDER_LOCK, order=order_id)
 
 
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> tuple[list[Reservation], datetime]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
     order, now = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
-    if order[0].buyer_id != buyer_id:  # it has followed to an account while its lock was waited for
+    if order[0].buyer_id != buyer_id:  # it has followed to an account during the wait for its lock
         raise NotFound()
     return order, now
 
@@ -70,12 +70,12 @@ def _order_locked(text: str, **params: int) -> tuple[list[Reservation], datetime
 
 
 def reservation_state(*, reservation: Reservation, now: datetime) -> ReservationState:
-    """Return a locked reservation's state, EXPIRED for a due hold whose tickets are not released yet."""
+    """Return a locked reservation's state. A due hold is EXPIRED, even if its tickets are not released yet."""
     return rules.state_at(state=reservation.state, expires_at=reservation.expires_at, now=now)
 
 
 def reservations_release(*, reservations: Sequence[Reservation], now: datetime) -> None:
-    """Release locked holds and put their tickets back on sale; raise what `rules.check_releasable` does."""
+    """Release locked holds and put their tickets back on sale; raise what `rules.check_releasable` raises."""
     for each in reservations:
         rules.check_releasable(each.state, ended_at=each.ended_at)
     vouchers_lock(reservations)
@@ -85,7 +85,7 @@ def reservations_release(*, reservations: Sequence[Reservation], now: datetime) 
 
 
 def vouchers_lock(reservations: Sequence[Reservation]) -> None:
-    """Lock the vouchers of locked reservations by id. A trigger counts their uses when a reservation is changed."""
+    """Lock the vouchers of locked reservations, by id. A trigger counts their uses when a reservation changes."""
     db.transaction_required()
     found = {each.voucher_id for each in reservations if each.voucher_id is not None}
     if found:
@@ -93,9 +93,9 @@ def vouchers_lock(reservations: Sequence[Reservation]) -> None:
 
 
 def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
-    """Move the end of a locked order, whose reservation `reservation_id` must be held; raise NotExtendable.
+    """Move the end of all holds of a locked order; raise NotExtendable unless `reservation_id` is one of them.
 
-    All its holds end together, at most thirty minutes after the first was made.
+    All holds then end at the same time, at most thirty minutes after the first one was made.
     """
     [asked] = [each for each in order if each.pk == reservation_id]
     until = rules.extended_until(
@@ -107,12 +107,11 @@ def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: date
     _inventories_change([(each, {}) for each in held], now=now)  # the figures say when the earliest hold ends
 
 
-# An order's payment: `reservations` are those of a locked order that the payment is for ------------------------
+# The payment of an order. `reservations` are the reservations of a locked order that the payment is for -----------
 def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[Reservation]:
     """Protect the holds of a locked order from expiry while they are paid for, and return them.
 
-    Raises EventCancelled, PaymentInProgress, AlreadyValidated, and ReservationEnded when a hold is due or none is
-    left.
+    Raise EventCancelled, PaymentInProgress, AlreadyValidated, or ReservationEnded if a hold is due or none is left.
     """
     if order[0].ticket_type.event.status == EventStatus.CANCELLED:
         raise EventCancelled()
@@ -142,7 +141,7 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
 
 
 def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
-    """Count locked holds as sold without a gateway, each for its own price, or for nothing."""
+    """Count locked holds as sold without a gateway, each for its own price, or free."""
     if is_free:
         Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(unit_price_minor=0)
     for each in reservations:
@@ -167,10 +166,10 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
 
 
 def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Validate reservations whose money came late, all or none; return False when tickets or uses are missing.
+    """Validate reservations whose money came late, all or none; return whether this was possible.
 
-    Return False also when their event is cancelled. Due holds are released first to make room. Neither the limit
-    per person nor the end of the sale matters here.
+    It is not possible if the event is cancelled, or if too few tickets or uses of a voucher are left. Due holds are
+    released first to make room. The limit per person and the end of the sale do not matter here.
     """
     if _event_status_locked(reservations[0].ticket_type.event_id) == EventStatus.CANCELLED:
         return False
@@ -178,7 +177,9 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
     types = {each.ticket_type_id for each in reservations}
     due_holds_make_room(event_id=reservations[0].ticket_type.event_id, ticket_types=types, now=now)
     for each in reservations:
-        each.refresh_from_db(fields=["state", "ended_at"])  # its own due holds have expired with the others
+        each.refresh_from_db(
+            fields=["state", "ended_at"]
+        )  # the release of due holds may have expired this one
     states = [ReservationState(each.state) for each in reservations]
     if not set(states) <= {ReservationState.EXPIRED, ReservationState.HELD}:
         return False  # the buyer has released tickets meanwhile
@@ -200,10 +201,10 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
 
 
 def due_holds_make_room(*, event_id: int, ticket_types: Collection[int], now: datetime) -> None:
-    """Lock an event's inventories by id, and release due holds of some of its types that nobody else has locked.
+    """Lock an event's inventories by id, and release due holds of these types that nobody else has locked.
 
-    A release locks the inventory of its type only if a hold of the type is due. So without the first lock here, the
-    transaction could lock a later inventory before an earlier one.
+    All inventories are locked first, because a release locks that of its type only if a hold is due. Otherwise the
+    transaction could lock inventories in another order than by id.
     """
     inventories_lock(event_id=event_id)
     for ticket_type in sorted(ticket_types):
@@ -215,7 +216,8 @@ def due_holds_make_room(*, event_id: int, ticket_types: Collection[int], now: da
 def _event_status_locked(event_id: int) -> EventStatus:
     """Return an event's status, which stays the same until this transaction ends.
 
-    A cancellation that has not committed is waited for; one that comes later finds what is sold here.
+    This waits for a cancellation that is not committed yet. A later cancellation finds the tickets that are sold
+    here.
     """
     db.transaction_required()
     [event] = db.rows(sql.EVENT_STATUS_LOCKED, [event_id])
@@ -225,7 +227,7 @@ def _event_status_locked(event_id: int) -> EventStatus:
 def order_pay_back(
     *, reservations: Sequence[Reservation], minor: Sequence[int], return_tickets: bool, now: datetime
 ) -> None:
-    """Subtract `minor` from what each of these reservations, which were paid for, brought in.
+    """Subtract refunds from the revenue of reservations that were paid for. `minor` has an amount for each.
 
     With `return_tickets`, release those that are still validated and put their tickets back on sale.
     """
@@ -250,7 +252,7 @@ def _sold(reservation: Reservation, *, held: int) -> dict[str, int]:
 
 
 def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -> None:
-    """Put the tickets of locked validated reservations back on sale. Their money is the caller's concern."""
+    """Put the tickets of locked validated reservations back on sale. The caller must deal with their money."""
     vouchers_lock(reservations)
     for each in reservations:
         _reservation_move(each, ReservationState.VALIDATED, ReservationState.RELEASED, ended_at=now)
@@ -258,12 +260,10 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's held order to an account; its ended reservations follow too.
+    """Give a guest's unpaid order to an account, with its ended reservations. Its holds end when they did before.
 
-    Its holds end at the same times as before.
-
-    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, and AlreadyReserved when the account
-    holds tickets of one of its types.
+    Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds
+    tickets of one of its types.
     """
     db.transaction_required()
     order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)
@@ -303,9 +303,9 @@ Change = tuple[Reservation, Mapping[str, int]]
 
 
 def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
-    """Move counters of locked reservations' inventories, as `sql/inventory_change.sql` names them, by id.
+    """Change counters of the inventories of locked reservations, by id, as `sql/inventory_change.sql` names them.
 
-    Announce this together with the other changes of the reservations, because each announcement asks Redis.
+    One announcement tells of this and of all changes of these reservations, because each announcement calls Redis.
     """
     figures = []
     sold_in: set[int] = set()
@@ -321,9 +321,9 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
 # The line ------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, kw_only=True)
 class Basket:
-    """A basket for a buyer: the first of these choices that is available is given.
+    """A basket for a buyer. It gives the first of `choices` that is available.
 
-    A choice lists (ticket type, quantity).
+    A choice is a list of (ticket type, quantity).
     """
 
     buyer_id: int
@@ -332,7 +332,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The result of a basket: its order, or None; `own`: only the buyer's own tickets or limit refused it."""
+    """The result of a basket: its order, or None. `own`: only the buyer's own tickets or limit refused it."""
 
     order_id: int | None
     own: bool
@@ -348,7 +348,7 @@ class Left:
 
 
 def inventories_lock(*, event_id: int) -> dict[int, Left]:
-    """Lock all inventories of an event, by id; return what is left of each ticket type."""
+    """Lock all inventories of an event by id; return by ticket type how many tickets are left."""
     db.transaction_required()
     return {
         row["ticket_type"]: Left(
@@ -359,7 +359,10 @@ def inventories_lock(*, event_id: int) -> dict[int, Left]:
 
 
 def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, now: datetime) -> list[Given]:
-    """Give baskets of one event to buyers in this order, each whole or not at all, past `line_first`."""
+    """Give baskets of one event to buyers in this order, each whole or not at all, even while a line comes first.
+
+    Return a result for each basket.
+    """
     db.transaction_required()
     asked = json.dumps([{"buyer": each.buyer_id, "choices": each.choices} for each in baskets])
     wanted = {"event": event_id, "baskets": asked, "hold_seconds": hold.total_seconds()}
@@ -373,19 +376,19 @@ def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, no
 def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> None:
     """Let tickets of these types of an event go to people in line first, and tickets of its other types to anyone.
 
-    A claim that was waiting for the inventory obeys it.
+    A claim that waits for an inventory sees the change.
     """
     db.transaction_required()
     locked = inventories_lock(event_id=event_id)
     changed = [each for each, left in locked.items() if left.line_first != (each in types)]
     if changed:
-        flipped = Inventory.objects.filter(pk__in=changed)
-        flipped.update(line_first=~F("line_first"), version=F("version") + 1)
+        inventories = Inventory.objects.filter(pk__in=changed)
+        inventories.update(line_first=~F("line_first"), version=F("version") + 1)
         db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:
-    """Open the sale at once for the types of an event that buyers see and that would open later."""
+    """Open the sale now for those shown types of an event that would open later."""
     db.transaction_required()
     inventories_lock(event_id=event_id)
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)

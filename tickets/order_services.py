@@ -50,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
-    """An order as clients see it; `replayed`: an earlier request with the same key had made it or added to it."""
+    """An order as clients see it. `replayed` tells whether an earlier request with the same key had claimed it."""
 
     order: dict[str, Any]
     replayed: bool
@@ -69,13 +69,13 @@ def order_claim(
 ) -> Ordered:
     """Hold all items for the buyer or none, in one autocommitted statement.
 
-    They are a new order that is held for the time of `hold`, or are added to an unpaid order of the buyer's and end
-    with it. `code` is the text of a voucher. Tickets of the types that the voucher covers get its price and its
-    rights.
+    They are a new order that is held for the time of `hold`. With `order_id` they are added to this unpaid order of
+    the buyer and end with it. `code` is the text of a voucher. Tickets of the types that the voucher covers get its
+    price and its rights.
 
-    Raises Invalid and SeveralEvents. For the order: NotFound and what `rules.check_addable` raises. For the code:
-    the errors of `voucher_rules`. For the first ticket type that is refused: what `services.reservation_create`
-    raises, with `ticket_type` among the facts.
+    Raise Invalid or SeveralEvents. For the order, raise NotFound or what `rules.check_addable` raises. For the
+    code, raise the errors of `voucher_rules`. For the first refused ticket type, raise what
+    `services.reservation_create` raises, with `ticket_type` among the facts.
     """
     rules.check_items([item.ticket_type for item in items])
     if key is None:
@@ -88,7 +88,7 @@ def order_claim(
         except DomainError:
             if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
                 raise
-            rows, refused = [], None  # a repeat of what was granted before
+            rows, refused = [], None  # this repeats a request that was granted before
         if rows:
             _claims_log(rows, buyer_id)
             known = rows if order_id is None else selectors.order_rows(order_id=order_id)
@@ -108,7 +108,7 @@ def _claims_log(rows: Sequence[dict[str, Any]], buyer_id: int) -> None:
 def reservation_claim(
     *, buyer_id: int, item: Wanted, code: str, key: str | None, hold: timedelta, now: datetime
 ) -> services.Reserved:
-    """Hold tickets of one type with a code, as an order of their own; raise what `order_claim` does."""
+    """Hold tickets of one type with a code, as an order of their own; raise what `order_claim` raises."""
     ordered = order_claim(
         buyer_id=buyer_id,
         items=[item],
@@ -132,7 +132,7 @@ def _claim(
     code: str | None,
     request: ClaimRequest,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Try the claim once and announce it. Return its reservations; or none, and the refused type if it is known."""
+    """Try the claim once and announce it. Return its reservations, or none and the refused type if it is known."""
     wanted = {
         "buyer": buyer_id,
         "ticket_type": items[0].ticket_type,
@@ -148,7 +148,7 @@ def _claim(
         granted = db.statement(text, {**wanted, **limits.of_buyer(), "hold_seconds": hold.total_seconds()})
     except IntegrityError as error:
         services.buyer_refused(error)
-        return [], None  # another request of the buyer's was quicker
+        return [], None  # another request of this buyer was quicker
     if not granted or granted[0]["refused"] is not None:
         return [], granted[0]["refused"] if granted else None
     projections.announce(
@@ -160,7 +160,7 @@ def _claim(
 
 
 def _as_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what the claim returned of one reservation as a row of `selectors.reservation_rows`."""
+    """Return a reservation that the claim returned in the form of a row of `selectors.reservation_rows`."""
     same = (
         "lead_id",
         "quantity",
@@ -208,9 +208,9 @@ def _replay(
 def _diagnose(
     buyer_id: int, items: Sequence[Wanted], order_id: int | None, refused: int | None, code: str | None
 ) -> None:
-    """Raise the reason why a claim was not granted, or release the due holds that stood in its way.
+    """Raise the reason why a claim was not granted, or release the due holds that prevented it.
 
-    With `refused`, the ticket types before it were not the reason and are not looked at again.
+    If `refused` is known, the ticket types before it were not the reason, and are not checked again.
     """
     types = [item.ticket_type for item in items]
     events = selectors.events_of_types(types)
@@ -237,7 +237,7 @@ def _diagnose(
 def _voucher_diagnose(event_id: int, code: str, items: Sequence[Wanted]) -> VoucherFacts:
     """Return the facts of a code that may be used for these items, or raise the reason why not.
 
-    If due holds use up the code, they are released first.
+    If due holds use up the code, they are released here, so that another attempt may succeed.
     """
     found = voucher_selectors.facts(event_id=event_id, text=code)
     facts = voucher_rules.check_usable(found)
@@ -256,7 +256,7 @@ def _voucher_diagnose(event_id: int, code: str, items: Sequence[Wanted]) -> Vouc
 
 @contextmanager
 def _naming(ticket_type: int) -> Iterator[None]:
-    """Add the ticket type to the facts of a refusal."""
+    """Add the ticket type to the facts of an error that the block raises."""
     try:
         yield
     except DomainError as refused:

@@ -1,6 +1,6 @@
 """The sentences about the buyer's own tickets on an event's page.
 
-`static/tickets/own-tickets.js` writes the same, live.
+`static/tickets/own-tickets.js` makes the same sentences, live.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ class Own:
 
 
 def of_type(reservations: Iterable[Mapping[str, Any]], ticket_type: int) -> Own:
-    """Sum up the buyer's reservations of a ticket type, as the API shows them."""
+    """Return the buyer's tickets of a type, summed up from reservations as the API shows them."""
     mine = [each for each in reservations if each["ticket_type"] == ticket_type]
     live = next((each for each in mine if each["state"] in LIVE_STATES), None)
     return Own(
@@ -41,7 +41,7 @@ def of_type(reservations: Iterable[Mapping[str, Any]], ticket_type: int) -> Own:
 
 
 def live_text(own: Own) -> str:
-    """Write what the link to the checkout says; nothing without a live reservation."""
+    """Return the text of the link to the checkout, or an empty text without a live reservation."""
     if own.reservation is None:
         return ""
     count = {"n": formats.number(own.on_hold)}
@@ -61,7 +61,7 @@ def live_text(own: Own) -> str:
 
 
 def limit_text(own: Own, limit: int) -> str:
-    """Write how many tickets of a type one person may have, and how many of them the buyer has."""
+    """Return a text that says how many tickets of a type one person may have, and how many the buyer has bought."""
     text = _("Limit: %(limit)s per person.") % {"limit": formats.number(limit)}
     if own.paid == 0:
         return text

@@ -64,12 +64,12 @@ def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
     search, month = searches.text_asked(request), _month(request.GET.get("month"))
     asked = {"search": search, "month": month and month[0]}
-    # The template keeps its HTML of the programme for a second, and asks for the programme only to write it anew.
+    # The template keeps the HTML of the list for a second, and calls this function only to make it again.
     return render(request, "tickets/home.html", {**asked, "programme": lambda: _programme(search, month)})
 
 
 def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
-    """Return the upcoming events by month, and what the finder above them offers."""
+    """Return the template's context of the list: the upcoming events by month, and the months to choose from."""
     now = clock.now()
     rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
     shown = representation.events_next(rows, now=now)
@@ -82,7 +82,7 @@ def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
 
 
 def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return an event as a row of the list shows it, priced by the ticket types whose sale has not ended."""
+    """Return an event as a row of the list. Its price is that of the ticket types whose sale has not ended."""
     sales = [(each, representation.sale(each, now=now)) for each in row["types"]]
     held = sum(each["held"] for each, state in sales if state == SaleState.OPEN)
     priced = [each for each, state in sales if state != SaleState.ENDED] or row["types"]
@@ -95,7 +95,7 @@ def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> 
 
 
 def _price_text(prices: list[int], currency: str) -> str:
-    """Write what the tickets of an event cost, in one phrase."""
+    """Return a short text that says what the tickets of an event cost."""
     if not prices:
         return ""
     lowest, highest = (
@@ -128,9 +128,9 @@ def _month(text: str | None) -> tuple[date, date] | None:
 
 # One event -----------------------------------------------------------------------------------------------
 class KeyForm(forms.Form):
-    """The key by which a form that is submitted twice reserves once.
+    """The key of a form. With it, a form that is sent twice reserves only once.
 
-    The page that is the same for every visitor has no key in it: its script draws one.
+    A page that is the same for all visitors contains no key: its script makes a random one.
     """
 
     key = forms.RegexField(r"^[\w-]{1,32}$", required=False)
@@ -140,7 +140,7 @@ class KeyForm(forms.Form):
 @origin_decides
 @shared(seconds=1)
 def event(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show an event with its availability and the form that reserves tickets, or take that form."""
+    """Show an event with its availability and the form that reserves tickets; take that form."""
     if request.method == "POST":
         return _reserve(request, event_id)
     code = _code_looked_up(request, event_id, _code_text(request.GET))
@@ -187,7 +187,7 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: str, code: str | None) -> int:
-    """Reserve for the visitor: as part of the open order of a buyer, or for a new guest."""
+    """Reserve for the visitor: in the open order of a buyer, or for a new guest. Return one of the reservations."""
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
         try:
@@ -195,7 +195,7 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
         except DomainError:
             if order_id is None or not guests.is_guest_of(request, key=key):
                 raise
-            # The first press made this guest, and its hold has no key. The browser got the session meanwhile.
+            # This is a second press of the button. The first one made this guest, and a hold without a key.
             if not choice.amounts.items() <= selectors.order_held(order_id=order_id).items():
                 raise
             return order_id
@@ -206,7 +206,7 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
 
 
 def _reserved_again(buyer_id: int, event_id: int, choice: Choice, *, code: str | None) -> int:
-    """Return what a guest's first request reserved, or reserve: it may have failed, or not be done yet."""
+    """Return the order that a guest's first request made, or reserve now if it failed or is not done yet."""
     order_id = selectors.open_order(buyer_id=buyer_id, event_id=event_id, now=clock.now())
     if order_id is not None:
         return order_id
@@ -220,7 +220,7 @@ def _reserved_again(buyer_id: int, event_id: int, choice: Choice, *, code: str |
 
 
 def _reserved(buyer_id: int, choice: Choice, *, key: str, order_id: int | None, code: str | None) -> int:
-    """Reserve the chosen tickets, as part of an order if one is given; return one of the new reservations."""
+    """Reserve the chosen tickets, in the order `order_id` if given; return the id of one new reservation."""
     now = clock.now()
     hold = timedelta(seconds=settings.HOLD_SECONDS)
     full_key = f"page:{_hashed(key)}:{choice.digest()}" if key else None
@@ -253,7 +253,7 @@ def _event_page(
     preview: bool = False,
 ) -> HttpResponse:
     now = clock.now()
-    # Read before what is shown: if an edit comes in between, the version is an old one, which is refused.
+    # The draft's version is read before the event. If an edit comes in between, the version is old and is refused.
     draft = event_services.draft(event_id=event_id, now=now) if preview else None
     if code.voucher is not None:
         shown = availability.event_with_voucher(event_id=event_id, voucher=code.voucher, now=now)
@@ -263,7 +263,7 @@ def _event_page(
     own = _own_reservations(request, event_id, now=now)
     context = event_page.shown(shown, own=own, choice=choice, code=code, refused=refused)
     context |= {"key": secrets.token_urlsafe(12), "is_preview": preview, "draft": draft, "now": now}
-    # A page without anything personal is written once a second for all logged-in buyers, as it is for visitors.
+    # A page without personal parts is made once a second for all logged-in buyers, as for visitors.
     is_personal = own or choice.amounts or code.text or refused or preview
     context["is_kept"] = not is_personal and request.user.is_authenticated and not request.user.is_staff
     response = error_pages.page_of_view(request, "tickets/event.html", context, refused=refused)
@@ -300,7 +300,7 @@ def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 
 class AmountForm(forms.Form):
-    """How many tickets a line of an order is to have."""
+    """The new number of tickets of a hold."""
 
     amount = WholeNumberField(min_value=0, max_value=rules.LARGEST_AMOUNT)
 
@@ -308,7 +308,7 @@ class AmountForm(forms.Form):
 @allow("GET", "POST")
 @action_of_checkout
 def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Change how many tickets the buyer's hold has; 0 asks whether to release it."""
+    """Change how many tickets the buyer's hold has; if the number is 0, ask whether to release the hold."""
     form = AmountForm(request.POST)
     if not form.is_valid():
         messages.warning(request, _("The number of tickets is not valid. Nothing was changed."))
@@ -324,8 +324,8 @@ def resize(request: HttpRequest, reservation_id: int) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as refused:
-        said = error_messages.of_error(refused)
-        messages.warning(request, f"{said.title} {_('Nothing was changed.')}")
+        message = error_messages.of_error(refused)
+        messages.warning(request, f"{message.title} {_('Nothing was changed.')}")
     return redirect("checkout", reservation_id)
 
 

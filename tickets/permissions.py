@@ -1,4 +1,4 @@
-"""The permissions of staff for events and reservations, besides the admin's own for each model."""
+"""The permissions of staff for events and reservations, besides those that Django makes for each model."""
 
 from enum import StrEnum
 

@@ -16,12 +16,12 @@ NEXT_EVENTS = 200
 
 
 def project_events(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the whole state of events, as their streams show it."""
+    """Return the whole state of events as their streams show it, by event."""
     return selectors.events_detail(ids, now=now)
 
 
 def project_next_events(_ids: Collection[int], *, now: datetime) -> dict[int, list[dict[str, Any]]]:
-    """Return the next events, as the stream of all of them shows them."""
+    """Return the next events as the stream of all events shows them, under the one id of that stream."""
     rows = selectors.events_next(most=NEXT_EVENTS, now=now)
     return {streams.ALONE: representation.events_next(rows, now=now)}
 
@@ -37,9 +37,9 @@ def announce(
 ) -> None:
     """Announce a change: figures with their event's id, events, and the buyers whose own streams changed.
 
-    `sold_in`: events whose tickets were sold or returned, so that the lists of their doors change. `lines`: events
-    whose lines show when the sale opens and ends. `now` is when the figures were read, or a little earlier. Clients
-    read them at once; the streams follow with the next flush.
+    `sold_in` are events whose tickets were sold or returned, which changes the lists of their doors. `lines` are
+    events whose lines show when the sale opens and ends. `now` is when the figures were read, or a little earlier.
+    Clients can read the figures at once; the streams follow with the next flush.
     """
     changed = list(figures)
     names = {streams.event(event_id) for event_id, _ in changed}
@@ -57,7 +57,7 @@ def announce(
 
 
 def announce_event(*, event_id: int, now: datetime) -> None:
-    """Announce that staff changed an event, and let clients read its new state at once."""
+    """Announce that staff changed an event. Clients can read its new state at once."""
     availability.refresh([event_id], now=now)
     announce(events=[event_id], lines=[event_id], now=now)
 
@@ -78,7 +78,7 @@ def announce_deleted(*, event_id: int, now: datetime) -> None:
 
 
 def announce_expiring(*, holds: Iterable[Mapping[str, Any]], now: datetime) -> None:
-    """Advise the buyers whose holds (rows of `selectors.holds_expiring`) end soon."""
+    """Send advice to the buyers whose holds (rows of `selectors.holds_expiring`) end soon."""
     publish.advice_send(
         advice=[(streams.me(hold["buyer"]), representation.expiring(hold, now=now)) for hold in holds]
     )

@@ -1,4 +1,4 @@
-"""Rows of reservations that are deleted after a time. The counters of an inventory, and so all figures, stay."""
+"""Rows of reservations that are deleted after a time. The counters of inventories stay, and so do all figures."""
 
 from datetime import datetime
 
@@ -10,6 +10,6 @@ from tickets.rules import ENDED_STATES
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete holds that ended before then and that nobody ever began to pay for, and count them."""
+    """Delete holds that ended before `before` and that nobody ever began to pay for; return how many."""
     ended = Q(state__in=ENDED_STATES, ended_at__lt=before, validated_at=None)
     return {"holds that were never paid": prune(lambda: unreferenced(Reservation.objects.filter(ended)))}

@@ -1,7 +1,7 @@
-"""How an event, a ticket type and a reservation look to clients, by HTTP and on sockets alike.
+"""How events, ticket types and reservations look to clients, the same in HTTP answers and on streams.
 
-Plain functions from rows to dicts. `Figures` changes with every sale. It is separate from the fields that staff
-edit, so that it can be cached as versioned values.
+These are plain functions from rows to dicts. `Figures` change with every sale. They are separate from the fields
+that staff edit, so that they can be kept as versioned values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,16 +33,16 @@ class Figures:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Figures":
-        """Read the figures out of a row of our SQL, which may have more columns."""
+        """Return the figures in a row of our SQL. The row may have more columns."""
         return cls(**{field.name: row[field.name] for field in fields(cls)})
 
     def as_plain(self) -> dict[str, Any]:
-        """Return what a cache can keep as JSON."""
+        """Return the figures as a dict that can be kept as JSON."""
         return dict(vars(self))
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Figures":
-        """Read what `as_plain` returned, after its passage through JSON; raise KeyError or ValueError."""
+        """Return the figures from a dict of `as_plain` that was kept as JSON; raise KeyError or ValueError."""
         times = {name: _instant(plain[name]) for name in ("opens_at", "closes_at", "next_release_at")}
         return cls(**{**plain, **times})
 
@@ -66,7 +66,7 @@ def event_detail(
 ) -> dict[str, Any]:
     """Return an event with its ticket types, as `GET /event/events/<id>/` and its stream show it.
 
-    `static` is a row of `selectors.events_static`; `figures` has those of each of its ticket types.
+    `static` is a row of `selectors.events_static`. `figures` has the figures of each of its ticket types, by id.
     """
     tickets = [ticket_type(static, each, figures[each["id"]], now=now) for each in static["ticket_types"]]
     return {
@@ -133,7 +133,7 @@ def _event_next(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def sale(row: Mapping[str, Any], *, now: datetime) -> SaleState:
-    """Return the sale state of a ticket type, by a row of its inventory."""
+    """Return the sale state of a ticket type from a row of its inventory."""
     return rules.sale_state(
         opens_at=row["opens_at"],
         closes_at=row["closes_at"],
@@ -153,15 +153,15 @@ def expiring(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def seconds_left(until: datetime, *, now: datetime) -> int:
-    """Return the whole seconds until an instant, 0 when it has passed."""
+    """Return the whole seconds until an instant, or 0 if it has passed."""
     return max(0, round((until - now).total_seconds()))
 
 
 def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return a reservation (a row of `selectors.reservation_rows`).
+    """Return a reservation (a row of `selectors.reservation_rows`) as clients see it.
 
-    `expires_in` is in whole seconds, and 0 when nothing counts down. An ended reservation also has
-    `ended_at`. One that was made with a voucher has `code` and `unit_discount`.
+    `expires_in` is in whole seconds, and 0 unless the reservation is live. An ended reservation also has
+    `ended_at`. A reservation with a voucher also has `code` and `unit_discount`.
     """
     is_live = row["state"] in LIVE_STATES
     shown = {
@@ -189,7 +189,7 @@ def reservation(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def order(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
-    """Return an order (the rows of its reservations, at least one). Its total leaves out those that have ended."""
+    """Return an order from the rows of its reservations. Its total leaves out reservations that have ended."""
     currency = rows[0]["currency"]
     minor = sum(row["unit_price_minor"] * row["quantity"] for row in rows if row["ended_at"] is None)
     return {
@@ -201,7 +201,7 @@ def order(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]
 
 
 def events(rows: Sequence[Mapping[str, Any]], left: Mapping[int, Sequence[int]]) -> list[dict[str, Any]]:
-    """Return a page of the list of events; `left` has the ids of each event's types that have tickets left."""
+    """Return a page of the list of events. `left` has by event the ids of its types that have tickets left."""
     return [
         {"id": row["id"], "name": row["name"], "date": row["date"], "tickets": list(left.get(row["id"], ()))}
         for row in rows

@@ -1,4 +1,4 @@
-"""The step that changes how many tickets a hold has, inside an open transaction. Locks as in `operations`."""
+"""Change how many tickets a hold has, inside an open transaction. Locks are taken in the order of `operations`."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,10 +16,10 @@ from tickets.rules import ReservationState
 
 
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
-    """Change the quantity of a locked hold; return False when the inventory has too few tickets.
+    """Change the quantity of a locked hold; return False if the inventory has too few tickets.
 
-    Raises the errors of `rules.check_resizable`; for more tickets OverLimit, UnknownTicketType when the type is
-    hidden from the buyer, and with a voucher the errors of `_voucher_step`.
+    Raise the errors of `rules.check_resizable`. For more tickets, raise OverLimit, UnknownTicketType if the type is
+    hidden from the buyer, or with a voucher the errors of `_voucher_step`.
     """
     rules.check_resizable(
         state=reservation.state,
@@ -54,9 +54,9 @@ def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime
 
 
 def _check_limit(reservation: Reservation, quantity: int) -> None:
-    """Raise OverLimit when the buyer would have too many, together with the tickets already paid for.
+    """Raise OverLimit if the buyer would have too many tickets, together with those that are paid for already.
 
-    No other claim of the buyer can come between: a buyer has one live reservation of a type, and it is locked.
+    No other claim of the buyer can come in between: a buyer has one live reservation of a type, and it is locked.
     """
     paid = Reservation.objects.filter(
         buyer_id=reservation.buyer_id,
@@ -69,9 +69,9 @@ def _check_limit(reservation: Reservation, quantity: int) -> None:
 
 
 def _check_shown(reservation: Reservation) -> None:
-    """Raise UnknownTicketType when the type is hidden, unless the hold's voucher names it.
+    """Raise UnknownTicketType if the type is hidden, unless the hold's voucher covers it.
 
-    Staff lock the inventory before they hide its type, so this is read after the inventory is locked.
+    An edit locks the inventory before it hides the type. So this is read after the inventory was locked here.
     """
     if not TicketType.objects.filter(pk=reservation.ticket_type_id, hidden=True).exists():
         return
@@ -83,9 +83,9 @@ def _check_shown(reservation: Reservation) -> None:
 
 
 def _voucher_step(reservation: Reservation, step: int) -> bool:
-    """Lock the voucher of a locked hold and return whether it opens its types early.
+    """Lock the voucher of a locked hold, and return whether it opens its types early.
 
-    Raises CodeEnded, CodeChanged and CodeUsedUp unless it can be used for `step` more tickets at the hold's price.
+    Raise CodeEnded, CodeChanged or CodeUsedUp unless it can be used for `step` more tickets at the hold's price.
     """
     operations.vouchers_lock([reservation])
     facts = voucher_selectors.facts_of(voucher_id=int(reservation.voucher_id or 0))

@@ -1,4 +1,7 @@
-"""When and to whom tickets may be sold, and how far a hold may be extended. Reads no clock, row or setting."""
+"""When and to whom tickets may be sold, and how far a hold may be extended: decisions on plain values.
+
+Nothing here reads a clock, a row or a setting.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 from overlord.kernel.errors import Conflict, DomainError, Forbidden, Gone, Invalid, TooMany, WrongValue
 from tickets.event_rules import EventStatus, SaleState
 
-LARGEST_AMOUNT = 2**31 - 1  # of tickets: what PostgreSQL's integer holds
-LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that a bigint holds its payment and all its sums
-# Instants of events and sales lie between these two. Python's and PostgreSQL's limits are wider, but not equal.
+LARGEST_AMOUNT = 2**31 - 1  # of tickets: the largest integer of PostgreSQL
+LARGEST_TOTAL_MINOR = 10**15  # of one reservation, so that its payment and all sums fit into a bigint
+# Times of events and sales must be between these two. Python and PostgreSQL have wider limits, which differ.
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
@@ -19,7 +22,7 @@ MOST_TYPES = 20  # in one order
 # A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
-EXPIRING_SECONDS = (300, 120, 60, 30)  # at which a buyer is warned that a hold ends
+EXPIRING_SECONDS = (300, 120, 60, 30)  # before the end of a hold, when its buyer is warned
 
 
 class ReservationState(StrEnum):
@@ -34,7 +37,7 @@ class ReservationState(StrEnum):
 
 LIVE_STATES = (ReservationState.HELD, ReservationState.PAYING)
 ENDED_STATES = (ReservationState.EXPIRED, ReservationState.RELEASED)
-LISTED_STATES = (*LIVE_STATES, ReservationState.VALIDATED)  # what a buyer's list shows unless asked otherwise
+LISTED_STATES = (*LIVE_STATES, ReservationState.VALIDATED)  # the states that a buyer's list shows by default
 
 
 class Buyers(StrEnum):
@@ -157,7 +160,7 @@ class NotExtendable(Conflict):
 
 
 def check_instant(instant: datetime) -> None:
-    """Raise ValueError, with a sentence, for an aware instant beyond what events may have."""
+    """Raise ValueError, with a sentence, for an aware instant that is before EARLIEST or not before LATEST."""
     try:
         in_utc = instant.astimezone(UTC)
     except OverflowError:
@@ -197,17 +200,17 @@ class ClaimFacts:
     price_minor: int
     hidden: bool
     status: str  # of the event
-    live_reservation: int | None  # the buyer's own of this type, unless it is due
+    live_reservation: int | None  # the buyer's own live reservation of this type, unless it is due
     owned: int  # tickets in the buyer's live and validated reservations of this type, without due ones
     due_holds: bool  # whether some holds of this type are due and not released yet
     next_release_at: datetime | None  # when the earliest hold that is not due ends
 
 
 def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
-    """Return why `quantity` tickets cannot be claimed, or None when they can.
+    """Return the reason why `quantity` tickets cannot be claimed, or None if they can.
 
-    Of several reasons, the one the buyer can do most about comes first. Availability comes last, and is not
-    judged while holds are due: releasing them may change it.
+    If there are several reasons, the one that the buyer can change most easily comes first. Availability comes
+    last. It is not a reason while holds are due, because their release may change it.
     """
     if facts.status == EventStatus.DRAFT or facts.hidden:
         return UnknownTicketType()
@@ -250,7 +253,7 @@ BUYER_CONSTRAINTS = frozenset(
 
 
 def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
-    """Return why the database lets a buyer hold no more for now, by one of BUYER_CONSTRAINTS."""
+    """Return the reason why the database does not let a buyer hold more, for one of BUYER_CONSTRAINTS."""
     if constraint == "reservation_by_an_account":
         return AccountRequired()
     if constraint == "reservation_few_held_per_buyer":
@@ -270,9 +273,10 @@ def check_items(ticket_types: Sequence[int]) -> None:
 
 
 def check_addable(members: Collection[tuple[ReservationState, datetime]], *, adding: int) -> None:
-    """Raise the reason why `adding` types cannot be added to an order of reservations with these states and ends.
+    """Raise the reason why `adding` types cannot be added to an order, if there is one.
 
-    Raises PaymentInProgress, AlreadyValidated, ReservationEnded when none is held, or OrderFull.
+    `members` has the state and the end of each reservation of the order. The reasons are PaymentInProgress,
+    AlreadyValidated, ReservationEnded if none is held, and OrderFull.
     """
     states = [state for state, _ in members]
     if ReservationState.PAYING in states:
@@ -305,13 +309,13 @@ def check_resizable(
 
 
 def state_at(*, state: ReservationState | str, expires_at: datetime, now: datetime) -> ReservationState:
-    """Return the state at `now`: EXPIRED for a due hold, though its tickets may not have been released yet."""
+    """Return the state at `now`. A due hold is EXPIRED, even if its tickets are not released yet."""
     is_due = state == ReservationState.HELD and expires_at <= now
     return ReservationState.EXPIRED if is_due else ReservationState(state)
 
 
 class Tried(Protocol):
-    """A reservation, as far as it tells when it was last paid for."""
+    """The part of a reservation that tells when its buyer last began to pay."""
 
     @property
     def paying_since(self) -> datetime | None: ...
@@ -321,7 +325,7 @@ AnyTried = TypeVar("AnyTried", bound=Tried)
 
 
 def tried_last(order: Iterable[AnyTried]) -> list[AnyTried]:
-    """Return the reservations of an order that its latest try to pay was for; none when it was never tried."""
+    """Return the reservations of an order for which the latest try to pay was; none if there was no try."""
     tried = [each for each in order if each.paying_since is not None]
     latest = max((each.paying_since for each in tried if each.paying_since), default=None)
     return [each for each in tried if each.paying_since == latest]
@@ -330,9 +334,10 @@ def tried_last(order: Iterable[AnyTried]) -> list[AnyTried]:
 def extended_until(
     *, state: ReservationState | str, created: datetime, expires_at: datetime, now: datetime
 ) -> datetime:
-    """Return the new end of a hold: five minutes from now, thirty after its creation at most, never an earlier one.
+    """Return the new end of a hold: five minutes from now, but at most thirty minutes after it was made.
 
-    Raises NotExtendable for what is not held, is due, or has reached that limit.
+    It is never earlier than the present end. Raise NotExtendable if the reservation is not held, is due, or has
+    reached the limit of thirty minutes.
     """
     limit = created + LONGEST_HOLD
     if state != ReservationState.HELD or expires_at <= now or expires_at >= limit:

@@ -1,4 +1,4 @@
-"""The pages for search engines: the sitemap, and the list of pages that they should not read."""
+"""Two files for search engines: the sitemap, and the list of pages that they should not read (robots.txt)."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ NOT_FOR_ROBOTS = (
 
 
 class EventPages(Sitemap):
-    """The pages of the events to come, and the list of them."""
+    """The pages of the events to come."""
 
     changefreq = "daily"
 
@@ -54,7 +54,7 @@ class Home(Sitemap):
 @allow("GET")
 @shared(seconds=60)
 def sitemap(request: HttpRequest) -> HttpResponse:
-    """List the pages that search engines may show."""
+    """Answer with the list of pages that search engines may show."""
     answer: HttpResponse = rendered(request, {"home": Home, "events": EventPages})
     return answer
 
@@ -62,7 +62,7 @@ def sitemap(request: HttpRequest) -> HttpResponse:
 @allow("GET")
 @shared(seconds=60)
 def robots(request: HttpRequest) -> HttpResponse:
-    """Say which pages are not for search engines."""
+    """Answer with the list of paths that are not for search engines."""
     lines = [
         "User-agent: *",
         *(f"Disallow: {path}" for path in NOT_FOR_ROBOTS),

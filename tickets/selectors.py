@@ -1,4 +1,4 @@
-"""Reads of events, availability and reservations. None of them sums over reservations."""
+"""Reads of events, availability and reservations. No read adds up reservations."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField
 
 # Events --------------------------------------------------------------------------------------------------
 def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
-    """Select events on sale as rows of id, name and date, of those that begin after an instant if one is given."""
+    """Select events on sale as rows of id, name and date; with `after`, only those that begin after it."""
     events = Event.objects.filter(status=Event.Status.ON_SALE).values("id", "name", "date")
     return events if after is None else events.filter(date__gt=after)
 
@@ -50,7 +50,7 @@ def events_static(
 ) -> dict[int, dict[str, Any]]:
     """Read the fields of events that staff edit, by id, each with its `ticket_types`.
 
-    Hidden ticket types are left out, except those in `hidden`; drafts are left out unless `drafts` is true.
+    Hidden ticket types are left out, except those in `hidden`. Drafts are left out, unless `drafts` is true.
     """
     possible = [each for each in ids if each <= LARGEST_ID]  # an address may name any number
     asked = {"events": possible, "drafts": drafts, "hidden": list(hidden)}
@@ -63,18 +63,18 @@ def events_static(
 def events_with_figures(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
-    """Read events with all that is shown: the fields that staff edit, and the figures of each ticket type."""
+    """Read all that is shown of events, by id: the fields that staff edit, and the figures of each ticket type."""
     statics = events_static(ids, drafts=drafts, hidden=hidden)
     figures = figures_of_events(statics.keys())
     for event_id, static in statics.items():
-        # A ticket type that was made or deleted between the two reads is in one of them only. Leave it out.
+        # A ticket type that was made or deleted between the two reads is only in one of them. It is left out.
         live = figures.setdefault(event_id, {})
         static["ticket_types"] = [each for each in static["ticket_types"] if each["id"] in live]
     return statics, figures
 
 
 def events_detail(ids: Collection[int], *, now: datetime, drafts: bool = False) -> dict[int, dict[str, Any]]:
-    """Return events as `GET /event/events/<id>/` shows them, read in PostgreSQL."""
+    """Return events by id as `GET /event/events/<id>/` shows them, read in PostgreSQL."""
     statics, figures = events_with_figures(ids, drafts=drafts)
     return {
         event_id: representation.event_detail(static, figures[event_id], now=now)
@@ -91,7 +91,7 @@ def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
 
 
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
-    """Read the ids of each event's ticket types that have tickets left; hidden ones are left out."""
+    """Read by event the ids of its ticket types that have tickets left. Hidden types are left out."""
     left = Inventory.objects.filter(
         ticket_type__event_id__in=event_ids, ticket_type__hidden=False, capacity__gt=F("held") + F("sold")
     ).order_by("ticket_type_id")
@@ -106,8 +106,8 @@ def events_next(
 ) -> list[dict[str, Any]]:
     """Read the next events, soonest first: rows that `representation.events_next` shows.
 
-    Each word of `search` is part of the name or the description. `month` gives its first day and that of the month
-    after; an event is in the month that it has in its own time zone.
+    The name or the description contains each word of `search`. `month` has the first day of a month and of the next
+    one; the month of an event is that in its own time zone.
     """
     upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
     for word in searches.words(search):
@@ -122,7 +122,7 @@ def events_next(
 
 
 def months_with_events(*, now: datetime) -> list[date]:
-    """Read in which months there are events to come: the first day of each."""
+    """Read the first day of each month that has events to come."""
     upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now).annotate(
         month=TruncMonth(LOCAL_DAY)
     )
@@ -130,29 +130,29 @@ def months_with_events(*, now: datetime) -> list[date]:
 
 
 def event_of_type(ticket_type: int) -> int | None:
-    """Return the id of the event that a ticket type belongs to."""
+    """Return the id of a ticket type's event, or None if there is no such type."""
     return TicketType.objects.filter(pk=ticket_type).values_list("event_id", flat=True).first()
 
 
 def event_time_zone(event_id: int) -> str | None:
-    """Return an event's time zone; None when there is no such event."""
+    """Return an event's time zone, or None if there is no such event."""
     return Event.objects.filter(pk=event_id).values_list("time_zone", flat=True).first()
 
 
 def is_paused(*, event_id: int, now: datetime) -> bool:
-    """Return whether all sales of an event that have not ended are paused, open or not."""
+    """Return whether all ticket types of an event whose sale has not ended are paused."""
     on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False, closes_at__gt=now)
     return not on.exists()
 
 
 def sweep_glance(*, thresholds: Sequence[int], after: datetime, until: datetime) -> dict[str, bool]:
-    """Return whether there is work for a sweep: `due`, `crossed` and `expiring`, as `sql/sweep_glance.sql` says."""
+    """Return whether a sweep has work: `due`, `crossed` and `expiring`, which `sql/sweep_glance.sql` explains."""
     [seen] = db.rows(sql.GLANCE, {"thresholds": list(thresholds), "after": after, "until": until})
     return seen
 
 
 def events_with_sale_boundary(*, after: datetime, until: datetime) -> list[int]:
-    """Return the events of which a ticket type's sale opened or closed after `after`, up to `until`."""
+    """Return the ids of events with a ticket type whose sale opened or closed after `after`, up to `until`."""
     return [row["event"] for row in db.rows(sql.SALE_BOUNDARIES, {"after": after, "until": until})]
 
 
@@ -170,22 +170,22 @@ def reservations_of(
 
 
 def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Show a buyer's live and paid reservations of an event as the API does, without holds that are due."""
+    """Return a buyer's live and paid reservations of an event as the API shows them, without due holds."""
     mine = db.rows(sql.ROWS_IN_EVENT, {"buyer": buyer_id, "event": event_id, "now": now})
     return [representation.reservation(row, now=now) for row in mine]
 
 
 def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Return the whole order of a buyer's reservation as `reservations_described` does, by id.
+    """Return all reservations in the order of a buyer's reservation, by id, as `reservations_described` does.
 
-    It is empty for another buyer's reservation too.
+    The list is empty if there is no such reservation, or it is another buyer's.
     """
     asked = {"reservation": reservation_id, "buyer": buyer_id}
     return _described(db.rows(sql.ROWS_OF_ORDER_WITH, asked), now=now)
 
 
 def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Return a buyer's newest reservations as the API does, with more fields for pages.
+    """Return a buyer's newest reservations as the API shows them, with more fields for pages.
 
     These are `event_name`, `event_date`, `event_time_zone`, `event_is_cancelled`, `ticket_type_name`,
     `paying_since` and `validated_at`.
@@ -209,13 +209,13 @@ def _described(rows: Sequence[dict[str, Any]], *, now: datetime) -> list[dict[st
 
 
 def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] | None:
-    """Return any buyer's reservation as the API does; None when it does not exist."""
+    """Return any buyer's reservation as the API shows it, or None if there is none."""
     row = reservation_rows(Reservation.objects.filter(pk=reservation_id)).first()
     return None if row is None else representation.reservation(row, now=now)
 
 
 def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
-    """Return the buyer's newest order of an event that is held, which more can be added to."""
+    """Return the id of the buyer's newest order of an event that has holds, or None. More can be added to it."""
     held = Reservation.objects.filter(
         buyer_id=buyer_id, ticket_type__event_id=event_id, state=ReservationState.HELD, expires_at__gt=now
     )
@@ -224,31 +224,31 @@ def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
 
 
 def orders_live(*, buyer_id: int) -> list[int]:
-    """Return the orders of a buyer that have a hold, the earliest first."""
+    """Return the ids of a buyer's orders that have tickets on hold or being paid for, the earliest first."""
     live = Reservation.objects.filter(buyer_id=buyer_id, state__in=Reservation.LIVE)
     return sorted(set(live.annotate(order=Coalesce("lead_id", "id")).values_list("order", flat=True)))
 
 
 def orders_paid(*, buyer_id: int) -> list[int]:
-    """Return the orders of a buyer that are paid, the earliest first."""
+    """Return the ids of a buyer's paid orders, the earliest first."""
     paid = Reservation.objects.filter(buyer_id=buyer_id, state=ReservationState.VALIDATED)
     return sorted(set(paid.annotate(order=Coalesce("lead_id", "id")).values_list("order", flat=True)))
 
 
 def order_id_of(*, buyer_id: int, reservation_id: int) -> int | None:
-    """Return the order that one of the buyer's reservations belongs to."""
+    """Return the id of the order of a buyer's reservation; None if there is none, or it is another buyer's."""
     found = Reservation.objects.filter(pk=reservation_id, buyer_id=buyer_id).first()
     return found.order_id if found is not None else None
 
 
 def reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any] | None:
-    """Read one reservation of a buyer's; None for another buyer's too."""
+    """Read a buyer's reservation; return None if there is none, or it is another buyer's."""
     mine = Reservation.objects.filter(buyer_id=buyer_id, pk=reservation_id)
     return reservation_rows(mine).first()
 
 
 def reservation_row_by_key(*, buyer_id: int, key: str) -> dict[str, Any] | None:
-    """Read the reservation that a buyer made with this Idempotency-Key."""
+    """Read the reservation that a buyer made with this Idempotency-Key; return None if there is none."""
     found = db.rows(sql.RESERVATION_BY_KEY, {"buyer": buyer_id, "key": key})
     return found[0] if found else None
 
@@ -256,9 +256,9 @@ def reservation_row_by_key(*, buyer_id: int, key: str) -> dict[str, Any] | None:
 def reservations_shown(
     *, buyer_ids: Collection[int], since: datetime, validated: int, now: datetime
 ) -> dict[int, list[dict[str, Any]]]:
-    """Return the reservations on buyers' own screens as the API does, newest first.
+    """Return by buyer the reservations on the buyer's own screens as the API shows them, newest first.
 
-    These are the live ones, the newest `validated` paid ones, and those that ended after `since`.
+    These are the live ones, the newest paid ones (at most `validated`), and those that ended after `since`.
     """
     shown: dict[int, list[dict[str, Any]]] = {buyer_id: [] for buyer_id in buyer_ids}
     asked = {"buyers": list(buyer_ids), "since": since, "validated": validated}
@@ -268,21 +268,22 @@ def reservations_shown(
 
 
 def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Read the holds that came under a threshold (seconds left) after `after`, up to `until`.
+    """Read the holds whose seconds left fell below a threshold after `after`, up to `until`.
 
-    Rows of reservation, buyer and expires_at. A hold that was made for less than a threshold is left out of it.
+    Rows have reservation, buyer and expires_at. A threshold that is longer than a hold does not count for this
+    hold.
     """
     return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
 
 
 # Orders --------------------------------------------------------------------------------------------------
 def order_rows(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all reservations of an order, ended ones too, by id, as rows that `representation.order` shows."""
+    """Read all reservations of an order by id, even ended ones, as rows that `representation.order` shows."""
     return db.rows(sql.ROWS_OF_ORDER, {"order": order_id})
 
 
 def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
-    """Read the reservations of orders, ended ones too, by id: {order: [reservation]}."""
+    """Read all reservations of orders by id, even ended ones: {order: [reservation]}."""
     found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
     for each in reservations_joined(sql.ORDERS, orders=list(order_ids)) if order_ids else ():
         found[each.order_id].append(each)
@@ -290,7 +291,7 @@ def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
 
 
 def orders_alone(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
-    """Read what `orders` does without ticket types and events, which takes PostgreSQL a fraction of the time."""
+    """Read the same as `orders`, but without ticket types and events, which is much quicker for PostgreSQL."""
     found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
     rows = db.instances(sql.ORDERS_ALONE, {"orders": list(order_ids)}, Reservation) if order_ids else ()
     for [each] in rows:
@@ -304,7 +305,7 @@ def reservations_joined(text: str, **params: Any) -> list[Reservation]:
 
 
 def reservations_joined_at(text: str, **params: Any) -> list[tuple[Reservation, datetime]]:
-    """Return what `reservations_joined` does, each with the instant that its row ends with."""
+    """Return the same as `reservations_joined`, each with the instant in the last column of its row."""
     return [(row[0], row[-1]) for row in _joined(text, params)]
 
 
@@ -317,9 +318,9 @@ def _joined(text: str, params: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:
-    """Return the states at `now` of the reservations of a buyer's order, and when each ended or will end.
+    """Return the state at `now` of each reservation of a buyer's order, and when it ended or will end.
 
-    They are none when there is no such order.
+    The list is empty if there is no such order.
     """
     members = Reservation.objects.filter(
         Q(pk=order_id, lead=None) | Q(lead_id=order_id), buyer_id=buyer_id
@@ -333,36 +334,36 @@ def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[R
 def reservations_of_order(order_id: int) -> QuerySet[Reservation]:
     """Select the reservations of an order.
 
-    Read what belongs to them by `reservation__in`, which finds each by an index. An OR over the columns of two
-    tables would read all rows.
+    To read rows that refer to them, filter by `reservation__in`, which uses an index. A condition with OR over the
+    columns of two tables would read all rows.
     """
     return Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id))
 
 
 def order_claimed_at(*, order_id: int, created: datetime) -> dict[int, int]:
-    """Return the tickets that were claimed together for an order at an instant: {ticket type: quantity}."""
+    """Return the tickets that one claim added to an order at the instant `created`: {ticket type: quantity}."""
     made = reservations_of_order(order_id).filter(created=created)
     return dict(made.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
 
 
 def order_held(*, order_id: int) -> dict[int, int]:
-    """Return the tickets that are held in an order, as many as were claimed: {ticket type: quantity}."""
+    """Return the tickets on hold in an order, with the quantities that were claimed: {ticket type: quantity}."""
     held = reservations_of_order(order_id).filter(state=ReservationState.HELD)
     return dict(held.values_list("ticket_type_id", Coalesce("quantity_claimed", "quantity")))
 
 
 def events_of_types(ticket_types: Collection[int]) -> dict[int, int]:
-    """Return the event of each of these ticket types; those that do not exist are left out."""
+    """Return the event's id of each of these ticket types, by type. Types that do not exist are left out."""
     return dict(TicketType.objects.filter(pk__in=ticket_types).values_list("id", "event_id"))
 
 
 # The claim -----------------------------------------------------------------------------------------------
 def claim_facts(*, buyer_id: int, ticket_type: int) -> ClaimFacts | None:
-    """Read all that decides a claim, in one statement and by the database's clock; None for an unknown type."""
+    """Read the facts that decide a claim, in one statement, by the database's clock; None for an unknown type."""
     found = db.rows(sql.CLAIM_FACTS, {"buyer": buyer_id, "ticket_type": ticket_type})
     return ClaimFacts(**found[0]) if found else None
 
 
 def types_with_due_holds(*, most: int) -> list[int]:
-    """Return ticket types that have due holds, those due longest first; at most `most` holds are looked at."""
+    """Return the ids of the ticket types of the `most` holds that are due longest."""
     return [row["ticket_type_id"] for row in db.rows(sql.TYPES_WITH_DUE_HOLDS, [most])]

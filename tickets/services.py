@@ -1,7 +1,7 @@
-"""Use cases of selling: the only place of this app where a transaction opens.
+"""Use cases of selling: reserve, change and release tickets, expire holds, pause sales. Transactions open here.
 
-`now` comes from the caller. Where a transaction decides whether a hold has ended, it reads PostgreSQL's clock after
-it has the lock, because that clock alone decides.
+`now` comes from the caller. A transaction that decides whether a hold has ended reads PostgreSQL's clock after the
+lock, because that clock alone decides this.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,15 +38,17 @@ from tickets.representation import Figures
 from tickets.rules import ReservationEnded, ReservationState, UnknownTicketType
 from tickets.voucher_rules import VoucherFacts
 
-CLAIM_ATTEMPTS = 3  # the first, one after due holds are released, and one more when another buyer was quicker
+CLAIM_ATTEMPTS = 3  # one, another after due holds were released, and one more if another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-BOUNDARY_OVERLAP = timedelta(seconds=15)  # longer than a gap between sweepers; to announce twice is harmless
+BOUNDARY_OVERLAP = timedelta(
+    seconds=15
+)  # longer than a pause between two sweeps; a second announcement is harmless
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reserved:
-    """A reservation as clients see it; `replayed`: an earlier request with the same key had made it."""
+    """A reservation as clients see it. `replayed` tells whether an earlier request with the same key made it."""
 
     reservation: dict[str, Any]
     replayed: bool
@@ -57,8 +59,8 @@ def reservation_create(
 ) -> Reserved:
     """Hold `quantity` tickets for the buyer for the time of `hold`, in one autocommitted statement.
 
-    Raises what `rules.refusal` returns, UnknownTicketType, Mismatch when the key was used for something else, and
-    Busy when other buyers were quicker three times.
+    Raise what `rules.refusal` returns, UnknownTicketType, Mismatch if the key was used for something else, or Busy
+    if other buyers were quicker three times.
     """
     if key is None:
         sold_out_cache.recall(ticket_type=ticket_type)
@@ -68,7 +70,7 @@ def reservation_create(
         except DomainError:
             if key is None or not selectors.reservation_row_by_key(buyer_id=buyer_id, key=key):
                 raise
-            claimed = None  # a repeat of what was granted before
+            claimed = None  # this repeats a request that was granted before
         if claimed is not None:
             facts = {"quantity": quantity, "buyer": buyer_id}
             step_log("reservation_claimed", reservation=claimed["id"], ticket_type=ticket_type, **facts)
@@ -84,7 +86,7 @@ def reservation_create(
 def _claim(
     buyer_id: int, ticket_type: int, quantity: int, key: str | None, hold: timedelta
 ) -> dict[str, Any] | None:
-    """Try the claim once and announce it; return None when it was not granted."""
+    """Try the claim once and announce it; return its row, or None if it was not granted."""
     wanted = {"buyer": buyer_id, "ticket_type": ticket_type, "quantity": quantity, "key": key, "order": None}
     try:
         granted = db.statement(
@@ -92,7 +94,7 @@ def _claim(
         )
     except IntegrityError as error:
         buyer_refused(error)
-        return None  # the buyer's own reservations refuse it; `claim_diagnose` finds out which
+        return None  # the buyer's own reservations refuse it; `claim_diagnose` finds the reason
     if not granted:
         return None
     [row] = granted
@@ -135,7 +137,7 @@ def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: da
 def claim_diagnose(
     *, buyer_id: int, ticket_type: int, quantity: int, voucher: VoucherFacts | None = None
 ) -> None:
-    """Raise the reason why a claim was not granted, or release the due holds that stood in its way."""
+    """Raise the reason why a claim was not granted, or release the due holds that prevented it."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         raise UnknownTicketType()
@@ -149,7 +151,7 @@ def claim_diagnose(
 
 
 def reservation_get(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
-    """Return one of the buyer's reservations; raise NotFound, and ReservationEnded for an ended one."""
+    """Return one of the buyer's reservations; raise NotFound, or ReservationEnded if it has ended."""
     row = _reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     if row["ended_at"] is not None:
         raise ReservationEnded(state=row["state"], ended_at=row["ended_at"])
@@ -164,7 +166,7 @@ def _reservation_row(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
 
 
 def _changed(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, Any]:
-    """Return a reservation that was changed just now, an ended one too: the change was committed before its end."""
+    """Return a reservation that was just changed. It may have ended since, but the change was committed before."""
     row = _reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     return representation.reservation(row, now=now)
 
@@ -172,7 +174,7 @@ def _changed(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, 
 def reservation_release(*, buyer_id: int, reservation_id: int, version: int | None = None) -> None:
     """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated.
 
-    `version` is that of the reservation which the buyer saw, if they say so.
+    `version` is the version of the reservation that the buyer saw, if the buyer names one.
     """
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
@@ -181,7 +183,10 @@ def reservation_release(*, buyer_id: int, reservation_id: int, version: int | No
 
 
 def _check_version(reservation: Reservation, version: int | None) -> None:
-    """Raise Outdated when a locked hold is no longer the one that its buyer saw; what has ended says so instead."""
+    """Raise Outdated if a locked hold has another version than its buyer saw.
+
+    If the hold has ended, raise the error that says so instead.
+    """
     if version is not None:
         rules.check_releasable(reservation.state, ended_at=reservation.ended_at)
         check_version(version, reservation.version)
@@ -192,8 +197,8 @@ def reservation_resize(
 ) -> dict[str, Any]:
     """Change the buyer's hold to `quantity` tickets, all or none of them, and return it. Its end stays the same.
 
-    Raises NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, Outdated as `reservation_release` does,
-    what `rules.refusal` returns when more are not granted, and Busy when other buyers were quicker three times.
+    Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated, as `reservation_release`
+    does; what `rules.refusal` returns if more are not granted; or Busy if other buyers were quicker three times.
     """
     for _ in range(CLAIM_ATTEMPTS):
         with db.transaction():
@@ -209,7 +214,7 @@ def reservation_resize(
 
 
 def _resize_diagnose(reservation: Reservation, step: int) -> None:
-    """Raise the reason why a hold cannot have `step` more tickets, or release the due holds that are in its way."""
+    """Raise the reason why a hold cannot have `step` more tickets, or release the due holds that prevent it."""
     ticket_type = reservation.ticket_type_id
     facts = selectors.claim_facts(buyer_id=reservation.buyer_id, ticket_type=ticket_type)
     if facts is None:
@@ -226,7 +231,7 @@ def _resize_diagnose(reservation: Reservation, step: int) -> None:
 
 
 def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
-    """Give the whole order of the buyer's hold more time, and return the hold; raise NotFound or NotExtendable."""
+    """Extend all holds in the order of the buyer's hold, and return the hold; raise NotFound or NotExtendable."""
     with db.transaction():
         order, now = operations.order_lock_with(reservation_id=reservation_id, buyer_id=buyer_id)
         operations.order_extend(order=order, reservation_id=reservation_id, now=now)
@@ -235,7 +240,7 @@ def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
 
 # Expiry --------------------------------------------------------------------------------------------------
 def due_holds_release(*, ticket_type: int) -> int:
-    """Expire due holds of one ticket type, one batch at most, in one statement; return how many."""
+    """Expire due holds of one ticket type, at most one batch, in one statement; return how many."""
     expired = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
     if not expired:
         return 0
@@ -247,7 +252,7 @@ def due_holds_release(*, ticket_type: int) -> int:
 
 
 def due_holds_sweep() -> int:
-    """Expire all due holds, one ticket type and batch at a time; return how many. An error in one is logged."""
+    """Expire all due holds, one batch of a ticket type at a time; return how many. Errors of a type are logged."""
     expired = 0
     while types := selectors.types_with_due_holds(most=SWEEP_TYPES):
         batch = 0
@@ -255,16 +260,16 @@ def due_holds_sweep() -> int:
             with db.errors_logged("expiring the holds of ticket type", ticket_type):
                 batch += due_holds_release(ticket_type=ticket_type)
         if not batch:
-            break  # what is left failed, or is locked by others, who end it themselves
+            break  # the rest failed, or is locked by other transactions, which end these holds themselves
         expired += batch
     return expired
 
 
 def sweep(*, instants: Iterable[datetime]) -> None:
-    """Process time-based changes at each of the instants, which come as time passes.
+    """Do what time changes at each of the instants. The iterator waits until the next instant has come.
 
-    One process at a time sweeps; a second one waits and takes over when the first ends. Without a sweep, screens
-    are late, but no ticket is lost: a claim that needs due holds releases them itself.
+    One process at a time sweeps; a second one waits, and takes over when the first ends. Without a sweep, screens
+    are late, but no ticket is lost: a claim that needs the tickets of due holds releases them itself.
     """
     processed = None
     with db.advisory_lock("tickets.sweep") as lock:
@@ -275,9 +280,9 @@ def sweep(*, instants: Iterable[datetime]) -> None:
 
 
 def time_passed(*, after: datetime, until: datetime) -> None:
-    """Process what the clock alone changed between two instants.
+    """Do what the clock alone changed between two instants.
 
-    Expire due holds, announce the events of which a sale opened or closed, and advise buyers whose holds end soon.
+    Expire due holds, announce events whose sales opened or closed, and send advice to buyers whose holds end soon.
     """
     span = {"after": after, "until": until}
     seen = selectors.sweep_glance(thresholds=rules.EXPIRING_SECONDS, **span)
@@ -292,7 +297,7 @@ def time_passed(*, after: datetime, until: datetime) -> None:
 
 # Staff ---------------------------------------------------------------------------------------------------
 def sale_pause(*, staff_id: int | None, event_ids: Iterable[int], paused: bool, now: datetime) -> int:
-    """Pause or resume the sale of events for every claim not granted yet; count the ticket types that changed."""
+    """Pause or resume the sale of events for all claims that are not granted yet; return how many types changed."""
     count = 0
     with db.transaction():
         for event_id in sorted(event_ids):
@@ -305,7 +310,7 @@ def sale_pause(*, staff_id: int | None, event_ids: Iterable[int], paused: bool, 
 
 
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
-    """Add all events of a file, or none, and count them; raise FileErrors for those that exist already."""
+    """Add all events of a file, or none; return how many. Raise FileErrors for events that exist already."""
     with db.transaction():
         known = event_selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [
@@ -318,7 +323,7 @@ def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
         for event in events:
             try:
                 event_operations.event_add(event=event, now=now)
-            except IntegrityError as error:  # the database has the last word, and undoes all
+            except IntegrityError as error:  # a constraint refuses this event, so all events are undone
                 sentence = f"The database refuses {event.name} ({db.violated(error)})."
                 raise FileErrors([(event.line, sentence)]) from error
         journal.entry_add(actor_id=None, action=Action.EVENTS_LOADED, now=now, count=len(events))

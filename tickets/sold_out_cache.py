@@ -1,8 +1,8 @@
-"""The sold-out cache: repeats sold-out answers in this process, so that a rush spares PostgreSQL.
+"""Keep sold-out answers in this process, so that a rush costs PostgreSQL less.
 
-Shared by all threads of a web process. An answer is kept for a length of time, measured by this process's monotonic
-clock. It is not kept until a certain time, because that would be PostgreSQL's time, and this machine's clock may
-differ.
+All threads of a web process share the answers. An answer is kept for a length of time, by this process's monotonic
+clock. It is not kept until a time of day, because that would be by PostgreSQL's clock, from which this machine's
+clock may differ.
 """
 
 import time
@@ -12,7 +12,7 @@ from overlord.kernel.errors import DomainError
 from tickets.rules import AllHeld, ClaimFacts, SoldOut
 
 CACHED_FOR = timedelta(milliseconds=250)
-_answers: dict[int, tuple[float, DomainError]] = {}  # ticket type: (until when, by time.monotonic(), answer)
+_answers: dict[int, tuple[float, DomainError]] = {}  # by ticket type: (until, by time.monotonic(); answer)
 
 
 def remember(*, ticket_type: int, facts: ClaimFacts, refused: DomainError) -> None:
@@ -34,15 +34,15 @@ def recall(*, ticket_type: int) -> None:
 
 
 def forget() -> None:
-    """Remove all that is kept."""
+    """Forget all answers."""
     _answers.clear()
 
 
 def cached_for(refused: DomainError, *, now: datetime) -> timedelta | None:
-    """Return how long a process may repeat this refusal without asking PostgreSQL; None when it must ask.
+    """Return how long a process may repeat this refusal without a query, or None if it may not.
 
-    Only "nothing is left" is cached, and never beyond the end of the next hold. `now` and the refusal's instants
-    come from the same clock, so their difference is right even when this machine's clock is wrong.
+    Only SoldOut and AllHeld are kept, the latter at most until the next hold ends. `now` and the times in the
+    refusal are by the same clock, so their difference is right even if this machine's clock is wrong.
     """
     if isinstance(refused, SoldOut):
         return CACHED_FOR

@@ -1,4 +1,4 @@
-"""The data of an event's page for search engines and social networks: schema.org's Event, as plain values."""
+"""Describe an event for search engines and social networks: as an Event of schema.org, in plain values."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SCHEMA = "https://schema.org/"
 
 
 def as_json(facts: Mapping[str, Any]) -> SafeString:
-    """Return facts as JSON that is safe within an element `script`."""
+    """Return facts as JSON that is safe inside an element `script`."""
     written = json.dumps(facts, ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         written = written.replace(character, f"\\u{ord(character):04x}")
@@ -22,7 +22,7 @@ def as_json(facts: Mapping[str, Any]) -> SafeString:
 
 
 def event(shown: Mapping[str, Any], *, url: str, base_url: str, organiser: str) -> dict[str, Any]:
-    """Return an event (what `representation.event_detail` returns), whose page is at `url`, for JSON-LD."""
+    """Return an event (of `representation.event_detail`) for JSON-LD. `url` is the address of its page."""
     zone = ZoneInfo(shown["time_zone"])
     is_cancelled = shown["status"] == EventStatus.CANCELLED
     facts = {
@@ -68,9 +68,9 @@ def _offer(ticket: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def availability(ticket: Mapping[str, Any]) -> str:
-    """Return schema.org's word for whether tickets of a type can be had.
+    """Return schema.org's word for the availability of a ticket type.
 
-    All on hold is not sold out: some may come back.
+    A type whose tickets are all on hold is not sold out, because some may come back.
     """
     if ticket["sold"] >= ticket["amount"]:
         return "SoldOut"

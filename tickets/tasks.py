@@ -1,4 +1,4 @@
-"""Work that Celery does for selling. Runs in the threads of the upkeep worker."""
+"""Work that Celery does for selling, in the threads of the upkeep worker."""
 
 from celery import shared_task
 from django.conf import settings
@@ -11,7 +11,7 @@ TICK_SECONDS = 0.25
 
 @shared_task(name="tickets.holds_expire")
 def holds_expire(**_kwargs: object) -> None:
-    """Expire due holds and process what else time changes, four times a second for ten seconds."""
+    """Expire due holds, and do what else time changes, four times a second for ten seconds."""
     services.sweep(instants=runs.instants(clock.now, every=TICK_SECONDS))
 
 

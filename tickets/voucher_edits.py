@@ -1,8 +1,8 @@
-"""Edits of a voucher from an outdated form. `event_edits` does the same for an event.
+"""Handle the outdated form of a voucher. `event_edits` does the same for an event.
 
-A form contains the state from which it was made. When somebody else has changed the voucher since, or its event's
-currency or time zone, nothing is saved, and the form is shown again with the present values, except for those that
-its author changed. The form of a new voucher contains the two values of the event only.
+A form contains the state from which it was made. If somebody else has changed the voucher since, or the currency or
+the time zone of its event, nothing is saved. The form is shown again with the present values, but it keeps the
+values that its author changed. The form of a new voucher contains only the two values of the event.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_forms import PRICE_RULES, CodeForm, NewCodeForm, initial_of
 
 SALT = "tickets.voucher_edits"
-TYPES = "ticket_types"  # the one field of several values
+TYPES = "ticket_types"  # the only field with several values
 SWITCH = "opens_early"
-ENDED = "ended"  # not a field, but a change of it is told
+ENDED = "ended"  # not a field of the form, but a change of it is reported too
 MOMENTS = ("valid_from", "valid_until")
-OF_EVENT = {"currency": _lazy("Currency"), "time_zone": _lazy("Time zone")}  # no fields either
+OF_EVENT = {"currency": _lazy("Currency"), "time_zone": _lazy("Time zone")}  # no fields of the form either
 FIELDS = (*OF_EVENT, "price_rule", "price_value", SWITCH, TYPES, "most_uses", *MOMENTS, "note")
 
 
@@ -33,7 +33,7 @@ def form_of(voucher: Voucher, event: Event, types: list[TicketType]) -> CodeForm
 
 
 def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: QueryDict) -> CodeForm:
-    """Return the form of a voucher as it was sent; an outdated one is brought up to date and says what changed."""
+    """Return the sent form of a voucher. An outdated form is updated, with sentences about what others changed."""
     made_from = _made_from(data)
     before: Values = made_from.get("values", {}) if made_from.get("voucher") == voucher.pk else {}
     if before and made_from["version"] == voucher.version and _is_read_for(event, before):
@@ -56,12 +56,12 @@ def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: Que
 
 
 def new_form(event: Event, types: list[TicketType], first: Mapping[str, Any]) -> NewCodeForm:
-    """Return the form of a new voucher, with what it shows at first."""
+    """Return the form of a new voucher. `first` has the values that it shows at first."""
     return NewCodeForm(initial={**first, "made_from": _new_seal(event)}, event=event, types=types)
 
 
 def new_form_sent(event: Event, types: list[TicketType], data: QueryDict) -> NewCodeForm:
-    """Return the form of a new voucher as it was sent; one for another currency or time zone says what changed."""
+    """Return the sent form of a new voucher, updated if the event has another currency or time zone now."""
     made_from = _made_from(data)
     before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
     if _is_read_for(event, before):
@@ -79,7 +79,7 @@ def _new_seal(event: Event) -> str:
 
 
 def _values_of_event(event: Event) -> Values:
-    """Return what amounts and times of an event's vouchers are written in."""
+    """Return the currency and the time zone in which amounts and times of an event's vouchers are written."""
     return {name: getattr(event, name) for name in OF_EVENT}
 
 
@@ -89,7 +89,7 @@ def _is_read_for(event: Event, values: Values) -> bool:
 
 
 def _seal(voucher: Voucher, event: Event) -> str:
-    """Return what a form of the voucher is made from, as the text of a hidden field."""
+    """Return the present state of a voucher as a signed text, for the hidden field of a form."""
     made_from = {"voucher": voucher.pk, "version": voucher.version, "values": _values(voucher, event)}
     return signing.dumps(made_from, salt=SALT, compress=True)
 
@@ -103,7 +103,7 @@ def _made_from(data: QueryDict) -> Mapping[str, Any]:
 
 
 def _values(voucher: Voucher, event: Event) -> Values:
-    """Return what a form of the voucher shows now, and whether the voucher has ended."""
+    """Return the values that a form of the voucher shows now, and whether the voucher has ended."""
     shown = initial_of(voucher, currency=event.currency)
     plain = {name: str(shown[name] or "") for name in ("price_rule", "price_value", "most_uses", "note")}
     return {
@@ -122,7 +122,7 @@ def _joined(values: list[str]) -> str:
 
 
 def _changes(before: Values, now: Values, names: Mapping[str, str]) -> Iterator[str]:
-    """Yield what differs between two states of a voucher, one sentence each; nothing when the first is unknown."""
+    """Yield a sentence for each difference between two states of a voucher; none if the first one is unknown."""
     if not before:
         return
     if before.get(ENDED) != now.get(ENDED):

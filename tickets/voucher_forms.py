@@ -27,9 +27,9 @@ PRICE_RULES = [
 
 
 class CodeForm(forms.Form):
-    """What a code gives, from when to when, and how often. It contains the state from which it was made."""
+    """The form of a code: what it gives, when it is valid, and how often. It contains the state of its making."""
 
-    meanwhile: Sequence[str] = ()  # what others changed since the form was made
+    meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
 
     made_from = forms.CharField(required=False, widget=forms.HiddenInput)
     price_rule = forms.ChoiceField(label=_lazy("How it changes the price"), choices=PRICE_RULES)
@@ -96,7 +96,7 @@ class CodeForm(forms.Form):
         ]
 
     def clean_ticket_types(self) -> list[str]:
-        """Refuse to make a code for all ticket types of one whose own types were deleted."""
+        """Return the chosen types; refuse none for a code whose own types were deleted, as none means all types."""
         chosen: list[str] = self.cleaned_data["ticket_types"]
         known = self.voucher
         if not chosen and known is not None and not known.all_types and not known.ticket_types.exists():
@@ -160,7 +160,7 @@ class CodeForm(forms.Form):
         return money.written_to_minor(text, self.event.currency)
 
     def terms(self) -> Terms:
-        """Return what a valid form decides."""
+        """Return the terms in a valid form."""
         read_for = {name: getattr(self.event, name) for name in ("currency", "time_zone")}
         names = Terms.__dataclass_fields__.keys() - read_for.keys()
         given = {name: self.cleaned_data[name] for name in names}
@@ -168,7 +168,7 @@ class CodeForm(forms.Form):
 
 
 class NewCodeForm(CodeForm):
-    """A code, or many at once."""
+    """The form of a new code, or of many at once."""
 
     text = forms.CharField(
         label=_lazy("Code"),
@@ -203,7 +203,7 @@ class NewCodeForm(CodeForm):
 
 
 def initial_of(voucher: Voucher, *, currency: str) -> dict[str, Any]:
-    """Return what the form of a voucher shows at first."""
+    """Return the values that the form of a voucher shows at first."""
     value = str(voucher.price_value)
     if voucher.price_rule in (PriceRule.FIXED, PriceRule.LESS):
         value = money.to_text(voucher.price_value, currency)

@@ -14,7 +14,7 @@ from tickets.voucher_rules import PriceRule, VoucherState
 
 
 class Giving(Protocol):
-    """A voucher, as far as its words need it."""
+    """The fields of a voucher that decide its words."""
 
     @property
     def price_rule(self) -> str: ...
@@ -25,20 +25,21 @@ class Giving(Protocol):
 
 
 def gives(voucher: Giving, *, currency: str) -> str:
-    """Write what a voucher gives: "10% off, presale"."""
+    """Return the effect of a voucher in words: "10% off, presale"."""
     price = _price(voucher, currency)
     presale = _("presale") if voucher.opens_early else ""
     return ", ".join(filter(None, (price, presale))) or _("chosen ticket types")
 
 
-def used(held: Reservation) -> str:
-    """Write with which code a reservation was made, and what it takes off: "code SPRING: €1.50 off each"."""
-    if held.voucher is None:
+def used(reservation: Reservation) -> str:
+    """Return a reservation's code and discount in words, or an empty text: "code SPRING: €1.50 off each"."""
+    if reservation.voucher is None:
         return ""
-    known = {"code": held.voucher.text}
-    if not held.discount_minor:
+    known = {"code": reservation.voucher.text}
+    if not reservation.discount_minor:
         return _("code %(code)s") % known
-    known["off"] = formats.money(money.to_text(held.discount_minor, held.currency), held.currency)
+    discount = money.to_text(reservation.discount_minor, reservation.currency)
+    known["off"] = formats.money(discount, reservation.currency)
     return _("code %(code)s: %(off)s off each") % known
 
 
@@ -54,7 +55,7 @@ def _price(voucher: Giving, currency: str) -> str:
 
 
 def state(voucher: Voucher, *, now: datetime) -> Label:
-    """Return the label of whether a voucher can be used at `now`."""
+    """Return the label that says whether a voucher can be used at `now`."""
     deciding = ("ended_at", "valid_from", "valid_until", "most_uses", "used")
     found = voucher_rules.state_of(now=now, **{name: getattr(voucher, name) for name in deciding})
     return {

@@ -1,4 +1,4 @@
-"""The table of vouchers, imported by `tickets.models`."""
+"""The table of vouchers. `tickets.models` imports it."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -8,15 +8,15 @@ from overlord.kernel.money import LARGEST_MINOR
 from tickets.rules import EARLIEST, LATEST
 from tickets.voucher_rules import NOTE_LENGTH, TEXT_LENGTH, PriceRule
 
-# What the text of a voucher has none of: spaces, control characters, and the separators of lines and paragraphs.
+# The characters that the text of a voucher must not have: spaces, control characters, and separators of lines.
 NOT_IN_A_WORD = r"[\u0001-\u0020\u007f-\u00a0\u2000-\u200f\u2028-\u202f\u3000]"
 
 
 class Voucher(models.Model):
     """A text that gives a price, or the right to ticket types that buyers cannot reserve without it.
 
-    A transaction that changes the row locks it, and a claim that uses it waits. Its text never changes.
-    sql/reservation_voucher_count.sql counts its uses and checks that a reservation's voucher exists.
+    A transaction that changes the row locks it, and a claim with the voucher waits for it. The text never changes.
+    sql/reservation_voucher_count.sql counts the uses, and checks that a reservation's voucher exists.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")
@@ -32,7 +32,7 @@ class Voucher(models.Model):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     most_uses = models.IntegerField(
-        null=True, help_text="The number of tickets that it can be used for. Null: any number."
+        null=True, help_text="The number of tickets that it can be used for. Null means any number."
     )
     used = models.BigIntegerField(default=0, editable=False, help_text="Tickets on hold or sold with it.")
     ended_at = models.DateTimeField(null=True)
@@ -79,7 +79,7 @@ class Voucher(models.Model):
 
 
 def voucher_of_reservation() -> "models.ForeignKey[Voucher | None, Voucher | None]":
-    """Return the column of a reservation's voucher. It has no constraint and no index: a claim pays for each."""
+    """Return the column of a reservation's voucher. A constraint or an index would make every claim slower."""
     return models.ForeignKey(
         Voucher,
         models.PROTECT,

@@ -87,7 +87,7 @@ class CodeOutdated(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class VoucherFacts:
-    """All that decides whether a voucher may be used, read in one statement. `now` is the database's clock."""
+    """The facts that decide whether a voucher may be used, read in one statement. `now` is the database's clock."""
 
     now: datetime
     id: int
@@ -100,12 +100,12 @@ class VoucherFacts:
     ended_at: datetime | None
     most_uses: int | None
     used: int
-    covers: Collection[int]  # the ticket types of its event that it is for
-    due_holds: Collection[int]  # ticket types of which due holds that use it are not released yet
+    covers: Collection[int]  # the ticket types that the voucher is for
+    due_holds: Collection[int]  # the ticket types of due holds with the voucher that are not released yet
 
     @property
     def left(self) -> int | None:
-        """Return for how many more tickets it is valid, or None for any number."""
+        """Return for how many more tickets the voucher is valid, or None for any number."""
         return None if self.most_uses is None else self.most_uses - self.used
 
 
@@ -121,9 +121,9 @@ def check_usable(facts: VoucherFacts | None) -> VoucherFacts:
 
 
 def check_left(facts: VoucherFacts, *, quantity: int) -> None:
-    """Raise CodeUsedUp if a voucher is not valid for that many more tickets.
+    """Raise CodeUsedUp if a voucher is not valid for `quantity` more tickets.
 
-    While holds that use it are due, it raises nothing, because releasing them makes their uses available again.
+    Nothing is raised while holds with the voucher are due, because their release makes their uses available again.
     """
     if facts.left is not None and facts.left < quantity and not facts.due_holds:
         raise CodeUsedUp(available=facts.left)
@@ -132,9 +132,10 @@ def check_left(facts: VoucherFacts, *, quantity: int) -> None:
 def check_unchanged(
     facts: VoucherFacts, *, ticket_type: int, unit_price_minor: int, discount_minor: int
 ) -> None:
-    """Raise CodeChanged unless a voucher is still for a hold's type, and gives what the hold has got.
+    """Raise CodeChanged unless a voucher is still for a hold's type, and still gives the hold's price.
 
-    What is on hold keeps its price. More of it is reserved now, so that the voucher as it is now decides.
+    Tickets on hold keep their price. But more tickets are reserved by the present terms of the voucher, so a hold
+    cannot have more of them at another price.
     """
     now = price_with(facts.price_rule, facts.price_value, unit_price_minor + discount_minor)
     if ticket_type not in facts.covers or now != unit_price_minor:

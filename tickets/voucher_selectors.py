@@ -1,4 +1,4 @@
-"""Reads of vouchers."""
+"""Reads of vouchers and of the facts that decide their use."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -13,12 +13,12 @@ from tickets.voucher_rules import VoucherFacts
 
 
 def facts(*, event_id: int, text: str) -> VoucherFacts | None:
-    """Read all that decides the use of a voucher, by the database's clock; return None when there is none."""
+    """Read the facts that decide the use of a voucher, by the database's clock; None if there is no voucher."""
     return _facts(sql.VOUCHER_FACTS, {"event": event_id, "text": text})
 
 
 def facts_of(*, voucher_id: int) -> VoucherFacts | None:
-    """Read the same as `facts`, for a voucher given by its id."""
+    """Read the same as `facts`, for the voucher with this id."""
     return _facts(sql.VOUCHER_FACTS_BY_ID, {"voucher": voucher_id})
 
 
@@ -41,5 +41,5 @@ def texts_used_at(*, order_id: int, created: datetime) -> set[str]:
 
 
 def are_there(*, event_id: int) -> bool:
-    """Return whether an event has vouchers that have not been ended."""
+    """Return whether an event has vouchers that have not ended."""
     return Voucher.objects.filter(event_id=event_id, ended_at=None).exists()

@@ -1,7 +1,7 @@
 """Use cases of vouchers, for the organiser's pages.
 
-The event is locked first, against a change of its currency. It gets its next version when a voucher changes: so
-open pages with the code learn of the change, and ask the server what the code gives now.
+The event is locked first, against a change of its currency. When a voucher changes, the event gets its next
+version. So open pages with the code learn of the change, and ask the server what the code gives now.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The settings of a voucher by staff, as read for an event with this currency and time zone.
+    """The settings of a voucher by staff. `currency` and `time_zone` are those of the event when they were read.
 
-    No ticket types: all that buyers see.
+    Without `ticket_types`, the voucher is for all types that buyers see.
     """
 
     currency: str
@@ -43,7 +43,7 @@ class Terms:
     most_uses: int | None
 
     def columns(self) -> dict[str, Any]:
-        """Return the values of the row."""
+        """Return the values of the voucher's columns."""
         others = {"ticket_types", "currency", "time_zone"}
         given = {name: value for name, value in vars(self).items() if name not in others}
         return {**given, "all_types": not self.ticket_types}
@@ -54,8 +54,9 @@ def vouchers_make(
 ) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
-    Without a text, one is made at random too. `key` names the form: if it is sent again unchanged, it makes no more
-    random ones. Raises NotFound, CodeOutdated, CodeExists, CodeTooLong, and Busy when a random text exists.
+    Without a text, the voucher gets a random one. `key` names the form. If it is sent again unchanged, it makes no
+    more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random text exists
+    already.
     """
     is_random = number > 1 or not text
     texts = _random_texts(text, number, terms, key) if is_random else {text}
@@ -79,21 +80,21 @@ def vouchers_make(
 
 
 def _random_texts(text: str, number: int, terms: Terms, key: str) -> set[str]:
-    """Return texts that begin with `text` and end at random, the same ones for the same form."""
+    """Return texts that begin with `text` and end at random. The same form always gets the same texts."""
     texts: set[str] = set()
     nth = 0
     while len(texts) < number:
         nth += 1
         seed = repr((key, text, number, vars(terms), nth))
-        drawn = hashlib.sha256(seed.encode()).digest()[:RANDOM_LENGTH]
-        texts.add(text + "".join(CLEAR_LETTERS[byte % len(CLEAR_LETTERS)] for byte in drawn))
+        random = hashlib.sha256(seed.encode()).digest()[:RANDOM_LENGTH]
+        texts.add(text + "".join(CLEAR_LETTERS[byte % len(CLEAR_LETTERS)] for byte in random))
     return texts
 
 
 def voucher_change(
     *, staff_id: int, event_id: int, voucher_id: int, version: int, terms: Terms, now: datetime
 ) -> None:
-    """Change what a voucher gives, from now on; raise NotFound, CodeOutdated and CodeLimitTooLow."""
+    """Change the terms of a voucher for all later claims; raise NotFound, CodeOutdated or CodeLimitTooLow."""
     with db.transaction():
         types = _types(_event_lock(event_id, terms), terms)
         voucher = _voucher_lock(event_id, voucher_id, version)
@@ -109,7 +110,7 @@ def voucher_change(
 def voucher_end(
     *, staff_id: int, event_id: int, voucher_id: int, version: int, ended: bool, now: datetime
 ) -> None:
-    """End a voucher, or let it be used again; raise NotFound and CodeOutdated. Holds with it stay."""
+    """End a voucher, or let it be used again; raise NotFound or CodeOutdated. Holds with the voucher stay."""
     with db.transaction():
         _event_lock(event_id)
         voucher = _voucher_lock(event_id, voucher_id, version)
@@ -128,7 +129,7 @@ def _journal(
 
 
 def _event_lock(event_id: int, terms: Terms | None = None) -> Event:
-    """Lock an event; raise NotFound, and CodeOutdated if the amounts or times were not read for it as it is now."""
+    """Lock and return an event; raise NotFound, or CodeOutdated if the currency or time zone has changed."""
     event = event_operations.event_lock(event_id=event_id)
     if event is None:
         raise NotFound()
@@ -138,7 +139,7 @@ def _event_lock(event_id: int, terms: Terms | None = None) -> Event:
 
 
 def _voucher_lock(event_id: int, voucher_id: int, version: int) -> Voucher:
-    """Lock a voucher, which a claim with it waits for; raise NotFound and CodeOutdated."""
+    """Lock and return a voucher, so that claims with it wait; raise NotFound or CodeOutdated."""
     found = Voucher.objects.select_for_update(no_key=True).filter(pk=voucher_id, event_id=event_id).first()
     if found is None:
         raise NotFound()
@@ -148,7 +149,7 @@ def _voucher_lock(event_id: int, voucher_id: int, version: int) -> Voucher:
 
 
 def _types(event: Event, terms: Terms) -> list[int]:
-    """Return the chosen ticket types; raise NotFound for one that no longer belongs to this event."""
+    """Return the ids of the chosen ticket types; raise NotFound if one no longer belongs to this event."""
     chosen = TicketType.objects.filter(event=event, pk__in=terms.ticket_types).values_list("pk", flat=True)
     if len(chosen) != len(set(terms.ticket_types)):
         raise NotFound()

@@ -84,7 +84,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         ],
         "first": _first(shown, labels.of_event(shown, now=now).tone, request.user),
         "is_draft": is_draft,
-        "hindrances": services.hindrances(event=shown, now=now) if is_draft else [],
+        "obstacles": services.obstacles(event=shown, now=now) if is_draft else [],
         "is_on_sale": shown.status == Event.Status.ON_SALE,
         "widget": WIDGET.format(base_url=settings.BASE_URL, event=shown.pk),
         "now": now,

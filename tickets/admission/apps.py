@@ -1,3 +1,5 @@
+"""Register the live streams of doors and of tickets."""
+
 from django.apps import AppConfig
 
 

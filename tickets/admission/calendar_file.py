@@ -1,4 +1,4 @@
-"""The event of some tickets as an iCalendar file (RFC 5545). Plain functions on the values that pages show."""
+"""Write the event of some tickets as an iCalendar file (RFC 5545), from the values that pages show."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -13,18 +13,18 @@ from icalendar import Event as CalendarEvent
 from tickets.models import Event
 
 EVENT_BEGINS = b"BEGIN:VEVENT"
-LASTS = timedelta(hours=2)  # a calendar wants an end, and an event may say only when it begins
+DURATION = timedelta(hours=2)  # of an event without an end, because calendars need one
 
 
 def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
-    """Return the file for the event of a ticket, as `services.tickets_of_order` gives it, with its time zone.
+    """Return the file for the event of a ticket, with the event's time zone.
 
-    A calendar that has the event already updates it, because the file gives the event the same UID each time, with
-    a SEQUENCE that rises. A cancelled event is marked as cancelled. The file has no link to the tickets, because
-    others may see the calendar.
+    `ticket` is one of `services.tickets_of_order`. The UID of the event is always the same, and its SEQUENCE rises
+    with each change. So a calendar that has the event already updates it. A cancelled event is marked as cancelled.
+    The file has no link to the tickets, because others may see the calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
-    ends = ticket["event_ends_at"] or starts + LASTS
+    ends = ticket["event_ends_at"] or starts + DURATION
     event = CalendarEvent()
     event.add("uid", f"event-{ticket['event_id']}-order-{order_id}@ticket-overlord")
     event.add("sequence", ticket["event_calendar_version"])
@@ -48,9 +48,9 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
 
 @lru_cache(maxsize=64)
 def _zone(name: str, year: int) -> bytes:
-    """Return what a file says of a time zone: its changes from the year before to the middle of the next.
+    """Return the part of a file that describes a time zone, from the year before `year` to the middle of the next.
 
-    Finding and writing them takes longer than all the rest of a file, and most files are of the same few zones.
+    It is cached, because making it takes longer than the rest of a file, and most files have the same few zones.
     """
     zone = Timezone.from_tzid(name, first_date=date(year - 1, 1, 1), last_date=date(year + 1, 7, 1))
     return bytes(zone.to_ical())

@@ -1,7 +1,7 @@
-"""The code of a ticket: its content, its signature, and its text. docs/tickets.md describes the format.
+"""Sign, read and verify the code of a ticket. docs/tickets.md describes its format.
 
-Plain functions on given values. Signing the same content with the same key gives the same code each time, so no
-code is ever stored.
+These are plain functions on given values. The same content and the same key always give the same code, so no code
+is ever stored.
 """
 
 import struct
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 VERSION = 1
 LAYOUT = struct.Struct(">BIQQH")  # version, key, event, ticket, issue
 SIGNATURE = 64
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"  # of a QR code's alphanumeric mode, and of base45
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"  # of alphanumeric QR codes, and of base45
 LENGTH = (LAYOUT.size + SIGNATURE) // 2 * 3 + 2  # of a code's text
 
 
@@ -33,8 +33,8 @@ class Content:
 
 def code_sign(content: Content, key: Ed25519PrivateKey) -> str:
     """Return the code with this content, signed by a key."""
-    said = LAYOUT.pack(VERSION, *astuple(content))
-    return base45(said + key.sign(said))
+    raw = LAYOUT.pack(VERSION, *astuple(content))
+    return base45(raw + key.sign(raw))
 
 
 def is_code(text: str) -> bool:
@@ -43,9 +43,9 @@ def is_code(text: str) -> bool:
 
 
 def code_read(code: str) -> tuple[Content, bytes]:
-    """Return what a code says, and all its bytes for `is_signed`; raise NotACode.
+    """Return the content of a code, and all its bytes for `is_signed`; raise NotACode.
 
-    Nothing that it says is true until its signature is checked.
+    Do not trust the content before the signature is checked.
     """
     if not is_code(code):
         raise NotACode
@@ -66,7 +66,7 @@ def is_signed(raw: bytes, public_key: bytes) -> bool:
 
 
 def base45(raw: bytes) -> str:
-    """Write bytes in base45 (RFC 9285): three characters for two bytes, two for one that is left."""
+    """Return bytes as base45 text (RFC 9285): three characters for two bytes, two for a single last byte."""
     text = []
     for at in range(0, len(raw), 2):
         pair = raw[at : at + 2]

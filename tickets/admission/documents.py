@@ -1,4 +1,7 @@
-"""The files of an order's tickets. Web processes offer them on its page, the mail worker attaches them to mails."""
+"""The files of an order's tickets: a PDF and a calendar file.
+
+Web processes offer them on the page of the order, and the mail worker attaches them to mails.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +25,9 @@ class Document:
 
 
 def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
-    """Return the files of the tickets within reach, for a mail; none when no ticket opens the door.
+    """Return the files of the tickets within reach, for a mail; none if no ticket opens the door.
 
-    Raises NotDrawnError.
+    Raise NotDrawnError.
     """
     shown = services.tickets_of_order(reach=reach, now=now)
     printed = tickets_pdf(shown, order_id=reach.order_id)
@@ -32,13 +35,13 @@ def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
 
 
 def order_calendar(reach: Reach, *, now: datetime) -> Document | None:
-    """Return the event of the tickets within reach as a file for calendars; None without tickets."""
+    """Return the event of the tickets within reach as a calendar file, or None if there are no tickets."""
     shown = services.tickets_of_order(reach=reach, now=now)
     return event_calendar(shown, order_id=reach.order_id, now=now) if shown else None
 
 
 def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:
-    """Return the tickets that open the door as a PDF, one page each; None without any. Raises NotDrawnError."""
+    """Return a PDF with a page for each ticket that opens the door, or None if none does; raise NotDrawnError."""
     valid = [ticket for ticket in shown if ticket["state"] != TicketState.REVOKED and ticket["code"]]
     if not valid:
         return None
@@ -46,6 +49,6 @@ def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Documen
 
 
 def event_calendar(shown: Sequence[Mapping[str, Any]], *, order_id: int, now: datetime) -> Document:
-    """Return the event of the tickets as an iCalendar file."""
+    """Return the event of the tickets as a calendar file."""
     content = calendar_file(shown[0], order_id=order_id, now=now)
     return Document(name=f"event-{shown[0]['event_id']}.ics", content=content, kind="text/calendar")

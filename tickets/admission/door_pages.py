@@ -27,17 +27,17 @@ from tickets.admission import codes, door_services, labels, representation, rule
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-SHOWN_SINCE = timedelta(days=2)  # events that began no longer ago can be chosen
+SHOWN_SINCE = timedelta(days=2)  # an event that began earlier cannot be chosen
 EVENTS_SHOWN = 200
 WORKER_POLICY = (
-    "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"  # it asks for the page itself
+    "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"  # the worker loads the page itself
 )
 
 
 @allow("GET", "POST")
 @staff_with(Permission.USE_DOOR)
 def door(request: HttpRequest) -> HttpResponse:
-    """Choose an event and a gate; at a gate, show the form that scans, and take it."""
+    """Let staff choose an event and a gate; then show the page of the gate, and take its forms."""
     try:
         event_id, gate = _place(request)
     except Invalid as wrong:
@@ -59,7 +59,7 @@ def door(request: HttpRequest) -> HttpResponse:
 
 
 def _place(request: HttpRequest) -> tuple[int | None, str]:
-    """Return the chosen event and gate, or None as the event; raise Invalid."""
+    """Return the chosen event and gate, with None for the event if none is chosen; raise Invalid."""
     given = request.GET
     if "gate" not in given or not (given.get("event") or given["gate"]):
         return None, ""
@@ -152,6 +152,9 @@ def _allowed(response: HttpResponse) -> HttpResponse:
 
 @allow("GET")
 def worker(request: HttpRequest) -> HttpResponse:
-    """Give the door's service worker, whose scope is the folder that it comes from; anyone may have it."""
+    """Answer with the script of the door's service worker; no log-in is needed.
+
+    The worker may only serve pages in the folder of its own address, so it is served beside the page.
+    """
     source = Path(str(finders.find("admission/door-worker.js"))).read_text(encoding="utf-8")
     return HttpResponse(source, "text/javascript", headers={"Content-Security-Policy": WORKER_POLICY})

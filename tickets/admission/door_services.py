@@ -1,4 +1,4 @@
-"""Use cases of the door: scan, undo, and what a door must know. Like `services`, it opens transactions."""
+"""Use cases of the door: scan, undo an admission, and read the list of a door. Transactions open here too."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,9 +14,9 @@ from tickets.admission.known_keys import known_key
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A scan at a gate: of a code, or else a serial.
+    """The code or the serial that was shown at a gate.
 
-    `scan_id` is its id; `at` is the time by the clock of its device.
+    `scan_id` is the id of the scan, and `at` its time by the clock of the device.
     """
 
     scan_id: UUID
@@ -27,7 +27,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """What was read: a ticket's serial, or the content of a code that the key of its event signed, or nothing."""
+    """A ticket's serial, or the content of a code that a key of its event signed, or nothing."""
 
     serial: str | None = None
     ticket: int | None = None
@@ -46,8 +46,8 @@ def scan_make(
 ) -> dict[str, Any]:
     """Record a scan, admit its ticket if it can be admitted, and return the answer.
 
-    The same scan again gets the first answer. Without an event, the event is that of the ticket. `unchecked`: the
-    gate had no network and has let the holder in. Raise NotFound for no such event.
+    A repeated scan gets the first answer. Without `event_id`, the event is that of the ticket. `unchecked` means
+    that the gate had no network and has let the holder in already. Raise NotFound if there is no such event.
     """
     found = db.statement(
         sql.SCAN_ANSWER,
@@ -65,14 +65,14 @@ def scan_make(
     if not found:
         raise NotFound()
     scan = selectors.scan_of_row(found[0])
-    if scan["recorded_at"] != now:  # an earlier request had made it
+    if scan["recorded_at"] != now:  # an earlier request made this scan
         db.commits_await()
     projections.announce_scan(scan)
     return representation.scan_answer(scan)
 
 
 def _shown_read(shown: Shown) -> _Read:
-    """Read a serial, or a code and its signature. A code that no key of its event signed names no ticket."""
+    """Return the serial, or the content of the code if a key of its event signed it, otherwise nothing."""
     if shown.serial:
         return _Read(serial=rules.serial_read(shown.serial))
     try:
@@ -98,9 +98,9 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, 
 
 
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
-    """Return what a door of an event must know to work without a network; `since` the version it has, or 0.
+    """Return the list with which a door of an event works without a network, or its changes since a version.
 
-    Raise NotFound for no such event.
+    `since` is the version of the list that the door has, or 0. Raise NotFound if there is no such event.
     """
     types = selectors.types_of(event_id=event_id)
     if not types and tickets.event_time_zone(event_id) is None:

@@ -1,7 +1,7 @@
-"""Use cases of tickets that change hands. Transactions open here, as in `services`.
+"""Use cases of tickets that are handed over. Transactions open here, as in `services`.
 
-Here a person with the link of an order counts as its buyer, and a person with the link of a ticket as its holder,
-because a link shows the codes anyway. A mail tells each earlier holder that the ticket has changed hands.
+A person with the link of an order counts as its buyer here, and a person with the link of a ticket as its holder,
+because a link shows the codes anyway. A mail tells the earlier holder that a ticket was handed over.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ HAND_OVER_BY_HOLDER = Limit(name="hand-over-ticket", amount=30, seconds=3600)
 
 
 def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Reach:
-    """Return the order that one of the buyer's tickets belongs to; raise NotFound."""
+    """Return the reach of a ticket's buyer: all tickets of the order. Raise NotFound for another buyer's ticket."""
     order_id = tickets.order_id_of(buyer_id=buyer_id, reservation_id=reservation_id)
     if order_id is None or not selectors.is_of(reservation_id=reservation_id, ticket_id=ticket_id):
         raise NotFound()
@@ -30,14 +30,17 @@ def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Rea
 def ticket_rename(
     *, reach: Reach, ticket_id: int, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Record who comes with a ticket; an empty name for nobody. Return the ticket as the API does.
+    """Set the name of the person who comes with a ticket, or remove it if it is empty; return the ticket.
 
-    `seen` is the issue that was seen. Raises NotFound, Invalid, TicketHandedOver, and what `check_standing` does.
+    The ticket is returned as the API shows it.
+
+    `seen` is the issue that the person saw, or None. Raise NotFound, Invalid, TicketHandedOver, and what
+    `check_changeable` raises.
     """
     name = rules.holder_read(holder)
     with db.transaction():
         ticket = _locked(reach, ticket_id)
-        rules.check_standing(state=ticket.state, issue=ticket.issue, seen=seen)
+        rules.check_changeable(state=ticket.state, issue=ticket.issue, seen=seen)
         if ticket.handed_to and reach.only is None:
             raise rules.TicketHandedOver()
         operations.ticket_rename(ticket=ticket, holder=name)
@@ -48,19 +51,19 @@ def ticket_rename(
 def ticket_hand_over(
     *, reach: Reach, ticket_id: int, email: str, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Give a ticket to an e-mail address, which may be the buyer's own; return it as the API does.
+    """Give a ticket to an e-mail address, which may be the buyer's own; return the ticket as the API does.
 
-    It gets a new code, the earlier one opens nothing, and mails tell those who have and had it. Raises NotFound,
-    Invalid, TooMany, HandedTooOften, and what `check_standing` does.
+    The ticket gets a new code, and its earlier code opens nothing. Mails go to the new holder and to those who had
+    the ticket before. Raise NotFound, Invalid, TooMany, HandedTooOften, and what `check_changeable` raises.
     """
     name = rules.holder_read(holder)
     if reach.only is None:
         rate_limits.count(HAND_OVER_BY_BUYER, reach.order_id)
-    else:  # a count of their own, because a holder must not use up what the buyer may do
+    else:  # counted apart from the buyer, so that a holder cannot use up the limit of the buyer
         rate_limits.count(HAND_OVER_BY_HOLDER, reach.only)
     with db.transaction():
         ticket = _locked(reach, ticket_id)
-        rules.check_standing(state=ticket.state, issue=ticket.issue, seen=seen)
+        rules.check_changeable(state=ticket.state, issue=ticket.issue, seen=seen)
         if ticket.issue >= rules.MOST_ISSUES:
             raise rules.HandedTooOften()
         buyer = ticket.reservation.buyer.mail_address

@@ -1,7 +1,7 @@
 """The private halves of the keys that sign codes: derived from SECRET_KEY and a key's salt, and stored nowhere.
 
-A person who reads only the database can sign nothing. When SECRET_KEY changes, the old keys sign nothing more, but
-their codes stay valid, because the public halves are in the database.
+A person who can read only the database cannot sign a code. When SECRET_KEY changes, the old keys can sign no more
+codes. Codes that they signed stay valid, because the public halves are in the database.
 """
 
 import os
@@ -16,8 +16,8 @@ SALT_BYTES = 16
 PURPOSE = b"ticket-overlord: codes of tickets"
 
 
-def salt_draw() -> bytes:
-    """Return the salt of a new key."""
+def salt_make() -> bytes:
+    """Return a random salt for a new key."""
     return os.urandom(SALT_BYTES)
 
 

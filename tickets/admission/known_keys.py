@@ -1,7 +1,7 @@
-"""The public halves of keys, which each process keeps, so that a scan asks PostgreSQL once.
+"""The public halves of keys, which each process keeps, so that a scan needs only one statement.
 
-Used from every thread of the door, outside of transactions. What must stay true: the event and the public half of a
-key never change, and no other key gets its id. Whether a key is retired can change, so it is not kept here.
+Any thread may call this, outside of transactions. It must stay true that the event and the public half of a key
+never change, and that no other key gets its id. Whether a key is retired can change, so that is not kept here.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from functools import lru_cache
 
 from tickets.admission import selectors
 
-CAPACITY = 1_000  # keys, of one event each
+KEPT = 1_000  # keys, of one event each
 
 
 class _UnknownError(LookupError):
-    """There is no such key now; there may be one later."""
+    """There is no such key now, but there may be one later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +25,14 @@ class KnownKey:
 
 
 def known_key(key_id: int) -> KnownKey | None:
-    """Return a key by its id; None for an unknown one."""
+    """Return the key with this id, or None if there is none."""
     try:
         return _read(key_id)
     except _UnknownError:
         return None
 
 
-@lru_cache(maxsize=CAPACITY)  # it keeps no exception, so an unknown key is read again
+@lru_cache(maxsize=KEPT)  # exceptions are not kept, so an unknown key is read again
 def _read(key_id: int) -> KnownKey:
     row = selectors.key_row(key_id=key_id)
     if row is None:
@@ -41,5 +41,5 @@ def _read(key_id: int) -> KnownKey:
 
 
 def forget() -> None:
-    """Forget all keys. Tests need it after they deleted rows whose ids come again."""
+    """Forget all keys. Tests need this after they delete rows, because new rows get the same ids."""
     _read.cache_clear()

@@ -1,4 +1,4 @@
-"""The words for each result of a scan. The page gives its script the same words."""
+"""The words for each result of a scan, for the door's page and its script."""
 
 from django.utils.translation import gettext as _
 
@@ -10,7 +10,7 @@ UNDONE = "undone"
 
 
 def results() -> dict[str, str]:
-    """Return the sentence of each result, and of what only a page knows."""
+    """Return the words for each result of a scan, and for the states that only a page knows."""
     return {
         ScanResult.ADMITTED: _("Admitted"),
         ScanResult.ALREADY_ADMITTED: _("Already admitted"),

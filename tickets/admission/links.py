@@ -1,7 +1,7 @@
-"""The signed links to tickets: anyone who has a link sees the tickets, without a log-in. Plain functions.
+"""Sign and read the links to tickets. A person who has a link sees the tickets without a log-in.
 
-A link contains its subject and a number. It works while that number is the present one, so raising the number
-revokes it. Nothing is stored for a link that was never revoked.
+A link contains its subject and a number. It works while this number is the present one, so a raised number revokes
+the link. Nothing is stored for a link that was never revoked.
 """
 
 import re
@@ -12,12 +12,15 @@ from django.core.signing import BadSignature, Signer
 
 from overlord.kernel.numbers import LARGEST_ID
 
-_SAID = re.compile(r"([ok])([1-9][0-9]{0,18})-([1-9][0-9]{0,9})", re.ASCII)
+_CONTENT = re.compile(r"([ok])([1-9][0-9]{0,18})-([1-9][0-9]{0,9})", re.ASCII)
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class Subject(StrEnum):
-    """The subject of a link: all tickets of an order, or one that was handed over, whose number is its issue."""
+    """The subject of a link: all tickets of an order, or one ticket that was handed over.
+
+    The number of a ticket's link is the ticket's issue.
+    """
 
     ORDER = "o"
     TICKET = "k"
@@ -36,41 +39,41 @@ class Link:
     number: int
 
     @property
-    def said(self) -> str:
-        """Return what the link says, without the signature that makes it a right."""
+    def content(self) -> str:
+        """Return the text of the link without its signature: subject, id and number."""
         return f"{self.subject}{self.id}-{self.number}"
 
 
 def link_sign(link: Link) -> str:
-    """Return the text of a link, for an address."""
-    return f"{link.said}-{_signer().signature(link.said)}"
+    """Return the signed text of a link, as a part of an address."""
+    return f"{link.content}-{_signer().signature(link.content)}"
 
 
 def link_read(text: str) -> Link:
-    """Return what a link says; raise NotALink."""
-    said, signature = text[:-44], text[-43:]
+    """Return the link that has this signed text; raise NotALink."""
+    content, signature = text[:-44], text[-43:]
     if text[-44:-43] != "-" or _SIGNATURE.fullmatch(signature) is None:
         raise NotALink
-    link = said_read(said)
+    link = content_read(content)
     try:
-        _signer().unsign(f"{said}:{signature}")
+        _signer().unsign(f"{content}:{signature}")
     except BadSignature:
         raise NotALink from None
     return link
 
 
-def said_read(said: str) -> Link:
-    """Return the link with this text, signed or not; raise NotALink for a text that is not a link."""
-    found = _SAID.fullmatch(said)
+def content_read(content: str) -> Link:
+    """Return the link that has this content, without a signature; raise NotALink."""
+    found = _CONTENT.fullmatch(content)
     if found is None or int(found[2]) > LARGEST_ID:
         raise NotALink
     return Link(subject=Subject(found[1]), id=int(found[2]), number=int(found[3]))
 
 
 def stream_read(text: str) -> str | None:
-    """Return the id of the live stream that a link opens; None for a text that is not a link."""
+    """Return the id of the live stream that a link opens, or None if the text is not a link."""
     try:
-        return link_read(text).said
+        return link_read(text).content
     except NotALink:
         return None
 

@@ -1,7 +1,7 @@
-"""The tickets of paid reservations, and their scans. Fields and constraints only; steps are in `operations`.
+"""The tables of keys, tickets, scans, links to tickets, and mails about tickets. Steps are in `operations`.
 
-Tickets are made and revoked by a trigger on reservations (`sql/admission_reservation_changed.sql`), in the
-transaction that validates or releases one, whatever code does it.
+A trigger on reservations (`sql/admission_reservation_changed.sql`) makes and revokes tickets, in the transaction
+that validates or releases the reservation. So no code that changes a reservation can forget its tickets.
 """
 
 from django.conf import settings
@@ -19,7 +19,7 @@ class Key(models.Model):
     salt = models.BinaryField(max_length=16)
     public_key = models.BinaryField(max_length=32, unique=True)
     created = models.DateTimeField()
-    retired_at = models.DateTimeField(null=True, help_text="From then on, codes signed by it open nothing.")
+    retired_at = models.DateTimeField(null=True, help_text="From then on, codes that it signed open nothing.")
 
     def __str__(self) -> str:
         return f"key {self.pk} of event {self.event_id}"
@@ -29,23 +29,22 @@ class Ticket(models.Model):
     """One seat of a paid reservation. It opens the door once."""
 
     State = TicketState
-    NOBODY = (
-        "erased@erased.invalid"  # has the tickets that were handed to an erased person; no mail goes there
-    )
+    # The holder of tickets that were handed to a person whose data was erased. No mail is sent there.
+    NOBODY = "erased@erased.invalid"
 
     reservation = models.ForeignKey(
         Reservation, on_delete=models.PROTECT, related_name="+", db_index=False
-    )  # the index of the unique constraint below begins with it
-    # Without a foreign key in the database: checking it would lock the event's row in each validation. It is the
-    # event of the reservation's ticket type, which the trigger writes.
+    )  # the index of the unique constraint below begins with this column
+    # The event of the reservation's ticket type; the trigger writes it. It is not a foreign key in the database,
+    # because checking that would lock the event's row in each validation.
     event = models.ForeignKey(
         Event, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
-    seat = models.IntegerField(help_text="Which of the reservation's tickets it is: 1 to its quantity.")
+    seat = models.IntegerField(help_text="The number of the ticket in its reservation, from 1.")
     serial = models.CharField(max_length=SERIAL_LENGTH, unique=True)
-    issue = models.SmallIntegerField(default=1, help_text="Which code of the ticket is in force.")
+    issue = models.SmallIntegerField(default=1, help_text="The number of the ticket's present code.")
     holder = models.CharField(
-        max_length=HOLDER_LENGTH, blank=True, help_text="Who comes with it, if the buyer says so."
+        max_length=HOLDER_LENGTH, blank=True, help_text="The name of the person who comes with it."
     )
     handed_to = models.EmailField(
         blank=True,
@@ -84,14 +83,17 @@ class Ticket(models.Model):
 
 
 class Scan(models.Model):
-    """A scan at a gate, with its answer. The row stays; only an undo and a conflict mark it."""
+    """A scan at a gate, with its answer. The row is never deleted.
+
+    Afterwards only an undo changes it, or a gate that repeats the scan as `unchecked`.
+    """
 
     Result = ScanResult
 
-    scan_id = models.UUIDField(unique=True, help_text="Given by the door, so that a repeat counts once.")
+    scan_id = models.UUIDField(unique=True, help_text="The door chooses it, so that a repeat counts once.")
     event = models.ForeignKey(
         Event, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
-    )  # which the door had chosen, else the ticket's
+    )  # the event that was chosen at the door, otherwise that of the ticket
     ticket = models.ForeignKey(Ticket, null=True, on_delete=models.PROTECT, related_name="+")
     gate = models.CharField(max_length=GATE_LENGTH)
     actor = models.ForeignKey(
@@ -104,12 +106,13 @@ class Scan(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         db_index=False,
-        help_text="The scan that had admitted the ticket before.",
+        help_text="The scan that admitted the ticket before this one.",
     )
-    at = models.DateTimeField(help_text="When it was made, as the door says.")
+    at = models.DateTimeField(help_text="When it was made, by the clock of the door.")
     recorded_at = models.DateTimeField(help_text="When it was recorded.")
     unchecked = models.BooleanField(
-        default=False, help_text="Without a network, the gate let its holder in before this was recorded."
+        default=False,
+        help_text="Whether the gate let the holder in without a network, before this was recorded.",
     )
     undone_at = models.DateTimeField(null=True)
     undone_by = models.ForeignKey(
@@ -150,7 +153,7 @@ class Scan(models.Model):
 
 
 class OrderLink(models.Model):
-    """Which link to an order's tickets works (`links`). Without a row it is the first."""
+    """The number of the link that works for an order's tickets (`links`). Without a row, the number is 1."""
 
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, related_name="+", primary_key=True, help_text="The order."
@@ -165,12 +168,12 @@ class OrderLink(models.Model):
 
 
 class HandOverNotice(models.Model):
-    """An e-mail about a ticket that was handed over, written with the change. Checkout sends it like a receipt."""
+    """A mail about a ticket that was handed over. The row is written with the change; checkout sends the mail."""
 
     class Kind(models.TextChoices):
-        RECEIVED = "received", "To whoever has the ticket now"
-        GIVEN = "given", "To whoever handed it over"
-        WITHDRAWN = "withdrawn", "To whoever had it and did not hand it over"
+        RECEIVED = "received", "To the new holder"
+        GIVEN = "given", "To the person who handed it over"
+        WITHDRAWN = "withdrawn", "To an earlier holder, who did not hand it over"
 
     ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+", db_index=False)
     issue = models.SmallIntegerField(help_text="The ticket's issue from then on.")
@@ -198,9 +201,9 @@ class HandOverNotice(models.Model):
 
 
 class HolderNotice(models.Model):
-    """An e-mail to the holder of a ticket that was handed over: the event was moved or cancelled.
+    """A mail to the holder of a ticket that was handed over: the event was moved or cancelled.
 
-    Written with the mail to the ticket's buyer, and sent by checkout as receipts are.
+    The row is written when the mail to the ticket's buyer is first tried. Checkout sends the mail.
     """
 
     class Kind(models.TextChoices):
@@ -214,7 +217,9 @@ class HolderNotice(models.Model):
     time_zone_before = models.CharField(max_length=64, blank=True)
     venue_before = models.TextField(null=True)
     address_before = models.TextField(null=True)
-    message = models.TextField(blank=True, help_text="What staff wrote when they cancelled the event.")
+    message = models.TextField(
+        blank=True, help_text="The text that staff wrote when they cancelled the event."
+    )
     created = models.DateTimeField()
     attempts = models.IntegerField(default=0)
     next_look_at = models.DateTimeField(null=True)

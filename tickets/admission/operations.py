@@ -1,7 +1,7 @@
-"""Steps of a ticket's life inside an open transaction, for this app's services and for checkout.
+"""Steps on tickets, scans, keys and links inside an open transaction, for this app's services and for checkout.
 
-Tickets themselves are made and revoked by the trigger of `sql/admission_reservation_changed.sql`. Locks: a ticket
-comes after its reservation, and a transaction that has locked a ticket waits only for other tickets.
+The trigger of `sql/admission_reservation_changed.sql` makes tickets, and revokes them when a reservation ends. A
+ticket is locked after its reservation, and a transaction that has locked a ticket waits only for other tickets.
 """
 
 from datetime import datetime
@@ -22,18 +22,18 @@ from tickets.admission.rules import NotAdmitted, ScanResult, TicketState
 def key_make(*, event_id: int, now: datetime) -> Key:
     """Make a new key for the codes of an event. Codes that other keys signed stay valid."""
     db.transaction_required()
-    salt = keys.salt_draw()
+    salt = keys.salt_make()
     return Key.objects.create(event_id=event_id, salt=salt, public_key=keys.public_key(salt), created=now)
 
 
 def keys_retire(*, event_id: int, now: datetime) -> int:
-    """Retire an event's present keys, so that codes signed by them no longer open anything, and count them."""
+    """Retire an event's present keys, so that codes signed by them no longer open anything; return how many."""
     db.transaction_required()
     return Key.objects.filter(event_id=event_id, retired_at=None).update(retired_at=now)
 
 
 def tickets_revoke(*, order_id: int, now: datetime) -> int:
-    """Revoke the tickets of an order whose whole money went back, and count them."""
+    """Revoke the tickets of an order whose money was refunded in full; return how many."""
     db.transaction_required()
     of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id))
     standing = of_order.exclude(state=TicketState.REVOKED)
@@ -51,7 +51,7 @@ def tickets_announce(*, order_id: int) -> None:
 
 
 def event_tickets_revoke(*, event_id: int, most: int, now: datetime) -> int:
-    """Revoke tickets of a cancelled event, up to the given number, and count them."""
+    """Revoke at most `most` tickets of a cancelled event; return how many."""
     db.transaction_required()
     standing = Ticket.objects.filter(event_id=event_id).exclude(state=TicketState.REVOKED).order_by("pk")
     found = list(standing.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True)[:most])
@@ -62,9 +62,9 @@ def event_tickets_revoke(*, event_id: int, most: int, now: datetime) -> int:
 
 
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
-    """Undo the admission that a scan made, and return the scan's row id; an undone one stays as it is.
+    """Undo the admission that a scan made, unless it is undone already; return the id of the scan's row.
 
-    Raise NotFound and NotAdmitted.
+    Raise NotFound or NotAdmitted.
     """
     db.transaction_required()
     scan = Scan.objects.filter(scan_id=scan_id).first()
@@ -83,7 +83,7 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> int:
 
 
 def ticket_lock(*, order_id: int, ticket_id: int) -> Ticket:
-    """Lock a ticket of an order; raise NotFound."""
+    """Lock and return a ticket of an order; raise NotFound."""
     db.transaction_required()
     of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id), pk=ticket_id)
     found = of_order.select_for_update(no_key=True, of=("self",)).first()
@@ -93,7 +93,7 @@ def ticket_lock(*, order_id: int, ticket_id: int) -> Ticket:
 
 
 def ticket_rename(*, ticket: Ticket, holder: str) -> None:
-    """Record who comes with a locked ticket. Its code stays."""
+    """Set the name of the person who comes with a locked ticket. Its code stays the same."""
     db.transaction_required()
     Ticket.objects.filter(pk=ticket.pk).update(holder=holder, changed=sql.CHANGED_NOW)
     tickets_announce(order_id=ticket.reservation.order_id)
@@ -102,10 +102,12 @@ def ticket_rename(*, ticket: Ticket, holder: str) -> None:
 def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
     """Give a locked ticket to an e-mail address, or back to the buyer if it is empty; return its new issue.
 
-    It gets a new serial and a new code, and the earlier ones open nothing from then on.
+    The ticket gets a new serial and a new code. The earlier ones open nothing from then on.
     """
     db.transaction_required()
-    tickets_announce(order_id=ticket.reservation.order_id)  # to the holder until now too, whose link ends
+    tickets_announce(
+        order_id=ticket.reservation.order_id
+    )  # now, because the link of the earlier holder ends below
     Ticket.objects.filter(pk=ticket.pk).update(
         handed_to=handed_to,
         holder=holder,
@@ -118,7 +120,7 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
 
 
 def order_link_renew(*, order_id: int) -> None:
-    """End the present link to an order's tickets, and let the next one work."""
+    """Revoke the present link to an order's tickets. From then on the link with the next number works."""
     db.transaction_required()
     [row] = db.rows(sql.LINK_RENEW, [order_id])
     ended = Link(subject=Subject.ORDER, id=order_id, number=row["number"] - 1)

@@ -1,4 +1,4 @@
-"""The pages of tickets: those of an order, by the signed link of the mail.
+"""The pages of tickets, which a signed link in a mail opens, and their files.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -40,7 +40,7 @@ WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
 def _secret(view: View) -> View:
-    """Keep an answer out of caches and search engines: its address opens the tickets.
+    """Keep an answer out of caches and search engines, because its address opens the tickets.
 
     The Referrer-Policy of all pages, `same-origin`, keeps the address from other sites. With `no-referrer` a
     browser would name no origin for the page's own forms, and they would be refused.
@@ -57,7 +57,7 @@ def _secret(view: View) -> View:
 
 
 class HolderForm(forms.Form):
-    """The name of the person who comes with a ticket; with an e-mail address, the person who gets the ticket."""
+    """The name of the person who comes with a ticket, and the e-mail address if the ticket is handed over."""
 
     ticket = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     issue = WholeNumberField(min_value=1, max_value=rules.MOST_ISSUES)
@@ -69,7 +69,7 @@ class HolderForm(forms.Form):
 @origin_decides
 @_secret
 def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the tickets of a link, each with its QR code, or take a form that names or changes its holder."""
+    """Show the tickets of a link, each with its QR code; take the form that names its holder or hands it over."""
     if request.method != "POST":
         return _page(request, signed)
     try:
@@ -99,7 +99,7 @@ def _change(request: HttpRequest, signed: str) -> None:
 
 
 def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
-    """Return the fields of a form that was refused, the ticket that it was about, and which field is wrong."""
+    """Return the typed fields of a refused form, with the id of its ticket and the name of the wrong field."""
     given, wrong = request.POST, next(iter(refused.facts.get("errors", ())), "")
     typed = {"ticket": given.get("ticket", ""), "wrong": wrong}
     if "hand_over" not in given:
@@ -108,7 +108,7 @@ def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
 
 
 def _done(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the page again; a holder's link ends when the ticket is handed on."""
+    """Show the page again, or if its link has ended, another page: handing over a ticket ends its holder's link."""
     try:
         selectors.reach_of_link(signed)
     except NotFound:
@@ -124,9 +124,8 @@ def _page(
     typed: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     now, about = clock.now(), (typed or {}).get("ticket")
-    live = services.tickets_live(
-        signed=signed, now=now
-    )  # read first, so that the page is never older than it says
+    # The version is read first, so that the page is never older than its version.
+    live = services.tickets_live(signed=signed, now=now)
     found = services.tickets_of_link(signed=signed, now=now)
     context = {
         "live": dumps(live).decode(),
@@ -157,7 +156,7 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
 @allow("GET")
 @_secret
 def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
-    """Give the tickets of a link as a PDF, without those that open no door."""
+    """Answer with a PDF of a link's tickets, without those that open no door."""
     found = services.tickets_of_link(signed=signed, now=clock.now())
     try:
         document = documents.tickets_pdf(found, order_id=found[0]["order"])
@@ -171,7 +170,7 @@ def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
 @allow("GET")
 @_secret
 def event_calendar(_request: HttpRequest, signed: str) -> HttpResponse:
-    """Give the event of a link's tickets as a file for calendars."""
+    """Answer with a calendar file of the event of a link's tickets."""
     now = clock.now()
     found = services.tickets_of_link(signed=signed, now=now)
     return _file(documents.event_calendar(found, order_id=found[0]["order"], now=now))
@@ -185,7 +184,7 @@ def _file(document: Document) -> HttpResponse:
 
 @allow("GET")
 def ticket_worker(_request: HttpRequest) -> HttpResponse:
-    """Give the service worker of the tickets' pages: under their path, so that it serves them and nothing else."""
+    """Answer with the script of the service worker. Because of its path it serves only the pages of tickets."""
     source = Path(str(finders.find("admission/ticket-worker.js"))).read_text(encoding="utf-8")
     response = HttpResponse(source, content_type="text/javascript; charset=utf-8")
     response["Content-Security-Policy"] = WORKER_POLICY

@@ -1,6 +1,6 @@
-"""Tickets as a PDF: one page each, black on white, to print or to keep. Plain functions on values that pages show.
+"""Make a PDF of tickets from the values that pages show: a page for each ticket, black on white.
 
-A process of its own draws it (`pdf_process`), so that only that process has the library for PDFs in its memory.
+A separate process draws it (`pdf_process`), so that only that process has the library for PDFs in its memory.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,16 +13,19 @@ from overlord.shop.models import PRODUCT
 from tickets.admission import pdf_process
 from tickets.admission.printed import Lines, Page, Printed
 
-NARROW_SPACE, SPACE = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"  # dates have the narrow one
+NARROW_SPACE, SPACE = (
+    "\N{NARROW NO-BREAK SPACE}",
+    "\N{NO-BREAK SPACE}",
+)  # formatted dates contain the narrow one
 
 
 def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return a PDF of tickets that have codes, as `services.tickets_of_order` gives them; raise NotDrawnError."""
+    """Return a PDF of tickets with codes, which `services.tickets_of_order` returned; raise NotDrawnError."""
     return pdf_process.draw(printed(tickets))
 
 
 def printed(tickets: Iterable[Mapping[str, Any]]) -> Printed:
-    """Return what the PDF of these tickets says, in the reader's language."""
+    """Return the content of the PDF of these tickets, in the reader's language."""
     pages: list[Page] = [
         {
             "title": ticket["event_name"],

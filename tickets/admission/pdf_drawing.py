@@ -1,7 +1,7 @@
-"""Draw tickets as a PDF: one page each, black on white, to print or to keep. Plain functions on a document's texts.
+"""Draw a PDF of tickets from its texts: a page for each ticket, black on white.
 
-It runs as a program, in a process of its own (`pdf_process`), and imports nothing of Django: its library alone is
-large and slow to load.
+This module runs as a program in a separate process (`pdf_process`). It imports nothing of Django, because the
+library for PDFs alone is large and slow to load.
 """
 
 import json
@@ -19,17 +19,17 @@ from tickets.admission import qr
 from tickets.admission.printed import DRAWN, FAILED, Lines, Printed
 
 FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
-EVERY_VIEWERS_FONT, ITS_LETTERS = "helvetica", "cp1252"
+CORE_FONT, CORE_ENCODING = "helvetica", "cp1252"  # every PDF viewer has this font
 CODE_MM = 80.0
 MARGIN_MM = 25.0
-ABOVE_MM, BELOW_MM = 95.0, 70.0  # of the 297 of a page, so that the code fits below any texts
-SMALLER = 0.9
-SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # where a word may be divided; it is printed nowhere else
-LINE = 0.5  # millimetres of a line's height, for each point of its letters
+ABOVE_MM, BELOW_MM = 95.0, 70.0  # the most for the texts above and below the code, of the 297 mm of a page
+SMALLER = 0.9  # the factor by which letters shrink until a text fits
+SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # marks where a word may be divided; only there it is printed
+MM_PER_POINT = 0.5  # the height of a line, for each point of its letters
 
 
 def drawn(printed: Printed) -> bytes:
-    """Return the PDF."""
+    """Return the PDF that has this content."""
     document = FPDF(format="A4", unit="mm")
     document.set_margin(MARGIN_MM)
     document.set_auto_page_break(auto=False)
@@ -49,40 +49,43 @@ def drawn(printed: Printed) -> bytes:
 
 
 def _font(document: FPDF, texts: Iterable[str]) -> str:
-    """Return a font that has all letters of the texts: one that every viewer has, or one that the file carries.
+    """Return a font that has all letters of the texts: that of every viewer, or one that the file contains.
 
-    Carrying one takes nine tenths of the time that a PDF takes.
+    A font in the file takes nine tenths of the time of a PDF, so it is added only if it is needed.
     """
     try:
-        "".join(texts).encode(ITS_LETTERS)
+        "".join(texts).encode(CORE_ENCODING)
     except UnicodeEncodeError:
         document.add_font("sans", fname=FONT)
         return "sans"
-    document.core_fonts_encoding = ITS_LETTERS
-    return EVERY_VIEWERS_FONT
+    document.core_fonts_encoding = CORE_ENCODING
+    return CORE_FONT
 
 
 def _fitted(document: FPDF, lines: Lines, *, font: str, room: float) -> Lines:
-    """Return texts with letters so small that they take no more than `room` millimetres of the page's height."""
+    """Return the texts with letters so small that all lines together are at most `room` millimetres high."""
     while _height(document, lines, font=font) > room:
         lines = [(text, size * SMALLER) for text, size in lines]
     return lines
 
 
 def _height(document: FPDF, lines: Lines, *, font: str) -> float:
-    return sum(len(_wrapped(document, text, size, font=font)) * size * LINE for text, size in lines if text)
+    return sum(
+        len(_wrapped(document, text, size, font=font)) * size * MM_PER_POINT for text, size in lines if text
+    )
 
 
 def _write(document: FPDF, lines: Lines, *, font: str) -> None:
     for text, size in lines:
         for line in _wrapped(document, text, size, font=font) if text else ():
-            document.cell(w=0, h=size * LINE, text=line, align="L", new_x="LMARGIN", new_y="NEXT")
+            document.cell(w=0, h=size * MM_PER_POINT, text=line, align="L", new_x="LMARGIN", new_y="NEXT")
 
 
 def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
-    """Return the lines of a text, as wide as the page.
+    """Return the lines of a text, wrapped to the width of the page.
 
-    Only those that are too wide or have soft hyphens are given to the library, which looks at each letter.
+    The library looks at each letter, which is slow. So it divides only lines that are too wide or have soft
+    hyphens.
     """
     document.set_font(font, size=size)
     room = document.epw - 2 * document.c_margin
@@ -98,18 +101,18 @@ def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
 def _divided(document: FPDF, text: str, size: float) -> list[str]:
     """Return the lines of a text as the library divides it.
 
-    The library returns the bytes of `ITS_LETTERS` as if they were Latin-1, unless the file carries the font.
+    Unless the font is in the file, the library returns the bytes of `CORE_ENCODING` as if they were Latin-1.
     """
-    lines = document.multi_cell(w=0, h=size * LINE, text=text, dry_run=True, output="LINES")
+    lines = document.multi_cell(w=0, h=size * MM_PER_POINT, text=text, dry_run=True, output="LINES")
     assert isinstance(lines, list)  # noqa: S101  (as `output` asks)
-    return lines if document.is_ttf_font else [line.encode("latin-1").decode(ITS_LETTERS) for line in lines]
+    return lines if document.is_ttf_font else [line.encode("latin-1").decode(CORE_ENCODING) for line in lines]
 
 
 def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> None:
     """Draw a QR code as rectangles, one for each run of dark modules, so that it prints sharp at any size.
 
-    There are some four hundred. They are written at once, in the form that `rect` writes. To call `rect` for each
-    takes as long as all the rest.
+    There are about four hundred. They are written at once, in the form that `rect` writes. A call of `rect` for
+    each of them would take as long as the rest of the page.
     """
     rows = qr.made(code).matrix
     module = width * document.k / (len(rows) + 2 * qr.QUIET)
@@ -124,7 +127,7 @@ def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> Non
 
 
 def _runs(row: Iterable[int]) -> Iterable[tuple[int, int]]:
-    """Return where each run of dark modules begins and how long it is."""
+    """Yield each run of dark modules in a row: where it begins, and how long it is."""
     start = None
     for at, dark in enumerate([*row, 0]):
         if dark and start is None:
@@ -135,17 +138,17 @@ def _runs(row: Iterable[int]) -> Iterable[tuple[int, int]]:
 
 
 def serve(channel: "Connection[bytes, bytes]") -> None:
-    """Answer each content, sent as JSON, with its PDF, until the asking process closes the channel or ends."""
+    """Answer each content, sent as JSON, with its PDF, until the other process closes the channel or ends."""
     with suppress(EOFError, ConnectionError):
         while True:
             asked = channel.recv_bytes()
             try:
                 answer = DRAWN + drawn(json.loads(asked))
-            except Exception:  # noqa: BLE001  (the asking process is told)
+            except Exception:  # noqa: BLE001  (the other process gets it)
                 answer = FAILED + traceback.format_exc().encode()
             channel.send_bytes(answer)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the asking process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the other process
     serve(Connection(int(sys.argv[1])))

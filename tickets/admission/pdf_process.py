@@ -1,7 +1,7 @@
 """The process that draws PDFs (`pdf_drawing`), for the threads of a web process or of the mail worker.
 
-It starts when a PDF is wanted and ends when none was wanted for a while, so that the library for PDFs is in memory
-only while tickets are sold. It ends with its parent too, whose end of the channel is closed then.
+It starts when a PDF is needed, and ends when none was needed for a while. So the library for PDFs is in memory only
+while tickets are sold. It also ends when its parent ends, because that closes the channel.
 """
 
 import json
@@ -18,9 +18,9 @@ from django.conf import settings
 from tickets.admission.printed import DRAWN, Printed
 
 PROGRAM = "tickets.admission.pdf_drawing"
-IDLE_SECONDS = 20.0  # after which it ends
-PATIENCE = 30.0  # seconds for one PDF, on a busy machine, with the start of the process
-ATTEMPTS = 2  # the second one replaces a process that has ended meanwhile
+IDLE_SECONDS = 20.0  # after this time without a PDF the process ends
+ANSWER_SECONDS = 30.0  # the longest wait for a PDF: the machine may be busy, and the process has to start
+ATTEMPTS = 2  # the second attempt replaces a process that has ended meanwhile
 
 
 class NotDrawnError(OSError):
@@ -35,14 +35,14 @@ class Running:
     channel: "Connection[bytes, bytes]"
 
     def end(self) -> None:
-        """End the process; it has nothing to lose."""
+        """Kill the process, which keeps no data."""
         self.channel.close()
         self.process.kill()
         self.process.wait()
 
 
 class PdfProcess:
-    """One process that draws, for all threads of this one, which take turns."""
+    """A process that draws PDFs for all threads of this process, one PDF at a time."""
 
     def __init__(self) -> None:
         self._turn = Lock()
@@ -50,7 +50,7 @@ class PdfProcess:
         self._used_at = 0.0
 
     def draw(self, printed: Printed) -> bytes:
-        """Return the PDF; raise NotDrawnError, and RuntimeError for what cannot be drawn."""
+        """Return the PDF; raise NotDrawnError, or RuntimeError if this content cannot be drawn."""
         with self._turn:
             for _ in range(ATTEMPTS):
                 answer = self._answer(json.dumps(printed).encode())
@@ -69,17 +69,17 @@ class PdfProcess:
             self._end()
 
     def _answer(self, asked: bytes) -> bytes | None:
-        """Return the answer of the process, None when it ended; raise NotDrawnError when it hangs."""
+        """Return the answer of the process, or None if it has ended; raise NotDrawnError if it hangs."""
         running = self._running or self._start()
         try:
             running.channel.send_bytes(asked)
-            if running.channel.poll(PATIENCE):
+            if running.channel.poll(ANSWER_SECONDS):
                 return running.channel.recv_bytes()
         except (EOFError, ConnectionError):
             self._end()
             return None
         self._end()
-        raise NotDrawnError(f"The process that draws PDFs did not answer within {PATIENCE:.0f} s.")
+        raise NotDrawnError(f"The process that draws PDFs did not answer within {ANSWER_SECONDS:.0f} s.")
 
     def _start(self) -> Running:
         ours, theirs = Pipe()

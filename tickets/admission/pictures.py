@@ -1,7 +1,4 @@
-"""Read the code of a ticket from a small grey picture, for browsers that read no QR codes themselves.
-
-Plain functions on given values.
-"""
+"""Read the code of a ticket from a small grey picture, for browsers that cannot read QR codes themselves."""
 
 import zxingcpp
 
@@ -10,13 +7,13 @@ MOST_PIXELS = 640 * 640
 
 
 class NotAPicture(ValueError):
-    """The bytes are not one for each pixel of a picture of an allowed size."""
+    """The bytes are not a picture of this width, or the picture is too large."""
 
 
 def code_of_picture(grey: bytes, *, width: int) -> str | None:
-    """Return the text of the first QR code in a picture, one byte a pixel, row by row; None when there is none.
+    """Return the text of the first QR code in a picture, or None if there is none; raise NotAPicture.
 
-    Raises NotAPicture.
+    `grey` has one byte for each pixel, row by row.
     """
     height, rest = divmod(len(grey), width)
     if rest or not height or len(grey) > MOST_PIXELS:

@@ -1,4 +1,4 @@
-"""The content of a PDF, as it goes to the process that draws it (`pdf_process`), and how its answer begins."""
+"""The content of a PDF, as it is sent to the process that draws it (`pdf_process`), and the answer's first byte."""
 
 from typing import TypedDict
 
@@ -7,7 +7,7 @@ DRAWN, FAILED = b"\0", b"\1"
 
 
 class Page(TypedDict):
-    """A ticket as a page shows it: the code, and the texts above and below it."""
+    """One page: the code of a ticket, and the texts above and below the code."""
 
     title: str
     code: str
@@ -16,7 +16,7 @@ class Page(TypedDict):
 
 
 class Printed(TypedDict):
-    """All pages, and what the PDF says of itself."""
+    """All pages of a PDF, and the names of its program and its author."""
 
     creator: str
     author: str

@@ -13,17 +13,19 @@ from tickets.admission import links, representation, selectors
 from tickets.admission.links import Link, Subject
 from tickets.admission.rules import ScanResult
 
-UPDATE_SECONDS = 1.0  # counting an event's tickets for each scan would cost more than the scans
-REFRESH_SECONDS = 3.0  # after which doors know of a revoked ticket also where a mark was lost
+UPDATE_SECONDS = (
+    1.0  # between two frames: to count an event's tickets for each scan would cost more than the scans
+)
+REFRESH_SECONDS = 3.0  # after this time doors know of a revoked ticket, even if the mark was lost
 
 
 def project_doors(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the admissions of events, as their streams show them."""
+    """Return the admissions of events as their streams show them, by event."""
     return {row["event"]: representation.door(row) for row in selectors.door_states(ids, now=now)}
 
 
 def announce_door(*, event_id: int | None) -> None:
-    """Announce, after the commit, that tickets or scans of an event changed; None for a scan of no event."""
+    """Announce, after the commit, that tickets or scans of an event changed. A scan may have no event (None)."""
     if event_id is not None:
         publish.streams_mark(streams=[streams.door(event_id)])
 
@@ -34,7 +36,7 @@ def announce_scan(scan: Mapping[str, Any]) -> None:
         return
     names = [streams.door(scan["event_id"])]
     if scan["result"] == ScanResult.ADMITTED:
-        names += [streams.tickets(link.said) for link in _links_of_scanned(scan["ticket"])]
+        names += [streams.tickets(link.content) for link in _links_of_scanned(scan["ticket"])]
     publish.streams_mark(streams=names)
 
 
@@ -46,11 +48,11 @@ def _links_of_scanned(ticket: Mapping[str, Any]) -> list[Link]:
 
 
 def project_tickets(ids: Collection[str], *, now: datetime) -> dict[str, dict[str, Any]]:
-    """Return the state of tickets by what their links say; a link that no longer works is left out."""
-    found = selectors.tickets_live([links.said_read(said) for said in ids])
-    return {said: representation.tickets_live(rows) for said, rows in found.items()}
+    """Return the state of tickets by the content of their links. A link that no longer works is left out."""
+    found = selectors.tickets_live([links.content_read(each) for each in ids])
+    return {content: representation.tickets_live(rows) for content, rows in found.items()}
 
 
 def announce_tickets(*, seen_by: Iterable[Link]) -> None:
     """Announce to the open pages of these links, after the commit, that tickets changed."""
-    publish.streams_mark(streams=[streams.tickets(link.said) for link in seen_by])
+    publish.streams_mark(streams=[streams.tickets(link.content) for link in seen_by])

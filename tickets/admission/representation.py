@@ -1,4 +1,4 @@
-"""How a ticket and a key look to clients."""
+"""How tickets, keys, scans and doors look to clients. Each function returns a dict of plain values."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,10 @@ from tickets.admission.rules import ScanResult, TicketState
 
 
 def ticket(row: Mapping[str, Any], *, code: str | None) -> dict[str, Any]:
-    """Show a ticket (a row of `selectors.tickets_of`) with its code; no code if it is revoked or another's.
+    """Show a ticket (a row of `selectors.tickets_of`) with its code.
 
-    A reader who may not see the code of a valid ticket does not see its serial either: both open the door.
+    `code` is None if the ticket is revoked, or if another person has it. A reader who may not see the code of a
+    valid ticket does not see its serial either, because both open the door.
     """
     is_erased = row["handed_to"] == Ticket.NOBODY
     return {
@@ -77,7 +78,7 @@ def ticket_found(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def admission(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Show the scan that admitted a ticket; `prefix` begins the names of its columns."""
+    """Show the scan that admitted a ticket. The names of its columns begin with `prefix`."""
     return {
         "scan_id": row[f"{prefix}scan_id"],
         "at": row[f"{prefix}at"],
@@ -87,7 +88,7 @@ def admission(row: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
 
 
 def scan_answer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show the answer to a scan: its result, the ticket or None, and when that was first admitted or None."""
+    """Show the answer to a scan: its result, the ticket or None, and the scan that admitted the ticket or None."""
     first = None
     if row["result"] == ScanResult.ADMITTED:
         first = admission(row)
@@ -115,7 +116,7 @@ def scan(row: Mapping[str, Any]) -> dict[str, Any]:
 def door_list(
     found: Mapping[str, Any], *, event_id: int, keys: Sequence[Key], types: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Show what a door must know offline. A ticket is a list, since there may be tens of thousands."""
+    """Show the list for a door without a network. Each ticket is a list, because there may be tens of thousands."""
     return {
         "event": event_id,
         "version": found["version"],
@@ -140,5 +141,5 @@ def door(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """Return the value of a jsonb column. Where the SQL is ours, Django gives it as text."""
+    """Return the value of a jsonb column. Django returns it as text if the SQL is our own."""
     return json.loads(value) if isinstance(value, str) else value

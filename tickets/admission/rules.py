@@ -16,8 +16,8 @@ GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
 LISTED = 50  # scans, and tickets found: the newest or first ones
 SEARCH_LENGTH = 200
-SHOWN_LENGTH = 300  # of what a scanner reads: it may see any code, and that is not an error
-OLDEST_SCAN = timedelta(days=7)  # that a door without a network may have kept
+SHOWN_LENGTH = 300  # longer than a ticket's code, because a scanner may read any code, which is not an error
+OLDEST_SCAN = timedelta(days=7)  # so long a door without a network may keep a scan
 SERIAL_LENGTH = 10
 
 
@@ -45,12 +45,12 @@ class NotAdmitted(Conflict):
 
 
 def scanned_at(claimed: datetime | None, *, now: datetime) -> datetime:
-    """Return when a scan was made: as its device claims, but neither in the future nor longer ago than is kept."""
+    """Return the time of a scan: what its device claims, but not in the future and not before OLDEST_SCAN."""
     return now if claimed is None else min(now, max(claimed, now - OLDEST_SCAN))
 
 
 def serial_read(text: str) -> str:
-    """Return a serial as it is stored, however a person typed it."""
+    """Return a typed serial as serials are stored: in capitals, without spaces and hyphens."""
     return "".join(text.split()).replace("-", "").upper()
 
 
@@ -76,11 +76,11 @@ class TicketHandedOver(Conflict):
 
 class HandedTooOften(Conflict):
     code = "handed_too_often"
-    sentence = "This ticket has changed hands too often."
+    sentence = "This ticket was handed over too often."
 
 
-def check_standing(*, state: str, issue: int, seen: int | None) -> None:
-    """Raise TicketRevoked, TicketUsed, or TicketChanged when another issue than the present one was seen."""
+def check_changeable(*, state: str, issue: int, seen: int | None) -> None:
+    """Raise TicketRevoked or TicketUsed unless a ticket is valid; TicketChanged if `seen` is not its issue."""
     if state == TicketState.REVOKED:
         raise TicketRevoked()
     if state == TicketState.ADMITTED:
@@ -90,7 +90,7 @@ def check_standing(*, state: str, issue: int, seen: int | None) -> None:
 
 
 def holder_read(name: str) -> str:
-    """Return the name of who comes with a ticket, as it is stored; an empty one for nobody. Raise Invalid."""
+    """Return the name of the person who comes with a ticket, as it is stored; it may be empty. Raise Invalid."""
     try:
         return texts.one_line(name, most=HOLDER_LENGTH) if name.strip() else ""
     except ValueError as error:
@@ -103,7 +103,7 @@ class NotPaid(Conflict):
 
 
 def check_paid(state: str, *, ended_at: datetime | None) -> None:
-    """Raise NotPaid for a reservation in a state before VALIDATED, and ReservationEnded for one that ended."""
+    """Raise ReservationEnded for a reservation that has ended, and NotPaid for one that is not validated yet."""
     if ended_at is not None:
         raise ReservationEnded(state=state, ended_at=ended_at)
     if state != ReservationState.VALIDATED:

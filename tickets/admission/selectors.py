@@ -1,4 +1,4 @@
-"""Reads of tickets and of the keys that sign their codes."""
+"""Reads of tickets, of the links to them, of the keys that sign their codes, and of scans."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class Reach:
 
     @property
     def only(self) -> int | None:
-        """Return the one ticket that a holder has; None for a buyer."""
+        """Return the id of the one ticket that a holder has, or None for a buyer."""
         return self.link.id if self.link is not None and self.link.subject == Subject.TICKET else None
 
     def has(self, *, ticket_id: int, issue: int) -> bool:
-        """Return whether this issue of a ticket of the order is within reach: a holder has only their own."""
+        """Return whether this issue of a ticket of the order is within reach. A holder reaches one ticket only."""
         return self.only is None or self.link == Link(subject=Subject.TICKET, id=ticket_id, number=issue)
 
 
@@ -54,7 +54,7 @@ TICKET_COLUMNS = (
 
 
 def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
-    """Read the tickets of reservations, in order, as rows that `representation.ticket` shows."""
+    """Read the tickets of reservations, by reservation and seat, as rows that `representation.ticket` shows."""
     return list(
         Ticket.objects.filter(reservation_id__in=reservation_ids)
         .order_by("reservation_id", "seat")
@@ -64,9 +64,9 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
 
 
 def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all tickets of an order, in order, as `tickets_of` does, with more fields for pages.
+    """Read all tickets of an order, by reservation and seat, as `tickets_of` does, with more fields for pages.
 
-    These are `ticket_type_name`, `admitted_gate`, its `order`, and of the event `event_name`, `event_date`,
+    These are `ticket_type_name`, `admitted_gate` and `order`, and of the event `event_name`, `event_date`,
     `event_ends_at`, `event_time_zone`, `event_status`, `event_venue`, `event_address` and `event_calendar_version`.
     """
     return db.rows(sql.TICKETS_OF_ORDER, {"order": order_id})
@@ -78,12 +78,12 @@ def order_link(*, order_id: int) -> str:
 
 
 def ticket_link(*, ticket_id: int, issue: int) -> str:
-    """Return the signed text of the link for the holder of a handed-over ticket; it works as long as the issue."""
+    """Return the signed text of the link for the holder of a ticket. It works while the ticket has this issue."""
     return links.link_sign(Link(subject=Subject.TICKET, id=ticket_id, number=issue))
 
 
 def reach_of_link(signed: str) -> Reach:
-    """Return which tickets a link is for; raise NotFound for a text that is not a link, and for a revoked link."""
+    """Return the reach of a link; raise NotFound for a text that is not a link, and for a link that has ended."""
     try:
         link = links.link_read(signed)
     except NotALink:
@@ -106,7 +106,7 @@ def reach_of_holder(ticket: Ticket) -> Reach:
 
 
 def check_reach(reach: Reach, ticket: Ticket) -> None:
-    """Raise NotFound unless a locked ticket is within reach, also when the link has ended since it was read."""
+    """Raise NotFound unless a locked ticket is within reach, and if the link has ended since it was read."""
     link = reach.link
     if not reach.has(ticket_id=ticket.pk, issue=ticket.issue):
         raise NotFound()
@@ -115,7 +115,7 @@ def check_reach(reach: Reach, ticket: Ticket) -> None:
 
 
 def links_of_order(*, order_id: int) -> list[Link]:
-    """Return the links to tickets of an order that work: its own, and that of each ticket that was handed over."""
+    """Return the working links to an order's tickets: that of the order, and those of tickets handed over."""
     of_order = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id))
     handed = of_order.exclude(handed_to="").values_list("id", "issue")
     return [
@@ -125,18 +125,18 @@ def links_of_order(*, order_id: int) -> list[Link]:
 
 
 def tickets_live(found: Collection[Link]) -> dict[str, list[dict[str, Any]]]:
-    """Read the state of tickets for open pages, by what their links say. Links that no longer work are left out.
+    """Read the state of tickets for open pages, by the content of their links: rows of `sql/tickets_live.sql`.
 
-    Rows are those of `sql/tickets_live.sql`.
+    Links that no longer work are left out.
     """
     asked = {subject: [link.id for link in found if link.subject == subject] for subject in Subject}
     given = {"orders": asked[Subject.ORDER], "tickets": asked[Subject.TICKET]}
-    by_link: dict[str, list[dict[str, Any]]] = {link.said: [] for link in found}
+    by_link: dict[str, list[dict[str, Any]]] = {link.content: [] for link in found}
     for row in db.rows(sql.TICKETS_LIVE, given):
         link = Link(subject=Subject(row["subject"]), id=row["link_id"], number=row["number"])
-        if link.said in by_link:
-            by_link[link.said].append(row)
-    return {said: rows for said, rows in by_link.items() if rows}
+        if link.content in by_link:
+            by_link[link.content].append(row)
+    return {content: rows for content, rows in by_link.items() if rows}
 
 
 def _order_number(order_id: int) -> int:
@@ -145,7 +145,7 @@ def _order_number(order_id: int) -> int:
 
 
 def is_of(*, reservation_id: int, ticket_id: int) -> bool:
-    """Return whether a ticket is one of a reservation's."""
+    """Return whether a ticket belongs to a reservation."""
     return Ticket.objects.filter(pk=ticket_id, reservation_id=reservation_id).exists()
 
 
@@ -155,7 +155,7 @@ def keys_of(*, event_id: int) -> list[Key]:
 
 
 def key_row(*, key_id: int) -> dict[str, Any] | None:
-    """Read the event and the public half of a key."""
+    """Read the event and the public half of a key; return None if there is no such key."""
     return next(iter(db.rows(sql.KEY, [key_id])), None)
 
 
@@ -176,7 +176,7 @@ _OF_TICKET = {
     "email": F("reservation__buyer__email"),
     "contact_email": F("reservation__buyer__contact_email"),
 }
-_TICKET = "ticket__"  # before the names of its columns
+_TICKET = "ticket__"  # begins the names of a ticket's columns
 _FIRST_COLUMNS = ("scan_id", "at", "gate", "actor__username")
 _SCAN_COLUMNS = (
     "id",
@@ -201,7 +201,7 @@ def types_of(*, event_id: int) -> dict[int, str]:
 
 
 def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
-    """Read scans by their row ids, the newest first, each with its ticket under `ticket` (None: unknown)."""
+    """Read scans by their row ids, the newest first. `ticket` of each is its ticket, or None if it is unknown."""
     return _with_tickets(Scan.objects.filter(pk__in=ids))
 
 
@@ -212,7 +212,7 @@ def scan_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scans_newest(*, event_id: int, gate: str | None, only_conflicts: bool, most: int) -> list[dict[str, Any]]:
-    """Read the newest scans of an event as `scans` does, those of one gate if it is given."""
+    """Read the newest scans of an event as `scans` does, only those at `gate` if that is given."""
     found = Scan.objects.filter(event_id=event_id)
     if gate is not None:
         found = found.filter(gate=gate)
@@ -234,12 +234,12 @@ def _tickets(found: QuerySet[Ticket]) -> QuerySet[Ticket, dict[str, Any]]:
 
 
 def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any]]:
-    """Find tickets of an event by serial, holder, buyer's name or e-mail address, each with its admission.
+    """Find tickets of an event by serial, holder, buyer's name or e-mail address.
 
-    Each row has the scan that admitted it under `first`, or None.
+    `first` of each is the scan that admitted the ticket, or None.
     """
     wanted = Q(holder__icontains=words) | Q(handed_to__icontains=words)
-    if serial := serial_read(words):  # each serial begins with nothing
+    if serial := serial_read(words):  # an empty text would find all serials
         wanted |= Q(serial__startswith=serial)
     wanted |= buyer_named(words, through="reservation__buyer__")
     found = Ticket.objects.filter(wanted, event_id=event_id).order_by("reservation_id", "seat")
@@ -252,7 +252,7 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
 
 
 def reservation_of_serial(text: str) -> int | None:
-    """Return the reservation whose ticket has a serial, however a person typed it."""
+    """Return the id of the reservation whose ticket has a typed serial, or None."""
     found = Ticket.objects.filter(serial=serial_read(text)).values_list("reservation_id", flat=True)
     return found.first()
 
@@ -265,9 +265,11 @@ def gates_of(*, event_id: int) -> list[str]:
 
 
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
-    """Read the tickets of an event that changed since a version, and the present version, at one instant."""
+    """Read the tickets of an event that changed since a version, and the present version, in one statement."""
     [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": since})
-    if since > row["version"]:  # a version of another database: a restored one has smaller numbers
+    if (
+        since > row["version"]
+    ):  # the version of a database before the restore of a backup, which lowers versions
         [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": 0})
         return {**row, "complete": True}
     return {**row, "complete": since == 0}
@@ -279,20 +281,20 @@ def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, 
 
 
 def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
-    """Return the events that a door can be opened for: those that begin after an instant, the first ones first."""
+    """Return the events for which a door can be opened: those that begin after `since`, the earliest first."""
     events = Event.objects.exclude(status=Event.Status.DRAFT).filter(date__gte=since).order_by("date", "id")
     return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]
 
 
 def door_event(*, event_id: int) -> dict[str, Any] | None:
-    """Return the event of a door, with the gates that scanned its tickets; None for a draft, as for none."""
+    """Return the event of a door, with the gates that scanned its tickets; None for a draft or an unknown event."""
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id)
     event = found.values("id", "name", "date", "time_zone").first()
     return None if event is None else {**event, "gates": gates_of(event_id=event_id)}
 
 
 def doors(*, after: datetime, before: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Read the admissions of the events of a period, by date: the first `most` events that have scans.
+    """Read the admissions of events between two dates: the first `most` events by date that have scans.
 
     Each has `id`, `name`, and the fields of `representation.door`.
     """

@@ -1,4 +1,4 @@
-"""Use cases of tickets: the only place of this app where a transaction opens."""
+"""Use cases of tickets: read them with their codes, renew links and keys. Transactions open here."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from tickets.admission.selectors import Reach
 
 
 def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Return the tickets of one of the buyer's paid reservations; raise NotFound and what `check_paid` does."""
+    """Return the tickets of one of the buyer's paid reservations; raise NotFound, or what `check_paid` raises."""
     reservation = tickets.reservation_row(buyer_id=buyer_id, reservation_id=reservation_id)
     if reservation is None:
         raise NotFound()
@@ -26,7 +26,7 @@ def tickets_get(*, buyer_id: int, reservation_id: int, now: datetime) -> list[di
 
 
 def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
-    """Return the tickets that a link is for, as `tickets_of_order` does; raise NotFound."""
+    """Return the tickets of a link as `tickets_of_order` does; raise NotFound if there are none."""
     reach = selectors.reach_of_link(signed)
     found = tickets_of_order(reach=reach, now=now)
     if not found:
@@ -35,17 +35,17 @@ def tickets_of_link(*, signed: str, now: datetime) -> list[dict[str, Any]]:
 
 
 def tickets_live(*, signed: str, now: datetime) -> dict[str, Any] | None:
-    """Return the state of a link's tickets as its stream shows it; None for a link that has none."""
-    said = links.stream_read(signed)
-    return projections.project_tickets([said], now=now).get(said) if said is not None else None
+    """Return the state of a link's tickets as its stream shows it, or None if the link has no tickets."""
+    content = links.stream_read(signed)
+    return projections.project_tickets([content], now=now).get(content) if content is not None else None
 
 
 def tickets_of_order(*, reach: Reach, now: datetime) -> list[dict[str, Any]]:
     """Return the tickets of an order that are within reach, with their codes and the fields for pages.
 
-    An order that is not paid has none, and a holder whose ticket was handed over since has none. Besides the API's
-    fields, each has those of `selectors.tickets_of_order`, and `n` and `of`: its number among the tickets of its
-    order.
+    There are none if the order is not paid, or if the holder's ticket was handed over since. Besides the API's
+    fields, each has those of `selectors.tickets_of_order`, its number `n` in the order, and `of`, how many tickets
+    the order has.
     """
     rows = selectors.tickets_of_order(order_id=reach.order_id)
     numbered = [{**row, "n": n, "of": len(rows)} for n, row in enumerate(rows, start=1)]
@@ -66,9 +66,9 @@ def order_link_renew(*, buyer_id: int, reservation_id: int) -> None:
 def tickets_coded(
     rows: Iterable[Mapping[str, Any]], *, now: datetime, as_holder: bool = False
 ) -> list[dict[str, Any]]:
-    """Show tickets (rows of `selectors.tickets_of`) with the codes of those that are not revoked.
+    """Return tickets (rows of `selectors.tickets_of`) as clients see them, with codes unless they are revoked.
 
-    The code of a ticket that was handed over is for its holder only.
+    Only its holder sees the code of a ticket that was handed over.
     """
     signing: dict[int, Key] = {}
     shown = []
@@ -104,7 +104,7 @@ def signing_key(*, event_id: int, now: datetime) -> Key:
 def key_rotate(*, event_id: int, retire: bool, now: datetime) -> Key:
     """Sign an event's codes by a new key from now on. With `retire`, codes of the earlier keys end.
 
-    Raises NotFound when there is no such event.
+    Raise NotFound if there is no such event.
     """
     if tickets.event_time_zone(event_id) is None:
         raise NotFound()

@@ -1,4 +1,4 @@
-"""The input that the API takes, and the schema of its answers."""
+"""The input of the API of events and reservations, and the schema of its answers."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ class BatchInput(serializers.Serializer):
         max_value=LARGEST_ID,
         allow_null=True,
         default=None,
-        help_text="An unpaid order of mine to add to. Left out: a new order.",
+        help_text="An unpaid order of mine, to which the tickets are added. Without it, a new order is made.",
     )
 
 
@@ -92,10 +92,10 @@ class EventDetail(serializers.Serializer):
     name = serializers.CharField()
     date = serializers.DateTimeField()
     time_zone = serializers.CharField(
-        help_text="An IANA name: the zone in which people read the event's times."
+        help_text="An IANA name: the time zone in which people read the event's times."
     )
     ends_at = serializers.DateTimeField(allow_null=True)
-    venue = serializers.CharField(help_text="May be empty, as the address may.")
+    venue = serializers.CharField(help_text="May be empty. The address may be empty too.")
     address = serializers.CharField()
     description = serializers.CharField(help_text="Markdown, as it was written.")
     picture = serializers.CharField(
@@ -117,7 +117,7 @@ class EventDetail(serializers.Serializer):
 class Reservation(serializers.Serializer):
     id = serializers.IntegerField()
     order = serializers.IntegerField(
-        help_text="The id of the first reservation of its order: of all that is paid at once."
+        help_text="The id of the order, which is that of its first reservation. An order is paid at once."
     )
     ticket_type = serializers.IntegerField()
     event = serializers.IntegerField()
@@ -127,7 +127,7 @@ class Reservation(serializers.Serializer):
     currency = serializers.CharField()
     created = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
-    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 when nothing counts down.")
+    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 if it does not expire.")
     state = serializers.ChoiceField(choices=[state.value for state in ReservationState])
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
@@ -136,12 +136,12 @@ class Reservation(serializers.Serializer):
         required=False, help_text="Present if it was made with a discount or presale code."
     )
     unit_discount = serializers.CharField(
-        required=False, help_text="What the code took off the unit price. Present with `code`."
+        required=False, help_text="By how much the code reduced the unit price. Present with `code`."
     )
 
 
 class Order(serializers.Serializer):
     order = serializers.IntegerField()
     reservations = Reservation(many=True)
-    total = serializers.CharField(help_text="Of the reservations that have not ended.")
+    total = serializers.CharField(help_text="The sum of the reservations that have not ended.")
     currency = serializers.CharField()

@@ -1,6 +1,8 @@
+"""The paths of the API of events and reservations, below `/event/`."""
+
 from django.urls import path
 
-from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from overlord.kernel import paths  # noqa: F401  (registers the converter `id`)
 from tickets.api import views
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The API of selling: parse, one call, show."""
+"""The API of events and reservations. Each view parses the input, makes one call and shows the result."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ RESERVATION_INPUT = serializers.ReservationInput()
 
 
 class PublicView(APIView):
-    """Base of the views that are open to anyone; it authenticates nobody."""
+    """The base of the views that need no log-in."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -52,7 +52,7 @@ def _events_shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class EventDetail(PublicView):
     @extend_schema(operation_id="events_get", responses=serializers.EventDetail)
     def get(self, request: Request, event_id: int) -> Response:
-        """Return one event with its ticket types and what is left of them. Pages of other sites may read it."""
+        """Return an event with its ticket types and their tickets left. Pages of other sites may read it."""
         response = _tagged(request, availability.event_detail(event_id=event_id, now=clock.now()))
         response["Access-Control-Allow-Origin"] = "*"
         return response
@@ -61,12 +61,12 @@ class EventDetail(PublicView):
 class TicketTypeDetail(PublicView):
     @extend_schema(operation_id="ticket_types_get", responses=serializers.TicketType)
     def get(self, request: Request, ticket_type: int) -> Response:
-        """Return one ticket type and what is left of it."""
+        """Return a ticket type and its tickets left."""
         return _tagged(request, availability.ticket_type_detail(ticket_type=ticket_type, now=clock.now()))
 
 
 def _tagged(request: Request, shown: dict[str, Any]) -> Response:
-    """Answer with an ETag, or with 304 when the client has this version."""
+    """Answer with an ETag, or with 304 if the client has this content already."""
     tag = f'"{fingerprint(shown)}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     known = {
@@ -87,7 +87,7 @@ class ReservationList(APIView):
         responses=paginated(serializers.Reservation),
     )
     def get(self, request: Request) -> Response:
-        """List my reservations, newest first: live and validated ones, or those in the states asked for."""
+        """List my reservations, newest first: live and validated ones, or those in the given states."""
         mine = selectors.reservations_of(buyer_id=actor_id(request), states=_states(request))
         now = clock.now()
         return Pages("-id").respond(
@@ -161,7 +161,7 @@ class ReservationBatch(APIView):
 
 
 def _states(request: Request) -> tuple[ReservationState, ...]:
-    """Return the states that `?state=` asks for; raise Invalid for one that does not exist."""
+    """Return the states that `?state=` names; raise Invalid for a state that does not exist."""
     asked = [each for each in request.query_params.get("state", "").split(",") if each]
     unknown = sorted(set(asked) - set(ReservationState))
     if unknown:
@@ -173,7 +173,7 @@ def _states(request: Request) -> tuple[ReservationState, ...]:
 class ReservationDetail(APIView):
     @extend_schema(operation_id="reservations_get", responses=serializers.Reservation)
     def get(self, request: Request, reservation_id: int) -> Response:
-        """Return one of my reservations; 410 with its state when it has ended."""
+        """Return one of my reservations, or 410 with its state if it has ended."""
         return Response(
             services.reservation_get(
                 buyer_id=actor_id(request), reservation_id=reservation_id, now=clock.now()
@@ -219,7 +219,7 @@ class ReservationExtend(APIView):
         responses=serializers.Reservation,
     )
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Extend all holds of an order to five minutes from now, at most to thirty after the first was made."""
+        """Extend all holds of an order to five minutes from now, but at most to thirty minutes after the first."""
         buyer_id = actor_id(request)
         limits.count_change(request._request, buyer_id=buyer_id)
         return Response(services.reservation_extend(buyer_id=buyer_id, reservation_id=reservation_id))

@@ -1,3 +1,5 @@
+"""Register the live stream of lines, and let entries follow a guest to an account."""
+
 from django.apps import AppConfig
 
 

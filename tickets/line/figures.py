@@ -1,7 +1,7 @@
 """The figures of a line for staff: entries by minute, wishes and tickets left, progress, and when the line ends.
 
-Counting reads all entries of a line. The longer a line is, the less often a process counts it. One thread at a time
-counts, and all threads of the process share the result. The line's own row is read each time.
+A count reads all entries of a line, so the longer a line is, the less often a process counts it. One thread at a
+time counts, and all threads of the process share the result. The line's own row is read each time.
 """
 
 import threading
@@ -22,7 +22,7 @@ MINUTES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """The counts of a line, and when they were made, by `monotonic()`."""
+    """The counts of a line, and the `monotonic()` time at which they were made."""
 
     counts: "Counts"
     at: float
@@ -34,7 +34,7 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A ticket type: how many tickets of it people who wait wish first, and how many are left."""
+    """A ticket type, how many of its tickets waiting people wish as their first choice, and how many are left."""
 
     ticket_type: int
     name: str
@@ -53,13 +53,13 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class LineFigures(Counts):
-    """Figures of one line. `ends_at` is when its last turn comes at the pace that people read, None if unknown."""
+    """The figures of a line. `ends_at` is when its last turn comes at the shown pace, or None while unknown."""
 
     ends_at: datetime | None
 
 
 def line_figures(*, event_id: int, now: datetime) -> LineFigures:
-    """Read the figures of an event's line. A long one was counted up to `seconds_between_reads` ago."""
+    """Read the figures of an event's line. The counts of a long line may be `seconds_between_reads` old."""
     line = Line.objects.filter(pk=event_id).first()
     counts = _counts(event_id=event_id, entries=line.entered if line else 0, now=now)
     return LineFigures(**vars(counts), ends_at=_ends_at(line, now=now))

@@ -1,4 +1,4 @@
-"""The sentences of a line's page for people who wait. `static/line/line-labels.js` writes the same, live."""
+"""The sentences of a line's page for people who wait. `static/line/line-labels.js` makes the same ones, live."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from tickets.line.rules import Action
 
 
 def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> str:
-    """Return the sentence with a waiting person's place, in a line as its stream shows it."""
+    """Return the sentence about the place of a person who waits. `line` is as its stream shows it."""
     if place is None:
         return _before_the_draw(line, time_zone)
     if place <= line["served"]:
@@ -43,7 +43,7 @@ def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
 
 
 def ended_text(is_cancelled: bool) -> str:
-    """Write what it means for those who still wait that the sale has ended."""
+    """Return the sentence for people who still waited when the sale ended."""
     if is_cancelled:
         return _("The event is cancelled. The line gives no more tickets, and you have not paid anything.")
     return _(
@@ -53,7 +53,7 @@ def ended_text(is_cancelled: bool) -> str:
 
 
 def wait_text(seconds: int | None) -> str:
-    """Write how long the wait is; nothing while it is not known."""
+    """Return the sentence about the length of the wait, or an empty text while that is not known."""
     if seconds is None:
         return ""
     if seconds <= 60:
@@ -66,7 +66,7 @@ def wait_text(seconds: int | None) -> str:
 
 
 def reason_text(line: Mapping[str, Any]) -> str:
-    """Return why a line stands still or is slow; nothing when it moves at full speed."""
+    """Return why a line stands still or is slow, or an empty text if it moves at full speed."""
     if line["held"]:
         return _("The organiser has paused the line. Your place stays the same.")
     if line["standing"]:
@@ -80,7 +80,7 @@ def reason_text(line: Mapping[str, Any]) -> str:
 
 
 def actions() -> dict[str, str]:
-    """Return what the record of a line calls each action of staff."""
+    """Return the label of each action of staff, for the record of a line."""
     return {
         Action.HOLD: _("Pause the line"),
         Action.GO_ON: _("Resume the line"),

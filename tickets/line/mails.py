@@ -1,6 +1,6 @@
-"""The e-mails of a line: one for each hold that it gave.
+"""Send the mails of lines: one for each hold that a line gave.
 
-Runs in the mail worker. Opening a mail does not count as a look at the tickets.
+This runs in the mail worker. Opening a mail does not count as a look at the tickets.
 """
 
 from datetime import datetime, timedelta
@@ -18,11 +18,11 @@ from tickets.line.models import Entry, TurnNotice
 from tickets.models import Reservation
 
 AT_ONCE = 500
-AGAIN = timedelta(seconds=10)  # a hold does not wait: the mail is tried until the hold has ended
+AGAIN = timedelta(seconds=10)  # until the next attempt: a failed mail is tried until its hold has ended
 
 
 def turn_notices_send() -> int:
-    """Send the mails of turns that are due and count them. One process sends at a time."""
+    """Send the mails about turns that are due; return how many were sent. One process sends at a time."""
     with db.advisory_lock("tickets.line.mails") as lock:
         if not lock.is_mine():
             return 0
@@ -31,9 +31,10 @@ def turn_notices_send() -> int:
 
 
 def _send(pk: int) -> bool:
-    """Send one mail and return whether it was sent: leased before, marked after.
+    """Send one mail and return whether it was sent.
 
-    When the process dies between the two, it is sent again with the same Message-ID, which mail programs recognise.
+    The mail is leased before it is sent, and marked as sent afterwards. If the process dies in between, the mail is
+    sent again with the same Message-ID, by which mail programs recognise it.
     """
     with db.transaction():
         notice = TurnNotice.objects.select_for_update(no_key=True).get(pk=pk)
@@ -42,7 +43,7 @@ def _send(pk: int) -> bool:
         notice.save(update_fields=["attempts", "next_look_at"])
     sent_at, again = None, None
     with mail_attempts.attempt(notice) as made:
-        message = _message(notice, now=db.now())
+        message = _mail(notice, now=db.now())
         if message is not None:
             message.send()
             sent_at = db.now()
@@ -52,8 +53,8 @@ def _send(pk: int) -> bool:
     return sent_at is not None
 
 
-def _message(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail; None when the buyer has no address, or when the hold has ended or is paid for."""
+def _mail(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
+    """Return the mail, or None if the buyer has no address, or the hold has ended or is paid for."""
     entry = notice.entry
     if entry.order_id is None:
         return None
@@ -64,10 +65,10 @@ def _message(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
     if order is None or not order.buyer.mail_address:
         return None
     with spoken(order.buyer.language):
-        return _turn_message(entry, order)
+        return _turn_mail(entry, order)
 
 
-def _turn_message(entry: Entry, order: Reservation) -> EmailMessage:
+def _turn_mail(entry: Entry, order: Reservation) -> EmailMessage:
     event = order.ticket_type.event
     facts = {
         "buyer": order.buyer,

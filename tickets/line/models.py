@@ -1,6 +1,6 @@
-"""The line of an event, and its entries.
+"""The tables of lines: the line of an event, its entries, its draw, actions of staff, and mails about turns.
 
-Fields and constraints only. One guarded statement changes an entry; a transaction that gives numbers or places
+A change of an entry is one statement that checks the entry's state. A transaction that gives numbers or places
 locks the line's row.
 """
 
@@ -30,10 +30,10 @@ class Line(models.Model):
     entered = models.IntegerField(default=0, editable=False, help_text="The last number that was given.")
     served = models.IntegerField(default=0, editable=False, help_text="The last place whose turn has come.")
     per_minute = models.IntegerField(
-        default=0, editable=False, help_text="The pace that people read; 0: not known."
+        default=0, editable=False, help_text="The pace that people read. 0 while it is not known."
     )
     moved_at = models.DateTimeField(
-        null=True, editable=False, help_text="Turns have used the line's time up to then."
+        null=True, editable=False, help_text="Turns have used the line's time up to this instant."
     )
     measured_places = models.FloatField(default=0, db_default=0, editable=False)
     measured_seconds = models.FloatField(default=0, db_default=0, editable=False)
@@ -102,7 +102,7 @@ class PublicValue(models.Model):
 
 
 class StaffAction(models.Model):
-    """An action of staff on a line. A row never changes."""
+    """An action of staff on a line. Its row never changes."""
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -123,11 +123,12 @@ class StaffAction(models.Model):
 
 
 class Entry(models.Model):
-    """A person in a line. The row stays, because the proof of the draw is made from the rows.
+    """A person in a line. Its row stays after the person has left, because the proof of the draw needs all rows.
 
-    The draw writes all entries of a line again. No index contains the place, and pages of the table are less than
-    half full before the draw (its `fillfactor`, set by a migration). So each new version of a row goes beside the
-    earlier one, and no index is written (PostgreSQL calls that HOT). `DrawnPart` has the order of the places.
+    The draw updates all entries of a line. To make that quick, no index contains the place, and the table's pages
+    are less than half full before the draw (its `fillfactor`, set by a migration). So PostgreSQL writes the new
+    version of a row beside the earlier one, and writes no index (a HOT update). `DrawnPart` has the order of the
+    places.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -157,8 +158,8 @@ class Entry(models.Model):
         constraints = [
             # The draw gives each number a place. After it, the place of a new entry is its number.
             models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
-            # The second part is null for an entry that does not wait, and nulls count as different. So a buyer
-            # waits once in a line. The constraint is also the index by buyer.
+            # A buyer waits only once in a line. The second part is null for an entry that does not wait, and nulls
+            # count as different. The constraint is also the index by buyer.
             models.UniqueConstraint(
                 F("buyer"),
                 Case(When(state=EntryState.WAITING, then=F("line"))),
@@ -189,13 +190,13 @@ class Entry(models.Model):
 class DrawnPart(models.Model):
     """Some entries of a drawn line, in the order of their places.
 
-    The giver writes all parts of a line before it serves the line for the first time. A row never changes. Entries
-    that were made after the list was closed are in none of them: their places are their numbers.
+    The worker that gives tickets writes all parts of a line before it serves the line for the first time. A row
+    never changes. Entries that were made after the list was closed are in no part: their places are their numbers.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
     last_place = models.IntegerField()
-    entries = ArrayField(models.BigIntegerField(), help_text="Their ids.")
+    entries = ArrayField(models.BigIntegerField(), help_text="The ids of the entries.")
 
     class Meta:
         constraints = [
@@ -207,7 +208,7 @@ class DrawnPart(models.Model):
 
 
 class TurnNotice(models.Model):
-    """The e-mail about a turn. The row is written together with the given hold; the mail is sent once."""
+    """The mail about a turn. The row is written together with the given hold; the mail is sent once."""
 
     entry = models.OneToOneField(Entry, primary_key=True, on_delete=models.CASCADE, related_name="+")
     attempts = models.IntegerField(default=0)

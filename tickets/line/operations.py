@@ -1,7 +1,7 @@
 """Steps of a line inside an open transaction.
 
-Locks are taken in one order: the line, then the event's inventories by id, then waiting entries by place. A
-transaction that changes a waiting entry waits for neither line nor inventory meanwhile. A given entry is locked
+Locks are taken in one order: the line, then the event's inventories by id, then waiting entries by place. After a
+transaction has locked a waiting entry, it waits neither for the line nor for an inventory. A given entry is locked
 before its reservations.
 """
 
@@ -21,7 +21,7 @@ from tickets.operations import Basket, Given, Left
 
 
 def line_lock(*, event_id: int) -> Line | None:
-    """Lock a line, and return it; None when the event has none. The lock lets one giver work at a time."""
+    """Lock a line and return it, or None if the event has none. Only one worker at a time serves a locked line."""
     db.transaction_required()
     return Line.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
@@ -33,21 +33,22 @@ def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
 
 
 def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
-    """Give tickets to the next people in a locked line, at most `most` of them, and return how many were tried.
+    """Give tickets to the next people in a locked line, at most `most` of them; return how many were tried.
 
-    It goes in order of place. An entry whose wish is not available keeps its place, before all behind it. When
-    nobody waits any longer, the sale is open to direct claims. Staff may pause a line, or limit its turns.
+    They are served in the order of their places. An entry whose wish is not available keeps its place before all
+    others behind it. When nobody waits any more, the sale opens to direct claims. Staff may pause the line, or
+    limit its turns.
     """
     left = tickets.inventories_lock(event_id=line.pk)
     if line.is_held:
-        _wished_fence(line, left, now=now)
+        _line_first_extend(line, left, now=now)
         return 0
     if not any(each.tickets for each in left.values()):
-        line_rest(line=line, now=now)  # the line stands still until tickets come back
+        line_rest(line=line, now=now)  # no tickets are left: the line stands still until some come back
         return 0
     turns = pace.turns_now(line_pace(line), now=now)
     if turns == 0:
-        _wished_fence(line, left, now=now)
+        _line_first_extend(line, left, now=now)
         return 0
     drawn_parts_make(line=line)
     entries = _entries_next(line, left, most=most if turns is None else min(turns, most))
@@ -57,9 +58,9 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if entries:
         _line_moved(line, entries, now=now)
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # All places behind belong to people who have left. (Where somebody waits behind and was not found, the
-        # person before has just left, and the next tick goes on.)
-        line_changed(line=line, served=line.entered)  # the last place: each number has one
+        # All people behind have left. (If somebody waits behind but was not found above, another person has just
+        # left, and the next run of this task finds them.)
+        line_changed(line=line, served=line.entered)  # each number has a place, so this is the last place
         line_rest(line=line, now=now)
     return len(entries)
 
@@ -67,7 +68,7 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
 def _possible(choices: Sequence[rules.Items], left: Mapping[int, Left]) -> list[rules.Items]:
     """Return the choices whose types all have tickets left. A type that was hidden or deleted has none.
 
-    None is for more tickets than one person may have: staff may have lowered the limit after the person entered.
+    Quantities are cut to the limit per person, because staff may have lowered the limit after the person entered.
     """
     return [
         [(each, min(quantity, left[each].max_per_user)) for each, quantity in choice]
@@ -77,7 +78,10 @@ def _possible(choices: Sequence[rules.Items], left: Mapping[int, Left]) -> list[
 
 
 def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:
-    """Count the places that were served, and measure the pace. A line that gave all that came back stands again."""
+    """Count the places that were served, and measure the pace.
+
+    If a line that stood still has now given all tickets that came back, it stands still again.
+    """
     served = max(line.served, entries[-1].place or 0)
     turns_again = sum((each.place or 0) <= line.served for each in entries)
     moved = pace.moved(
@@ -93,7 +97,7 @@ def _line_moved(line: Line, entries: Sequence[Entry], *, now: datetime) -> None:
 
 
 def line_pace(line: Line) -> Pace:
-    """Return how a line moves."""
+    """Return the pace of a line, from its fields."""
     return Pace(
         limit=line.most_per_minute,
         since=line.moved_at,
@@ -103,7 +107,7 @@ def line_pace(line: Line) -> Pace:
 
 
 def pace_fields(moving: Pace) -> dict[str, Any]:
-    """Return the fields of a line for a pace."""
+    """Return the fields of a line that store a pace."""
     return {
         "most_per_minute": moving.limit,
         "moved_at": moving.since,
@@ -114,7 +118,7 @@ def pace_fields(moving: Pace) -> dict[str, Any]:
 
 
 def drawn_parts_make(*, line: Line) -> None:
-    """Write the order in which the draw of a locked line gave the places, unless that is done."""
+    """Write the order of the places that the draw of a locked line gave, unless it is written already."""
     db.rows(sql.DRAWN_PARTS_MAKE, {"event": line.pk, "size": rules.DRAWN_PART})
 
 
@@ -131,7 +135,7 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 
 
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
-    """Record the results of turns. An entry that got nothing stays, unless its owner's own tickets refused it."""
+    """Record the results of turns. An entry without tickets waits on, unless its owner's own tickets refused it."""
     turns = [
         (
             entry.pk,
@@ -153,9 +157,9 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Open to direct claims the types that nobody in a locked line wishes, and the whole sale when nobody waits.
+    """Open the types that nobody in a locked line wishes to direct claims, and the whole sale if nobody waits.
 
-    A line in which somebody waits for what cannot be given goes on: staff may change that.
+    If somebody waits for tickets that can never be given, the line stays: staff may add such tickets.
     """
     wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
@@ -166,8 +170,11 @@ def line_rest(*, line: Line, now: datetime) -> None:
         line_changed(line=line, phase=Phase.OPEN.value, is_standing=False, **rested)
 
 
-def _wished_fence(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
-    """Let a locked line that gives nothing now come first also for types that are newly wished. Open no type."""
+def _line_first_extend(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
+    """Let a locked line that gives nothing now come first also for types that somebody has newly wished.
+
+    No type is opened to direct claims.
+    """
     first = {each for each, of_type in left.items() if of_type.line_first}
     if not first.issuperset(selectors.types_of(event_id=line.pk)):
         wished = selectors.types_wished(event_id=line.pk, served=line.served)
@@ -185,31 +192,31 @@ def line_changed(*, line: Line, **changes: Any) -> None:
 
 
 def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -> None:
-    """Record that a buyer sees these orders, so that holds that a line gave do not pass to the next person."""
+    """Record that a buyer sees these orders. So holds that a line gave do not pass to the next person."""
     if orders:
         given = Entry.objects.filter(buyer_id=buyer_id, order_id__in=orders, state=EntryState.GIVEN)
         given.filter(looked_at=None).update(looked_at=now)
 
 
 def entries_end(*, buyer_id: int) -> None:
-    """Take a person who is erased out of all lines.
+    """Let a person who is erased leave all lines.
 
-    Its caller has locked the person's own row, and afterwards waits only for rows of that person.
+    The caller has locked the person's user row. After this call it may wait only for rows of that person.
     """
     db.transaction_required()
     Entry.objects.filter(buyer_id=buyer_id, state=EntryState.WAITING).update(state=EntryState.LEFT)
 
 
-def entry_lapse(*, entry_id: int, now: datetime) -> None:
-    """End a given entry whose hold was not looked at in time, and release what is still held of it.
+def entry_pass_on(*, entry_id: int, now: datetime) -> None:
+    """End a given entry whose hold nobody looked at in time, and release what is left of the hold.
 
-    A buyer who began to pay has looked.
+    If the buyer has begun to pay, this counts as a look, and the entry stays.
     """
     db.transaction_required()
-    lapsing = Entry.objects.select_for_update(no_key=True).filter(
+    overdue = Entry.objects.select_for_update(no_key=True).filter(
         pk=entry_id, state=EntryState.GIVEN, looked_at=None, look_by__lte=now
     )
-    entry = lapsing.first()
+    entry = overdue.first()
     if entry is None or entry.order_id is None:
         return
     order, now = tickets.order_lock(order_id=entry.order_id)

@@ -1,7 +1,7 @@
-"""How fast a line moves: the turns that may come now, the pace as measured, and the pace that people read.
+"""How fast a line moves: how many turns may come now, the measured pace, and the pace that people read.
 
-Decisions on plain values. All of it counts places, also those that somebody left: the places ahead, at so many a
-minute, are the wait. See docs/line.md, "The pace".
+These are decisions on plain values. A pace counts places, also those of people who have left: the places ahead of a
+person, divided by the pace, are the person's wait. See docs/line.md, "The pace".
 """
 
 import math
@@ -10,21 +10,21 @@ from datetime import datetime, timedelta
 
 from tickets.line.rules import LineActionRefused
 
-FASTEST = 6_000  # places a minute; what is faster needs no limit
-MEMORY = timedelta(seconds=30)  # what was served longer ago counts little
-LEAST = timedelta(seconds=10)  # of serving, before a measured pace is shown
-LONGEST_RUN = timedelta(seconds=5)  # by which a limited line may be behind its pace, or ahead of it
+FASTEST = 6_000  # places a minute; a line that may be faster needs no limit
+MEMORY = timedelta(seconds=30)  # places that were served longer ago count little
+LEAST = timedelta(seconds=10)  # so long a line must have served before its measured pace is shown
+LONGEST_RUN = timedelta(seconds=5)  # how far a limited line may be behind its pace, or ahead of it
 
 _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How a line moves.
+    """The pace of a line.
 
-    `limit` is what staff allow in places a minute, None for as many as possible. Turns have used the time of the
-    line up to `since`; it is None before the line begins, while it is paused, and when nobody waits. `places` were
-    served in `seconds`, both weighted by MEMORY.
+    `limit` is how many places a minute staff allow, None for as many as possible. Turns have used the line's time
+    up to `since`, which is None before the line begins, while it is paused, and when nobody waits. `places` were
+    served in `seconds`; both count earlier times less, by MEMORY.
     """
 
     limit: int | None = None
@@ -34,7 +34,7 @@ class Pace:
 
 
 def turns_now(pace: Pace, *, now: datetime) -> int | None:
-    """Return how many turns may come now; None when nothing limits them. After a rest, one comes at once."""
+    """Return how many turns may come now, or None if there is no limit. After a rest, one turn comes at once."""
     if pace.limit is None:
         return None
     if pace.since is None:
@@ -44,9 +44,9 @@ def turns_now(pace: Pace, *, now: datetime) -> int | None:
 
 
 def moved(pace: Pace, *, places: int, turns_again: int, was_standing: bool, now: datetime) -> Pace:
-    """Return the pace after a batch that took the line on by `places`.
+    """Return the pace after a batch that served `places` more places.
 
-    `turns_again` went to those whose turn had come before: they use the line's time, and take it no place further.
+    `turns_again` were turns of people whose turn had come before. They use the line's time, but serve no new place.
     Time in which the line had nothing to give is not measured.
     """
     since = pace.since if pace.since is not None else now
@@ -65,19 +65,19 @@ def moved(pace: Pace, *, places: int, turns_again: int, was_standing: bool, now:
 
 
 def limited(pace: Pace, *, limit: int | None, now: datetime) -> Pace:
-    """Return the pace of a line to which staff give another limit: what was measured before is forgotten."""
+    """Return the pace of a line to which staff give another limit. Earlier measurements are forgotten."""
     return Pace(limit=limit, since=None if pace.since is None else now)
 
 
 def rested(pace: Pace) -> Pace:
-    """Return the pace of a line that serves nobody for a while: that time gives no turns, and is not measured."""
+    """Return the pace of a line that serves nobody for a while. This time saves no turns, and is not measured."""
     return replace(pace, since=None)
 
 
 def shown(pace: Pace) -> int:
-    """Return the places a minute that people read; 0 while they are not known.
+    """Return the places a minute that people read, or 0 while they are not known.
 
-    It is the limit at once, and less only when the line was measured to be slower.
+    A new limit is shown at once. A smaller number is shown only after the line was measured to be slower.
     """
     if pace.seconds < LEAST.total_seconds():
         return pace.limit or 0
@@ -88,17 +88,17 @@ def shown(pace: Pace) -> int:
 
 
 def slower(pace: Pace) -> int:
-    """Return the limit of a line that staff slow down: half of the pace now."""
+    """Return the limit of a line that staff slow down: half of the present pace."""
     return max(1, min(shown(pace) or FASTEST, FASTEST) // 2)
 
 
 def faster(pace: Pace) -> int | None:
-    """Return the limit of a line that staff speed up: twice what it is, or none; raise LineActionRefused."""
+    """Return the limit of a line that staff speed up: twice the limit, or None; raise LineActionRefused."""
     if pace.limit is None:
         raise LineActionRefused("The line moves as fast as it can.")
     return pace.limit * 2 if pace.limit * 2 < FASTEST else None
 
 
 def _run(limit: int) -> timedelta:
-    """Return for how long turns may be saved: long enough for two."""
+    """Return for how long a line may save turns: long enough for two turns."""
     return max(LONGEST_RUN, 2 * _MINUTE / limit)

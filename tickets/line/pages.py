@@ -31,12 +31,12 @@ from tickets.line import labels, projections, selectors, services
 from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
-WISH = "line_wish"  # in the session of a guest who has not entered the code of a mail yet
-SECOND = "second_"  # begins the names of the fields of the second choice
+WISH = "line_wish"  # the key in the session of a guest who has not entered the code of the mail yet
+SECOND = "second_"  # the names of the second choice's fields begin with this
 
 
 class AddressForm(forms.Form):
-    """Where the code goes that lets a guest enter."""
+    """The address to which a guest gets the code that lets the guest enter."""
 
     email = forms.EmailField(
         max_length=EMAIL_LENGTH,
@@ -50,7 +50,7 @@ class AddressForm(forms.Form):
 @allow("GET", "POST")
 @origin_decides
 def line(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show the line of an event and the visitor's place in it, or take the form that enters or leaves it."""
+    """Show the line of an event and the visitor's place in it; take the forms that enter and leave the line."""
     if request.method != "POST":
         return _page(request, event_id)
     try:
@@ -64,7 +64,9 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
     except rules.AccountRequired:
         return redirect(f"{reverse('signup')}?next={reverse('line', args=[event_id])}")
     except NotFound:
-        availability.event_detail(event_id=event_id, now=clock.now())  # raises NotFound for no such event
+        availability.event_detail(
+            event_id=event_id, now=clock.now()
+        )  # raises NotFound if there is no such event
     except DomainError as refused:
         return _page(request, event_id, refused=refused)
     return redirect("line", event_id)
@@ -81,7 +83,8 @@ def _enter(request: HttpRequest, event_id: int) -> None:
 def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: list[Items]) -> None:
     """Enter a person, or change the wish of the entry that the form names.
 
-    A page may be older than the person's turn. Somebody who has tickets on hold from the line sees them instead.
+    The page may be older than the person's turn. If the person has tickets on hold from the line, nothing is
+    entered, and the page then shows these tickets.
     """
     limits.count_reserve(request, buyer_id=buyer_id)
     asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}
@@ -114,7 +117,7 @@ def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -
 
 
 def _prove(request: HttpRequest, event_id: int) -> None:
-    """Take the code of the mail, and enter its owner with the wish that the session keeps."""
+    """Check the code of the mail, and enter the guest with the wish that the session keeps."""
     guest = guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
     wished = _kept_wish(request, event_id)
     request.session.pop(WISH, None)
@@ -123,7 +126,7 @@ def _prove(request: HttpRequest, event_id: int) -> None:
 
 
 def _kept_wish(request: HttpRequest, event_id: int) -> list[Items]:
-    """Return the choices that the session keeps for an event's line; none if there are none."""
+    """Return the choices that the session keeps for an event's line, or an empty list."""
     kept = request.session.get(WISH, {})
     if kept.get("event") != event_id:
         return []
@@ -144,8 +147,10 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
-    shown = projections.line_shown(event_id=event_id, now=now)  # before the entry, as the next line
-    live = _live(request, event_id)  # before the entry: a hold given in between must look new to the script
+    shown = projections.line_shown(event_id=event_id, now=now)  # read before the entry
+    live = _live(
+        request, event_id
+    )  # read before the entry: the script must see a hold given in between as new
     entry = _entry(request, event_id)
     sent_to = "" if guests.is_verified(request) or "again" in request.GET else guests.email_asked(request)
     kept = _kept_wish(request, event_id) if not guests.is_verified(request) else []
@@ -192,7 +197,7 @@ def _live(request: HttpRequest, event_id: int) -> str:
 def _own(
     entry: dict[str, Any] | None, line: dict[str, Any], event: dict[str, Any], *, has_ended: bool
 ) -> dict[str, Any]:
-    """Return what the page says of the visitor's own entry."""
+    """Return the template's context about the visitor's own entry; empty if there is none."""
     if entry is None:
         return {}
     state, place = entry["state"], entry["place"]
@@ -231,7 +236,7 @@ def _is_limited(entry: dict[str, Any], event: dict[str, Any]) -> bool:
 
 
 def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
-    """Return the visitor's entry; it counts as a look at the tickets that were given."""
+    """Return the visitor's entry, or None. This counts as a look at the tickets that were given."""
     if not request.user.is_authenticated:
         return None
     try:
@@ -241,7 +246,7 @@ def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
 
 
 def _wished(request: HttpRequest, kept: list[Items], entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
-    """Return the choices that the form shows: the submitted ones, else those in the session or of the entry."""
+    """Return the two choices that the form shows: the sent ones, else those in the session, else the entry's."""
     if request.method == "POST" and "code" not in request.POST:
         return choices.read(request.POST), choices.read(_second(request.POST))
     if kept:

@@ -1,7 +1,7 @@
 """The content of a line's stream, and the call that announces a change.
 
-One public frame serves everybody in the line: each browser computes its place, and how many people are ahead, from
-it.
+One public frame serves everybody in the line. From it each browser computes its place, and how many people are
+ahead.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from tickets.line import representation, selectors
 
 
 def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the state of the lines of events, as their streams show it; the line of a draft does not exist."""
+    """Return the state of the lines of events as their streams show it, by event. A draft has no line."""
     lines, sales, names = selectors.lines(ids), selectors.sales(ids), selectors.public_names(ids)
     return {
         event_id: representation.line(lines.get(event_id), sale=sale, public_name=names.get(event_id))
@@ -23,7 +23,7 @@ def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str,
 
 
 def line_shown(*, event_id: int, now: datetime) -> dict[str, Any]:
-    """Return the state of the line of an event; raise NotFound, for a draft too."""
+    """Return the state of the line of an event; raise NotFound, also for a draft."""
     shown = project_lines([event_id], now=now)
     if event_id not in shown:
         raise NotFound()
@@ -31,5 +31,5 @@ def line_shown(*, event_id: int, now: datetime) -> dict[str, Any]:
 
 
 def announce_line(*, event_id: int) -> None:
-    """Say that a line changed, after the commit."""
+    """Announce, after the commit, that a line changed."""
     publish.streams_mark(streams=[streams.line(event_id)])

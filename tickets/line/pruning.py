@@ -7,9 +7,9 @@ from tickets.line.models import Entry, Line
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the lines of events that began before then, with their entries, and count both.
+    """Delete the lines of events that began before `before`, with their entries; return how many of each.
 
-    A line's proof can be checked until then.
+    The proof of a line's draw can be checked until the line is deleted.
     """
     return {
         "entries in lines": prune(lambda: Entry.objects.filter(line__event__date__lt=before)),

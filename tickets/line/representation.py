@@ -1,4 +1,4 @@
-"""How a line and an entry look to clients, by HTTP and on sockets alike."""
+"""How a line and an entry look to clients, the same in HTTP answers and on streams."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from tickets.line.rules import EntryState, PassedBecause, Phase, Sale
 
 
 def line(shown: Line | None, *, sale: Sale, public_name: str | None) -> dict[str, Any]:
-    """Return a line; None is one whose lobby has not opened. The seed is secret until the draw."""
+    """Return a line as clients see it. `shown` is None until its lobby opens. The seed is secret until the draw."""
     times = {"opens_at": sale.opens_at, "closes_at": sale.closes_at, "cancelled": sale.is_cancelled}
     if shown is None:
         nothing = dict.fromkeys(("commitment", "seed", "digest", "drawn", "most_per_minute", "public_value"))
@@ -36,7 +36,7 @@ def line(shown: Line | None, *, sale: Sale, public_name: str | None) -> dict[str
 
 
 def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return an entry for its owner, with the reservations that it was given."""
+    """Return an entry as its owner sees it, with the reservations that it was given."""
     is_waiting = shown.state == EntryState.WAITING
     ahead = rules.people_ahead(shown.place, line.served) if is_waiting else None
     items, *second = [
@@ -59,12 +59,12 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
 
 
 def _passed_because(shown: Entry) -> PassedBecause | None:
-    """Return why an entry was passed by: one with an order was given tickets before."""
+    """Return why an entry was passed by, or None. An entry with an order was given tickets before that."""
     if shown.state != EntryState.PASSED:
         return None
     return PassedBecause.OWN_TICKETS if shown.order_id is None else PassedBecause.NOT_LOOKED_AT
 
 
 def staff_action(shown: StaffAction) -> dict[str, Any]:
-    """Return an action of staff on a line, for staff."""
+    """Return an action of staff on a line as staff see it."""
     return {"at": shown.at, "actor": shown.actor.username, "action": shown.action, "text": shown.text}

@@ -1,4 +1,4 @@
-"""Who may enter a line, when a hold passes to the next, and how long people wait: decisions on plain values.
+"""Who may enter a line, when a hold passes to the next entry, and how long people wait: decisions on plain values.
 
 The rule of the draw is `sql/line_draw.sql`.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 from overlord.kernel.errors import Conflict, Invalid
 from tickets.rules import AccountRequired, Buyers, NotEnough, OverLimit, SaleEnded, check_items
 
-LOOK = timedelta(minutes=3)  # a given hold that nobody looked at in this time passes to the next entry
+LOOK = timedelta(minutes=3)  # if nobody looks at a given hold in this time, it passes to the next entry
 LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
 SHORT_LINE = 1_000  # entries: a line that has fewer may be read as a whole each time
@@ -23,7 +23,7 @@ Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
 
 class Phase(StrEnum):
-    """The phase of a line. CLOSED: its lobby has not opened, or the event has no line."""
+    """The phase of a line. CLOSED means that its lobby has not opened, or that the event has no line."""
 
     CLOSED = "closed"
     LOBBY = "lobby"
@@ -32,7 +32,7 @@ class Phase(StrEnum):
 
 
 class EntryState(StrEnum):
-    """The state of an entry. Only WAITING ones are in the line."""
+    """The state of an entry. Only entries that are WAITING are in the line."""
 
     WAITING = "waiting"
     GIVEN = "given"
@@ -43,8 +43,8 @@ class EntryState(StrEnum):
 class PassedBecause(StrEnum):
     """Why an entry was passed by.
 
-    NOT_LOOKED_AT: nobody looked at the tickets that it was given. OWN_TICKETS: its owner had tickets of these types
-    on hold, or would have had more than one person may have.
+    NOT_LOOKED_AT means that nobody looked at the tickets that it was given. OWN_TICKETS means that its owner had
+    tickets of these types on hold already, or would have had more than one person may have.
     """
 
     NOT_LOOKED_AT = "not_looked_at"
@@ -53,7 +53,10 @@ class PassedBecause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Sale:
-    """When the sale of an event opens and ends, None while it has no ticket types, and whether it is cancelled."""
+    """When the sale of an event opens and ends, and whether the event is cancelled.
+
+    The times are None while the event has no ticket types.
+    """
 
     opens_at: datetime | None
     closes_at: datetime | None
@@ -62,13 +65,13 @@ class Sale:
 
 @dataclass(frozen=True, kw_only=True)
 class TypeFacts:
-    """The facts of a ticket type that decide whether somebody may wish it (`sql/line_types.sql`)."""
+    """The facts of a ticket type that decide whether a person may wish it (`sql/line_types.sql`)."""
 
     ticket_type: int
     max_per_user: int
     capacity: int
     tickets_left: int
-    has_ended: bool  # the sale
+    has_ended: bool  # whether the sale of the type has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +82,8 @@ class EntryFacts:
     buyers: str
     sells: bool
     types: Mapping[int, TypeFacts]
-    phase: str | None  # None: the lobby has not opened
-    address: str | None  # that a guest has verified; "" if none, None for an account
+    phase: str | None  # None if the lobby has not opened
+    address: str | None  # the verified address of a guest, or "" if there is none; None for an account
 
 
 class Action(StrEnum):
@@ -122,20 +125,20 @@ class LineActionRefused(Conflict):
 
 
 class LineOutdated(Conflict):
-    """Somebody else has changed what an action of staff replaces. `current` in the facts is what there is now."""
+    """Somebody else has changed the value that an action of staff replaces. The fact `current` is its value now."""
 
     code = "line_outdated"
     sentence = "Somebody else changed this since you opened the page. Check it again."
 
 
 def check_seen(current: str, *, seen: str | None, wanted: str | None = None) -> None:
-    """Raise LineOutdated unless what an action replaces is what was seen, or is what is wanted already."""
+    """Raise LineOutdated unless the current value, which an action replaces, was seen or is wanted already."""
     if seen is not None and current not in (seen, wanted):
         raise LineOutdated(current=current)
 
 
 def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
-    """Raise LineClosed, SaleEnded or AccountRequired when nobody, or no guest, may enter."""
+    """Raise LineClosed or SaleEnded if nobody may enter, AccountRequired if guests may not."""
     if not facts.opens_by_draw:
         raise LineClosed()
     if not facts.sells:
@@ -147,8 +150,8 @@ def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
 def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -> None:
     """Check that each choice can be one order of `types`, the ticket types of the event.
 
-    Raises Invalid. Raises OverLimit for more tickets than one person may have, NotEnough for more than there are,
-    and SaleEnded when none of the choices can be given now.
+    Raise Invalid if not; OverLimit for more tickets than one person may have; NotEnough for more than the capacity;
+    SaleEnded if none of the choices can be given now.
     """
     for field, items in zip(("items", "second"), choices, strict=False):
         check_items([ticket_type for ticket_type, _ in items])
@@ -164,22 +167,22 @@ def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -
 def _check_quantity(quantity: int, facts: TypeFacts) -> None:
     if quantity > facts.max_per_user:
         raise OverLimit(max_per_user=facts.max_per_user)
-    if quantity > facts.capacity:  # also with all that comes back
+    if quantity > facts.capacity:  # so they can never be given, even if all tickets come back
         raise NotEnough(available=max(0, facts.tickets_left))
 
 
 def people_ahead(place: int | None, served: int) -> int | None:
-    """Return how many places come before this one; None before the draw."""
+    """Return how many places come before this one, or None before the draw."""
     return None if place is None else max(0, place - served - 1)
 
 
 def seconds_between_reads(entries: int) -> float:
-    """Return how long a process waits between two reads of all entries of a line, unless it knows of a change."""
+    """Return the seconds between two reads of all entries of a line by a process that knows of no change."""
     return 0.0 if entries < SHORT_LINE else entries / READ_A_SECOND
 
 
 def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:
-    """Return how long the wait is at a pace that `pace.shown` returns, in seconds; None while it is not known."""
+    """Return the seconds to wait at a pace of `pace.shown`, or None while that is not known."""
     if ahead is None or (ahead and not per_minute):
         return None
     return math.ceil(ahead * 60 / per_minute) if ahead else 0

@@ -1,4 +1,4 @@
-"""Reads of lines and entries."""
+"""Reads of lines, of their entries, and of what is due in them."""
 
 import json
 from collections.abc import Collection
@@ -20,12 +20,12 @@ from tickets.models import Event, Inventory, TicketType
 
 
 def lines(event_ids: Collection[int]) -> dict[int, Line]:
-    """Read the lines of events that open by a draw; an event without one is left out."""
+    """Read the lines of events that open by a draw, by event. An event without a line is left out."""
     return Line.objects.filter(event__opening=tickets_rules.Opening.DRAW).in_bulk(event_ids)
 
 
 def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
-    """Read when the sale of each of these events opens and ends for buyers.
+    """Read when the sale of each of these events opens and ends for buyers, by event.
 
     Drafts, which only staff see, and events that do not exist are left out.
     """
@@ -53,12 +53,12 @@ def is_waiting(*, buyer_id: int, now: datetime) -> bool:
 
 
 def _inventories_selling(*, now: datetime) -> QuerySet[Inventory]:
-    """Select the inventories of which tickets are sold to buyers now or later."""
+    """Select the inventories whose tickets are sold to buyers now or later."""
     return Inventory.objects.filter(ticket_type__hidden=False, closes_at__gt=now)
 
 
 def may_work(*, now: datetime) -> bool:
-    """Return whether a lobby, a given hold or a line may be due; mostly none is, and one statement says so."""
+    """Return whether a lobby, a given hold or a line may be due. Mostly none is, and one statement tells that."""
     return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])
 
 
@@ -67,7 +67,7 @@ def _lobby_soon(now: datetime) -> datetime:
 
 
 def lobbies_due(*, now: datetime) -> list[int]:
-    """Return the events that open by a draw and whose lobby should be open, but has no line yet."""
+    """Return the ids of events that open by a draw, and whose lobby should be open, but that have no line yet."""
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
         ticket_type__hidden=False,
@@ -79,7 +79,7 @@ def lobbies_due(*, now: datetime) -> list[int]:
 
 
 def lines_at_work(*, now: datetime) -> list[Line]:
-    """Read the lines that have somebody to draw or to serve, of events that still sell, by id."""
+    """Read the lines that have people to draw or to serve, of events that still sell, by id."""
     by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
     drawn = Line.objects.filter(
         event__opening=tickets_rules.Opening.DRAW,
@@ -92,8 +92,8 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything.
 
-    That is so if wished tickets are left, if other types should wait for the line, or if the line is not yet marked
-    as standing.
+    It may if tickets are left, if a type is open to direct claims, if the line is not marked as standing yet, or if
+    nobody waits any more.
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
@@ -104,7 +104,7 @@ def is_worth_serving(*, event_id: int) -> bool:
 
 
 def inventories_state(*, event_id: int) -> int:
-    """Return a number that changes with each inventory of an event."""
+    """Return a number that changes whenever an inventory of an event changes."""
     stock = Inventory.objects.filter(ticket_type__event_id=event_id)
     return int(stock.aggregate(state=Sum("version", default=0))["state"])
 
@@ -121,7 +121,7 @@ def is_there(*, event_id: int, items: rules.Items, now: datetime) -> bool:
 
 
 def entry_facts(*, event_id: int, buyer_id: int | None, now: datetime) -> rules.EntryFacts | None:
-    """Read the facts that decide whether a person may enter an event's line; None for no such event."""
+    """Read the facts that decide whether a person may enter an event's line; None if there is no such event."""
     found = db.rows(sql.ENTERING, {"event": event_id, "buyer": buyer_id, "now": now})
     if not found:
         return None
@@ -137,20 +137,20 @@ def types_of(*, event_id: int) -> list[int]:
 
 
 def opens_by_draw(*, event_id: int) -> bool | None:
-    """Return whether an event opens by a draw; None when there is no such event."""
+    """Return whether an event opens by a draw, or None if there is no such event."""
     shown = Event.objects.exclude(status=Event.Status.DRAFT)
     opening = shown.filter(pk=event_id).values_list("opening", flat=True).first()
     return None if opening is None else opening == tickets_rules.Opening.DRAW
 
 
 def check_exists(*, event_id: int) -> None:
-    """Raise NotFound when there is no such event."""
+    """Raise NotFound if there is no such event."""
     if opens_by_draw(event_id=event_id) is None:
         raise NotFound()
 
 
 def types_wished(*, event_id: int, served: int) -> set[int]:
-    """Return the ticket types that people in a drawn line wait for, unless they cannot be given.
+    """Return the ids of the ticket types for which people in a drawn line wait, if they can be given.
 
     `served` is the last place that was served.
     """
@@ -164,16 +164,17 @@ def is_anyone_waiting(*, event_id: int) -> bool:
 
 
 def is_anyone_behind(*, event_id: int, served: int) -> bool:
-    """Return whether somebody waits, behind the last place that was served, whose turn has not come."""
+    """Return whether somebody whose turn has not come waits behind the last place that was served."""
     behind = Entry.objects.filter(line_id=event_id, place__gt=served, turn_at=None)
     return behind.filter(state=EntryState.WAITING).exists()
 
 
 def entry_of(*, event_id: int, buyer_id: int, now: datetime) -> Entry | None:
-    """Read a buyer's entry in an event's line: one with a live order, else the one that waits, else the newest.
+    """Read a buyer's entry in an event's line, or None.
 
-    PostgreSQL is asked for the few entries of the buyer. If it were asked for the line too, it might read all
-    entries of a line of which it has no statistics yet.
+    If there are several, it is one with a live order, else the one that waits, else the newest. The query asks only
+    for the buyer's few entries. If it named the line too, PostgreSQL might read all entries of a line for which it
+    has no statistics yet.
     """
     newest_first = Entry.objects.filter(buyer_id=buyer_id).order_by("-number")
     own = [entry for entry in newest_first if entry.line_id == event_id]
@@ -198,13 +199,13 @@ def _has_order(entry: Entry, orders: Collection[int]) -> bool:
 
 
 def _orders_live(*, event_id: int, buyer_id: int, now: datetime) -> set[int]:
-    """Read which orders of a buyer at an event have tickets on hold, or are being paid for."""
+    """Read the ids of a buyer's orders for an event that have tickets on hold, or are being paid for."""
     mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
     return {each["order"] for each in mine if each["state"] in tickets_rules.LIVE_STATES}
 
 
-def entries_to_lapse(*, now: datetime, most: int) -> list[int]:
-    """Return the given entries whose holds were not looked at in time, those due longest first."""
+def entries_to_pass_on(*, now: datetime, most: int) -> list[int]:
+    """Return the ids of given entries whose holds nobody looked at in time, the longest due first."""
     due = Entry.objects.filter(state=EntryState.GIVEN, looked_at=None, look_by__lte=now)
     return list(due.order_by("look_by").values_list("pk", flat=True)[:most])
 
@@ -216,7 +217,7 @@ def closed_list(*, line: Line) -> list[tuple[int, datetime]]:
 
 
 def public_names(event_ids: Collection[int]) -> dict[int, str]:
-    """Read the names of the values that the draws of these events will mix in."""
+    """Read the names of the public values that the draws of these events will use, by event."""
     return dict(PublicValue.objects.filter(pk__in=event_ids).values_list("pk", "name"))
 
 
@@ -227,9 +228,9 @@ def staff_actions(*, event_id: int, most: int) -> list[StaffAction]:
 
 
 def proof(*, event_id: int) -> dict[str, Any] | None:
-    """Return all that anyone needs to compute every place of a draw; None before it and of a draft.
+    """Return the facts from which anyone can compute every place of a draw; None before the draw and for a draft.
 
-    It names nobody.
+    They name nobody.
     """
     drawn = Line.objects.filter(pk=event_id).exclude(phase=rules.Phase.LOBBY)
     line = drawn.exclude(event__status=Event.Status.DRAFT).first()

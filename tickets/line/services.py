@@ -1,7 +1,7 @@
-"""Use cases of a line: the only place of this app where a transaction opens.
+"""Use cases of lines: enter and leave a line, and all that happens as time passes. Transactions open here.
 
-The giver runs in the upkeep worker, one at a time by an advisory lock. The lock on the line's row is what keeps the
-order when there are two.
+The task that serves lines runs in the upkeep worker; an advisory lock lets one process at a time do this. Even if
+two did, the lock on the line's row would keep the order of places.
 """
 
 import json
@@ -30,7 +30,7 @@ from tickets.line.rules import (
 )
 
 BATCH = 500  # entries whose turn comes in one transaction
-LAPSES = 100  # given entries that one tick checks
+PASSED_ON = 100  # given entries that one run ends
 ENTER_ATTEMPTS = 3
 _REFUSALS = {
     "entry_one_place_per_address": AddressInLine(),
@@ -41,9 +41,9 @@ _REFUSALS = {
 def entry_make(
     *, event_id: int, buyer_id: int, choices: Sequence[rules.Items], now: datetime
 ) -> tuple[dict[str, Any], bool]:
-    """Enter the buyer in an event's line, or change what they wish; return the entry, and whether it is new.
+    """Enter a buyer in an event's line, or change the buyer's wish; return the entry, and whether it is new.
 
-    Raises what `entry_check` does, EmailNotVerified, AddressInLine and Busy.
+    Raise what `entry_check` raises, EmailNotVerified, AddressInLine or Busy.
     """
     facts = _checked(event_id=event_id, buyer_id=buyer_id, choices=choices, now=now)
     if facts.address == "":
@@ -62,7 +62,7 @@ def entry_make(
             [row] = entered
             if row["is_new"]:
                 projections.announce_line(event_id=event_id)
-            if row["state"] != EntryState.WAITING:  # the giver was quicker
+            if row["state"] != EntryState.WAITING:  # the line has just given tickets to this entry
                 return entry_get(event_id=event_id, buyer_id=buyer_id, now=now), row["is_new"]
             return _entered(row, choices), row["is_new"]
     raise Busy()
@@ -71,9 +71,9 @@ def entry_make(
 def entry_change(
     *, event_id: int, buyer_id: int, number: int, choices: Sequence[rules.Items], now: datetime
 ) -> None:
-    """Change what the buyer wishes, of the entry with this number alone.
+    """Change the wish of the buyer's entry with this number.
 
-    Raises EntryOutdated unless that entry waits, and what `entry_check` does.
+    Raise EntryOutdated unless that entry waits, and what `entry_check` raises.
     """
     waiting = Entry.objects.filter(
         line_id=event_id, number=number, buyer_id=buyer_id, state=EntryState.WAITING
@@ -86,16 +86,16 @@ def entry_change(
 
 
 def _entered(row: Mapping[str, Any], choices: Sequence[rules.Items]) -> dict[str, Any]:
-    """Return an entry that waits, from the row that entering returned, to its owner."""
+    """Return an entry that waits as its owner sees it. `row` is the answer of `sql.ENTER`."""
     entry = Entry(choices=choices, **{name: row[name] for name in ("number", "state", "place", "entered_at")})
     line = Line(**{name: row[name] for name in ("served", "per_minute", "is_held", "is_standing")})
     return representation.entry(entry, line=line, reservations=[])
 
 
 def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime) -> None:
-    """Check that a guest may enter an event's line with a wish, once their address is verified.
+    """Check that a guest may enter an event's line with a wish, once the guest's address is verified.
 
-    Raises NotFound, LineClosed, SaleEnded, AccountRequired, OverLimit, NotEnough and Invalid.
+    Raise NotFound, LineClosed, SaleEnded, AccountRequired, OverLimit, NotEnough or Invalid.
     """
     _checked(event_id=event_id, buyer_id=None, choices=choices, now=now)
 
@@ -103,7 +103,7 @@ def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime)
 def _checked(
     *, event_id: int, buyer_id: int | None, choices: Sequence[rules.Items], now: datetime
 ) -> rules.EntryFacts:
-    """Read whether a person may enter, and raise the reason if not. A visitor, who will be a guest, has no id."""
+    """Return the facts of a person who may enter, or raise the reason why not. A visitor has no `buyer_id`."""
     facts = selectors.entry_facts(event_id=event_id, buyer_id=buyer_id, now=now)
     if facts is None:
         raise NotFound()
@@ -119,12 +119,12 @@ def _lobby_is_due(event_id: int, *, now: datetime) -> bool:
 
 
 def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
-    """Return the buyer's entry, and record that they looked at a given hold; raise NotFound."""
+    """Return the buyer's entry, and record a look at a given hold; raise NotFound."""
     entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id, now=now)
     if entry is None:
         raise NotFound()
     if entry.state == EntryState.GIVEN and entry.looked_at is None:
-        with db.transaction(awaited=False):  # who only looks waits for no standby
+        with db.transaction(awaited=False):  # a look need not wait for the standby
             Entry.objects.filter(pk=entry.pk, state=EntryState.GIVEN, looked_at=None).update(looked_at=now)
         entry.refresh_from_db()
     mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
@@ -133,16 +133,16 @@ def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
 
 
 def entry_leave(*, event_id: int, buyer_id: int) -> None:
-    """Take the buyer out of an event's line; raise NotFound when they do not wait in it."""
+    """Let a buyer leave an event's line; raise NotFound if the buyer does not wait in it."""
     waiting = Entry.objects.filter(line_id=event_id, buyer_id=buyer_id, state=EntryState.WAITING)
     if not waiting.update(state=EntryState.LEFT):
         raise NotFound()
 
 
 def entries_follow(*, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's places to the account that the guest logs in to.
+    """Give a guest's places in lines to the account to which the guest logs in.
 
-    Where the account waits in the same line already, it keeps its own place, and the guest's is given up.
+    If the account waits in the same line already, it keeps its own place, and the guest's place is given up.
     """
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
@@ -150,12 +150,13 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
         with suppress(IntegrityError), db.savepoint():
             here.update(buyer_id=buyer_id)
-        # Last, because the statements above wait for a giver, and do not change what it gives meanwhile.
+        # Last: the statements above may wait for a worker that gives tickets to such an entry, and this one then
+        # finds the entry as given.
         Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
 
 
 def proof(*, event_id: int) -> dict[str, Any]:
-    """Return all that anyone needs to compute every place of the draw; raise NotFound before it."""
+    """Return the facts from which anyone can compute every place of the draw; raise NotFound before the draw."""
     found = selectors.proof(event_id=event_id)
     if found is None:
         raise NotFound()
@@ -164,7 +165,7 @@ def proof(*, event_id: int) -> dict[str, Any]:
 
 # Giving --------------------------------------------------------------------------------------------------
 def lobby_open(*, event_id: int, now: datetime) -> None:
-    """Open the lobby of an event: choose the seed, and let everybody see its hash. A repetition does nothing."""
+    """Open the lobby of an event: choose the seed and publish its hash. A repetition does nothing."""
     seed = secrets.token_hex(32)
     commitment = sha256(seed.encode()).hexdigest()
     with db.transaction():
@@ -188,7 +189,7 @@ def lobby_open(*, event_id: int, now: datetime) -> None:
 def draw(*, event_id: int) -> int | None:
     """Draw the places of an event's line in one statement; return how many.
 
-    None: it was drawn before, or its list is closed and the draw waits for the public value.
+    Return None if it was drawn before, if its sale does not open yet, or if the draw waits for the public value.
     """
     drawn = db.statement(sql.DRAW, {"event": event_id})
     projections.announce_line(event_id=event_id)
@@ -205,18 +206,18 @@ def serve(*, event_id: int, hold: timedelta, now: datetime) -> int:
 
 
 def time_passed(*, hold: timedelta, now: datetime) -> int:
-    """Process what is due in all lines: open lobbies, draw, let holds lapse, give. Return how many were tried.
+    """Do what is due in all lines: open lobbies, draw, pass on holds that nobody looked at, give tickets.
 
-    An error in one line is logged, and the others go on.
+    Return how many entries had a turn. An error in one line is logged, and the other lines go on.
     """
     if not selectors.may_work(now=now):
         return 0
     for event_id in selectors.lobbies_due(now=now):
         with db.errors_logged("opening the lobby of event", event_id):
             lobby_open(event_id=event_id, now=now)
-    for entry_id in selectors.entries_to_lapse(now=now, most=LAPSES):
+    for entry_id in selectors.entries_to_pass_on(now=now, most=PASSED_ON):
         with db.errors_logged("ending what was given to entry", entry_id), db.transaction():
-            operations.entry_lapse(entry_id=entry_id, now=now)
+            operations.entry_pass_on(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
     sales = selectors.sales([line.pk for line in lines])
     tried = 0
@@ -243,9 +244,10 @@ def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: 
 
 
 def serve_all(*, instants: Iterable[datetime], hold: timedelta) -> None:
-    """Process all lines at each of the instants, which come as time passes. One process at a time does so.
+    """Do what is due in all lines at each of the instants. One process at a time does this.
 
-    The instants are by the clock of PostgreSQL, as `now` is between them: a pace counts from each to the next.
+    The iterator waits until the next instant has come. Instants are by the clock of PostgreSQL, because a pace is
+    measured between them.
     """
     with db.advisory_lock("tickets.line") as lock:
         for now in instants:

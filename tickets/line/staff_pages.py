@@ -20,8 +20,8 @@ from tickets.line.rules import Action, Phase
 @allow("GET", "POST")
 @staff_with(Permission.CONTROL_LINE)
 def line_desk(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show how a line moves, or do what one of the buttons says."""
-    availability.event_detail(event_id=event_id, now=clock.now())  # raises NotFound for no such event
+    """Show how a line moves; take the forms by which staff control it."""
+    availability.event_detail(event_id=event_id, now=clock.now())  # raises NotFound if there is no such event
     if request.method != "POST":
         return _page(request, event_id)
     try:

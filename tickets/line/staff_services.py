@@ -1,6 +1,6 @@
 """Actions of staff on a line.
 
-Each is one transaction, is recorded with its actor, and appears on every open page at once.
+Each action is one transaction. It is recorded with its actor, and every open page shows it at once.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,13 @@ TEXTS = {
 def line_act(
     *, event_id: int, actor_id: int, action: Action, text: str, now: datetime, seen: str | None = None
 ) -> dict[str, Any]:
-    """Do what a member of staff asks of an event's line, and return the line as its stream shows it.
+    """Do an action of staff on an event's line, and return the line as its stream shows it.
 
-    `seen` is what there was when the action was chosen: the limit in places a minute ("" for none) for SLOWER and
-    FASTER, the message for MESSAGE, the name for NAME_VALUE. With None, whatever there is now is replaced.
-    Raises NotFound, Invalid for a text that does not fit, LineActionRefused, and LineOutdated if there is another
-    now than was seen.
+    `seen` is the text that the action replaces, as staff saw it: the limit in places a minute ("" for none) for
+    SLOWER and FASTER, the message for MESSAGE, the name for NAME_VALUE. With None, any present text is replaced.
+
+    Raise NotFound, Invalid for a text that does not fit, LineActionRefused, or LineOutdated if the text to replace
+    is not the one that was seen.
     """
     selectors.check_exists(event_id=event_id)
     if not selectors.opens_by_draw(event_id=event_id):
@@ -64,7 +65,7 @@ def staff_actions(*, event_id: int) -> list[StaffAction]:
 
 
 def _text(action: Action, text: str) -> str:
-    """Return the text that an action takes, on one line; raise Invalid."""
+    """Return the text of an action on one line, or an empty text if the action takes none; raise Invalid."""
     most = TEXTS.get(action)
     if most is None:
         return ""
@@ -127,7 +128,7 @@ def _open_now(line: Line, _text: str, now: datetime) -> None:
 
 
 def _give_value(line: Line, value: str, _now: datetime) -> None:
-    """Take the public value that was named before the lobby opened. The list was closed, and its digest public."""
+    """Store the public value that was named before the lobby opened. The list must be closed, its digest public."""
     if line.phase != Phase.LOBBY or line.digest is None or not line.public_name:
         raise LineActionRefused("No draw waits for a value.")
     if line.public_value is not None:
@@ -144,7 +145,7 @@ ACTIONS: dict[Action, Callable[[Line, str, datetime], None]] = {
     Action.OPEN_NOW: _open_now,
     Action.GIVE_VALUE: _give_value,
 }
-# What an action replaces, as text.
+# The text that an action replaces, as it is now.
 SEEN: dict[Action, Callable[[Line], str]] = {
     Action.SLOWER: _limit_now,
     Action.FASTER: _limit_now,

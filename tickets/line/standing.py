@@ -1,9 +1,9 @@
-"""Remember which long lines stand still, so that the giver does not read all their entries twice a second.
+"""Remember which long lines stand still, so that their entries are not all read twice a second.
 
-Runs in the giver: one thread at a time, by its advisory lock. A line that stands is tried again when its row or an
-inventory has changed, and otherwise as often as `seconds_between_reads` says, because nothing tells the giver that
-somebody who waits wishes something else now. A line that staff hold is treated alike: to serve it reads the wishes
-while a type is open to direct claims.
+This runs in the task that serves lines, in one thread at a time because of its advisory lock. A line that stands
+still is tried again when its row or an inventory has changed. It is also tried every `seconds_between_reads`,
+because nothing tells the task of a changed wish. A line that staff have paused is treated in the same way: to serve
+it means to read the wishes, as long as a type is open to direct claims.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ State = tuple[object, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class _Stood:
-    """The state in which a line stood, and when it was tried, by `monotonic()`."""
+    """The state in which a line stood still, and the `monotonic()` time at which it was tried."""
 
     state: State
     at: float
@@ -27,7 +27,7 @@ _stood: dict[int, _Stood] = {}
 
 
 def state_of(line: Line) -> State | None:
-    """Return what decides whether a line that stands may move; None for a line that may be tried each time."""
+    """Return the state that decides whether a long line may move, or None for a line that is tried each time."""
     if not rules.seconds_between_reads(line.entered):
         return None
     inventories = selectors.inventories_state(event_id=line.pk)
@@ -35,7 +35,7 @@ def state_of(line: Line) -> State | None:
 
 
 def is_due(line: Line, state: State | None) -> bool:
-    """Return whether to try a line: not if it stood in the same state a moment ago."""
+    """Return whether to try a line now. A line that stood still in the same state a moment ago is not tried."""
     stood = _stood.get(line.pk)
     if state is None or stood is None or stood.state != state:
         return True
@@ -43,7 +43,7 @@ def is_due(line: Line, state: State | None) -> bool:
 
 
 def tried(line: Line, state: State | None, *, turns: int) -> None:
-    """Remember that a line stands in this state, if it stood or was held before it was tried and had no turn."""
+    """Remember that a line stands still in this state, if it stood or was paused before, and had no turn now."""
     if state is not None and (line.is_standing or line.is_held) and not turns:
         _stood[line.pk] = _Stood(state=state, at=monotonic())
     else:

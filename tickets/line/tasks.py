@@ -1,4 +1,4 @@
-"""Work that Celery does for lines. Runs in the threads of the upkeep and mail workers."""
+"""Work that Celery does for lines, in the threads of the upkeep and mail workers."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ TICK_SECONDS = 0.5
 
 @shared_task(name="line.serve")
 def serve(**_kwargs: object) -> None:
-    """Open lobbies, draw, and give to those in line, twice a second for ten seconds."""
+    """Open lobbies, draw, and give tickets to people in line, twice a second for ten seconds."""
     instants = runs.instants(db.now, every=TICK_SECONDS)
     services.serve_all(instants=instants, hold=timedelta(seconds=settings.HOLD_SECONDS))
 
@@ -26,5 +26,5 @@ def rows_prune(**_kwargs: object) -> dict[str, int]:
 
 @shared_task(name="line.turn_notices_send")
 def turn_notices_send(**_kwargs: object) -> None:
-    """Send the mails of turns that are due."""
+    """Send the mails about turns that are due."""
     mails.turn_notices_send()

@@ -1,6 +1,6 @@
 """The app's SQL, where it is clearer or quicker than the ORM.
 
-Statements are read from here at import. Functions are made by migrations; their files here say what they are now.
+Statements are read from files at import. Migrations make the functions; their files here have the present text.
 """
 
 from pathlib import Path
@@ -16,14 +16,14 @@ def text(name: str) -> str:
     return (_FOLDER / f"{name}.sql").read_text()
 
 
-# Each claim is one statement with the check of its buyer. The claim takes the result of the check, which is so made
+# A claim and the check of its buyer are one statement. The claim takes the result of the check, so the check runs
 # first.
 _BUYER_CHECK = (
     "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
     " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
 )
-# Buyers cannot claim a hidden type: for one this gives no row, and the claim is not tried, so nothing is written.
-# The function looks again under the lock, because staff may hide the type while a claim waits.
+# Buyers cannot claim a hidden type: this returns no row for one, so the claim does not run and writes nothing. The
+# function of the claim looks again after the lock, because staff may hide the type while a claim waits.
 _CHECKED = (
     f"(SELECT {_BUYER_CHECK} AS may WHERE NOT EXISTS"  # noqa: S608
     " (SELECT FROM tickets_tickettype t WHERE t.hidden AND t.id {types})) b"
@@ -38,13 +38,13 @@ CLAIM_ORDER = (
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
     " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), NULL, 'batch') c"
 )
-# A voucher may be for hidden types, so the function alone decides about these.
+# A voucher may be for hidden types, so only the function decides about them.
 CLAIM_WITH_VOUCHER = (
     f"SELECT c.* FROM (SELECT {_BUYER_CHECK} AS may) b"  # noqa: S608
     " CROSS JOIN LATERAL reservations_claim(CASE WHEN b.may THEN %(buyer)s END, %(ticket_types)s, %(quantities)s,"
     " %(order)s, %(key)s, make_interval(secs => %(hold_seconds)s), %(voucher)s, %(request)s) c"
 )
-# Staff at the counter claim for a new buyer, hidden types too: the same function without the check of a buyer.
+# Staff at the counter claim for a new buyer, even hidden types. They use the same function without the check.
 CLAIM_BY_STAFF = (
     "SELECT * FROM reservations_claim(%(buyer)s, %(ticket_types)s, %(quantities)s, NULL, NULL,"
     " make_interval(secs => %(hold_seconds)s), NULL, 'counter')"

@@ -1,11 +1,12 @@
--- Refuse a buyer who may hold no more for now, before a claim that the same statement makes. Raises a constraint's name.
+-- Refuse a buyer who may hold no more tickets for now, before the claim in the same statement. Raise the name of a
+-- constraint.
 --
--- An event may be for accounts only. A buyer has at most p_most_held unpaid orders at a time, and after p_expired orders
--- that expired within p_cooling holds nothing until the first of them is that long ago. Null for one of these numbers
--- leaves its check out.
+-- An event may be for accounts only. A buyer may have at most p_most_held unpaid orders at a time. A buyer of whose
+-- orders p_expired expired within p_cooling cannot reserve until the first of these is longer ago. If one of these
+-- numbers is null, its check is left out.
 --
--- One buyer's claims wait for one another, so that many at once hold no more than one after the other. The lock is taken
--- before any other.
+-- The claims of one buyer wait for each other, so that claims at the same time cannot hold more than claims one after
+-- the other. This lock is taken before any other.
 CREATE OR REPLACE FUNCTION buyer_check(
     p_buyer bigint, p_ticket_type bigint, p_order bigint, p_most_held integer, p_expired integer, p_cooling interval
 ) RETURNS boolean LANGUAGE plpgsql AS $$

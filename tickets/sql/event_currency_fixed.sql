@@ -1,7 +1,7 @@
--- Refuse to change an event's currency once tickets of it were reserved. A trigger calls it before such an update.
+-- Refuse to change an event's currency after tickets of it were reserved. A trigger calls this before such an update.
 --
--- A claim reads the currency while it holds its inventory. So this locks the event's inventories first, and sees all
--- that was reserved in the old currency; a claim that waits reads the new one.
+-- A claim reads the currency while it has locked its inventory. So this function locks the event's inventories first,
+-- and then sees all reservations in the old currency. A claim that waits for the lock reads the new currency.
 CREATE OR REPLACE FUNCTION tickets_event_currency_fixed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM tickets_inventory i

@@ -1,4 +1,4 @@
--- Refuse that an event stops being on sale while the sale of one of its ticket types is not paused. A trigger calls it.
+-- Refuse to take an event off sale while one of its ticket types is not paused. A trigger calls it.
 CREATE OR REPLACE FUNCTION tickets_event_off_sale() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id

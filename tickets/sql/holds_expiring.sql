@@ -1,4 +1,5 @@
--- Holds that came under one of the thresholds (seconds left) between two instants, if they were made for longer.
+-- Holds whose seconds left fell below one of the thresholds between two instants. A threshold that is longer than the
+-- hold itself does not count.
 SELECT r.id AS reservation, r.buyer_id AS buyer, r.expires_at
   FROM unnest(%(thresholds)s::int[]) AS t (seconds)
   JOIN tickets_reservation r

@@ -1,9 +1,10 @@
--- Expire due holds of one ticket type, p_most at most, and put their tickets back on sale. Return one row with the
--- buyers whose holds they were and the inventory's new figures, or none when no hold was due.
+-- Expire at most p_most due holds of one ticket type, and put their tickets back on sale. Return one row with the
+-- buyers of these holds and the inventory's new figures, or no row if no hold was due.
 --
--- Locks reservations first, then their vouchers by id, and the inventory last, as everywhere. Skips locked rows: the
--- transaction that has locked one ends it, or turns it into a reservation that is not due. In a transaction that has
--- locked or written something before, it also skips holds whose voucher is locked: to wait for that could be a deadlock.
+-- Reservations are locked first, then their vouchers by id, and the inventory last, as everywhere. Locked
+-- reservations are skipped: the transaction that has locked one ends it, or makes it a reservation that is not due.
+-- If this transaction has locked or written something before, holds with a locked voucher are skipped too, because to
+-- wait for the voucher could be a deadlock.
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)
 RETURNS TABLE (
     buyers bigint[], event bigint, ticket_type bigint,

@@ -1,8 +1,8 @@
--- Lock all inventories of an event, by id, and return how many tickets of each type can be given now: none of a hidden one.
--- The limit per person is read with them.
+-- Lock all inventories of an event by id, and return how many tickets of each type can be given now, with the limit
+-- per person. Of a hidden type no tickets can be given.
 --
--- Two statements: the second has a new snapshot. After waiting for a lock, the first one would read only the locked row
--- again, and not that its ticket type was hidden meanwhile.
+-- These are two statements, because the second one has a new snapshot. After the wait for a lock, the first one reads
+-- only the locked row again. It would not see that the ticket type was hidden meanwhile.
 SELECT FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
  WHERE t.event_id = %(event)s
  ORDER BY i.ticket_type_id FOR NO KEY UPDATE OF i;

@@ -1,4 +1,5 @@
--- Change the counters of one inventory, and return its new figures. The CHECKs of the table have the last word.
+-- Change the counters of one inventory, and return its new figures. The table's CHECK constraints refuse wrong
+-- counters.
 UPDATE tickets_inventory i
    SET held = i.held + %(held)s, sold = i.sold + %(sold)s, revenue_minor = i.revenue_minor + %(revenue_minor)s,
        reservations_paid = i.reservations_paid + %(paid)s,

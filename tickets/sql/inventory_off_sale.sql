@@ -1,6 +1,7 @@
--- Refuse to sell tickets of an event that is a draft or cancelled. A trigger calls it for an inventory that is not paused.
+-- Refuse an inventory that is not paused, if its event is a draft or cancelled. A trigger calls it.
 --
--- Every claim locks the inventory and obeys `paused`, so a claim that was waiting obeys the event's status too.
+-- Every claim locks the inventory and then reads `paused`. So the event's status also decides about claims that
+-- waited.
 CREATE OR REPLACE FUNCTION tickets_inventory_off_sale() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM tickets_tickettype t JOIN tickets_event e ON e.id = t.event_id

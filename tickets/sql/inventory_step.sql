@@ -1,5 +1,6 @@
--- Hold more or fewer tickets of one inventory for a reservation that exists, and return its new figures. More are granted
--- as a claim is: if enough are left and the sale is open, or `early`: the reservation's voucher opens it. No row: refused.
+-- Hold more or fewer tickets of one inventory for an existing reservation, and return the inventory's new figures.
+-- More tickets need what a claim needs: enough are left, and the sale is open, or `early` says that a voucher opens
+-- it. No row means that they are refused.
 UPDATE tickets_inventory i
    SET held = i.held + %(step)s, reserved_tickets = i.reserved_tickets + %(step)s, version = i.version + 1
   FROM tickets_tickettype t

@@ -1,12 +1,13 @@
 -- Give baskets of one event to buyers, in the order of the list, each whole or not at all.
 --
--- p_baskets: [{"buyer": 7, "choices": [[[type, quantity], ...], ...]}, ...], of different buyers. The first choice that
--- is available is given. Returns for each basket its order, or null and whether only the buyer's own reservations or
--- limit refused it.
+-- p_baskets is [{"buyer": 7, "choices": [[[type, quantity], ...], ...]}, ...], of different buyers. A buyer gets the
+-- first choice that is available. Return for each basket its order, or null and whether only the buyer's own
+-- reservations or limit refused it.
 --
--- Locks all inventories of the event by id, and then waits for no reservation: a live reservation of the buyer refuses
--- the basket, as in reservation_claim. It obeys `paused` and the sale's times, but not `line_first`, because it gives
--- to the line. Each table is read once for all baskets; only the tickets left are counted down one by one.
+-- All inventories of the event are locked by id. After that the function waits for no reservation: a live reservation
+-- of the buyer refuses the basket, as in reservation_claim. `paused` and the times of the sale count here, but
+-- `line_first` does not, because these tickets go to the line. Each table is read once for all baskets, and a loop
+-- counts down the tickets left.
 CREATE OR REPLACE FUNCTION orders_give(p_event bigint, p_baskets jsonb, p_hold interval)
 RETURNS TABLE (nth integer, order_id bigint, own boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column

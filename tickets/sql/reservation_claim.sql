@@ -1,8 +1,8 @@
--- Hold p_quantity tickets of a type for a buyer, or do nothing at all: all of a reservation in one statement.
+-- Hold p_quantity tickets of a type for a buyer, or do nothing at all. A reservation is made in this one statement.
 --
--- Each statement of a function has a new snapshot, so what is read after the inventory is locked is exact: a
--- transaction that waited for the lock sees what the one before it did. Returns no row when the inventory refuses, and
--- raises a constraint's name when the buyer's own reservations or the total refuse. Either undoes everything.
+-- Each statement of a function has a new snapshot. So a transaction that waited for the lock of the inventory then
+-- sees all that the transaction before it has done. Return no row if the inventory refuses. Raise the name of a
+-- constraint if the buyer's own reservations or the total refuse. In both cases nothing is changed.
 CREATE OR REPLACE FUNCTION reservation_claim(
     p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
 ) RETURNS TABLE (

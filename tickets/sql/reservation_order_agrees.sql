@@ -1,10 +1,10 @@
--- Refuse an order whose reservations do not belong together. Triggers call it, at the commit at the latest: for a new
--- reservation that has a lead, for one whose lead, buyer, ticket type or currency changed, and for one that is deleted.
--- A claim of one type has no lead and does not pay for it.
+-- Refuse an order whose reservations do not belong together. Triggers call it, at the latest at the commit: for a new
+-- reservation with a lead, for a reservation whose lead, buyer, ticket type or currency changed, and for a deleted
+-- one. A claim of one type has no lead, so it does not cause this check.
 --
--- All reservations of an order have one buyer, one event and one currency. A lead exists and has no lead itself, and a
--- reservation never changes its lead. No foreign key says so: its check would read the table in sequence for as long
--- as it was planned on a nearly empty one. This avoids that.
+-- All reservations of an order have one buyer, one event and one currency. A lead exists and has no lead itself, and
+-- a reservation never changes its lead. There is no foreign key for this. If its check was planned while the table
+-- was nearly empty, it would read the whole table each time. This function avoids that.
 CREATE OR REPLACE FUNCTION reservation_order_agrees() RETURNS trigger
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE

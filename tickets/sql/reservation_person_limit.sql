@@ -1,9 +1,9 @@
--- Hold the limit per person by e-mail address, and let no guest pay without one. A trigger calls it when a buyer begins
--- to pay; a claim does not pay for it.
+-- Check the limit per person by e-mail address, and let no guest pay without an address. A trigger calls it when a
+-- buyer begins to pay. Claims do not call it.
 --
--- The lock is one person's: two of their payments at the same moment wait for each other, and the second sees the first.
--- It is taken after the reservation's and before any inventory's. A first purchase is never refused: the claim has
--- checked it already, and the limit may have been lowered since.
+-- Each person has a lock: two payments of a person at the same time wait for each other, and the second one sees the
+-- first. The lock is taken after that of the reservation, and before that of any inventory. A first purchase is never
+-- refused, because the claim has checked it already. The limit may have been lowered since.
 CREATE OR REPLACE FUNCTION reservation_person_limit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     buyer record;

@@ -1,7 +1,7 @@
--- Count the seats that use a voucher: those of its live and validated reservations. Triggers call it for each change of
--- a reservation that has one, whatever statement makes it; a reservation without one does not pay for it.
+-- Count the uses of a voucher: the tickets of its live and validated reservations. Triggers call it for each change
+-- of a reservation that has a voucher, whatever statement makes the change. Other reservations do not call it.
 --
--- The CHECK of the table refuses more uses than its limit. A transaction that changes several such reservations locks
+-- A CHECK of the table refuses more uses than the limit. A transaction that changes several such reservations locks
 -- their vouchers by id first.
 CREATE OR REPLACE FUNCTION reservation_voucher_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

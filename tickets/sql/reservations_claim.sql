@@ -1,20 +1,23 @@
--- Hold tickets of several types of one event for a buyer, or do nothing at all: all of an order in one statement.
+-- Hold tickets of several types of one event for a buyer, or do nothing at all. An order is made in this one
+-- statement.
 --
--- With p_order, the id of an unpaid order of the buyer's, they are added to it and end when it ends. Returns the new
--- reservations, in the order asked for; or one row with `refused`, the first ticket type that is refused; or no row
--- when the order or the voucher takes none. Raises the name of a constraint when the buyer's other requests were quicker.
+-- With p_order, the id of an unpaid order of the buyer, the tickets are added to this order and end when it ends.
+-- Return the new reservations in the order of p_ticket_types; or one row with `refused`, the first ticket type that
+-- is refused; or no row if the order or the voucher cannot be used. Raise the name of a constraint if another request
+-- of the buyer was quicker.
 --
--- p_voucher is the text of a voucher of the event, or null. It gives its price and its rights to those of the types that
--- it is for, and every seat of these is one use; at least one type must be such a type.
+-- p_voucher is the text of a voucher of the event, or null. Tickets of the types that it covers get its price and its
+-- rights, and each of these tickets is one use. The voucher must cover at least one of the types.
 --
--- p_request is the kind of request: 'one' for one type, 'batch', or 'counter' for a sale by staff, who can sell hidden
--- types; null: not known. All but staff can claim a hidden type only with a voucher that names it.
+-- p_request is the kind of the request: 'one' for one type, 'batch', or 'counter' for a sale by staff, who can sell
+-- hidden types. Null means that it is not known. Everybody else can claim a hidden type only with a voucher that
+-- names it.
 --
--- Locks the order's lead first, then the voucher, then the inventories by id. It waits for no reservation and no voucher
--- while it has an inventory.
+-- The order's lead is locked first, then the voucher, then the inventories by id. After the lock of an inventory, the
+-- function waits for no reservation and no voucher.
 --
--- Its plans are made while the tables may be nearly empty. They are kept, since to plan anew for each length of the
--- arrays costs more than all the rest, and avoid sequential scans.
+-- Its plans may be made while the tables are nearly empty, so they avoid sequential scans. Plans are kept, because a
+-- new plan for each length of the arrays would cost more than all the rest.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval,
     p_voucher text, p_request text

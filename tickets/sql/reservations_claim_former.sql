@@ -1,5 +1,5 @@
--- Hold tickets of several types without a voucher. The earlier release calls it while this one is rolled out, and checks
--- before whether a type is hidden.
+-- Hold tickets of several types without a voucher. An earlier release calls it while a new one is rolled out. That
+-- release checks beforehand whether a type is hidden.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval
 ) RETURNS TABLE (

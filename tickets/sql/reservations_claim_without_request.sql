@@ -1,5 +1,5 @@
--- Hold tickets of several types. The earlier release calls it while this one is rolled out. Without a voucher it checks
--- before whether a type is hidden, and it sells at the counter by it too.
+-- Hold tickets of several types. An earlier release calls it while a new one is rolled out. For a claim without a
+-- voucher that release checks beforehand whether a type is hidden. It also calls this for sales at the counter.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval,
     p_voucher text

@@ -1,4 +1,4 @@
--- The reservations on buyers' own screens: live ones, the newest paid ones, and those that ended lately.
+-- The reservations on buyers' own screens: live ones, the newest paid ones, and those that ended a short time ago.
 SELECT id FROM (
     SELECT id, state, ended_at,
            row_number() OVER (PARTITION BY buyer_id, state ORDER BY id DESC) AS nth

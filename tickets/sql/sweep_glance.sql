@@ -1,8 +1,8 @@
--- Whether there is work for a sweep: holds that are due; and between two instants, sales that opened or closed, and
--- holds that came under a threshold (seconds left).
+-- Whether a sweep has work. `due`: there are due holds. `crossed`: a sale opened or closed between two instants.
+-- `expiring`: the seconds left of a hold fell below a threshold between them.
 --
--- It runs four times a second and mostly finds nothing, so planning it would cost more than all the rest. Its plans are
--- kept, and avoid sequential scans, which would read everything to find nothing.
+-- It runs four times a second and mostly finds nothing, so a new plan each time would cost more than all the rest.
+-- Plans are kept. They avoid sequential scans, which would read everything only to find nothing.
 CREATE OR REPLACE FUNCTION sweep_glance(p_after timestamptz, p_until timestamptz, p_thresholds integer[])
 RETURNS TABLE (due boolean, crossed boolean, expiring boolean)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$

@@ -1,5 +1,5 @@
--- Whether a voucher is for a ticket type of its event: all that buyers see, or those that staff chose for it, hidden
--- ones too.
+-- Whether a voucher is for a ticket type of its event. It is for all types that buyers see, or for the types that
+-- staff chose for it, which may be hidden.
 CREATE OR REPLACE FUNCTION voucher_covers(p_voucher bigint, p_all_types boolean, p_ticket_type bigint, p_hidden boolean)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

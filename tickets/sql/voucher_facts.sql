@@ -1,4 +1,4 @@
--- All that decides whether a voucher may be used, at one instant of the database's clock.
+-- All facts that decide whether a voucher may be used, at one instant of the database's clock.
 SELECT statement_timestamp() AS now, v.id, v.text, v.price_rule, v.price_value, v.opens_early, v.valid_from,
        v.valid_until, v.ended_at, v.most_uses, v.used,
        ARRAY(SELECT t.id FROM tickets_tickettype t

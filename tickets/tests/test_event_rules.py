@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tickets.event_rules import Hindrance, SaleOfType, hindrances
+from tickets.event_rules import Obstacle, SaleOfType, obstacles
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -19,33 +19,33 @@ def sale(capacity: int, closes_at: datetime) -> SaleOfType:
     [
         (NOW + DAY, [sale(1, NOW + DAY)], []),
         (NOW + DAY, [sale(1, NOW), sale(1, NOW + DAY)], []),
-        (NOW, [sale(1, NOW)], [Hindrance.BEGUN]),
-        (NOW + DAY, [], [Hindrance.NO_TICKETS]),
-        (NOW - DAY, [sale(0, NOW + DAY)], [Hindrance.BEGUN, Hindrance.NO_TICKETS]),
-        (NOW + DAY, [sale(1, NOW), sale(0, NOW + DAY)], [Hindrance.CLOSED]),
+        (NOW, [sale(1, NOW)], [Obstacle.BEGUN]),
+        (NOW + DAY, [], [Obstacle.NO_TICKETS]),
+        (NOW - DAY, [sale(0, NOW + DAY)], [Obstacle.BEGUN, Obstacle.NO_TICKETS]),
+        (NOW + DAY, [sale(1, NOW), sale(0, NOW + DAY)], [Obstacle.CLOSED]),
     ],
 )
 def test_a_draft_needs_a_date_to_come_and_something_to_sell_until_then(
-    date: datetime, sales: list[SaleOfType], expected: list[Hindrance]
+    date: datetime, sales: list[SaleOfType], expected: list[Obstacle]
 ) -> None:
-    assert hindrances(date=date, by_draw=False, sales=sales, now=NOW) == expected
+    assert obstacles(date=date, by_draw=False, sales=sales, now=NOW) == expected
 
 
 @pytest.mark.parametrize(
     ("openings", "by_draw", "expected"),
     [
-        ([(None, False)], True, [Hindrance.NO_OPENING]),
-        ([(None, False), (NOW, True)], True, [Hindrance.NO_OPENING]),
+        ([(None, False)], True, [Obstacle.NO_OPENING]),
+        ([(None, False), (NOW, True)], True, [Obstacle.NO_OPENING]),
         ([(None, False), (NOW, False)], True, []),
         ([(None, True)], True, []),
         ([(None, False)], False, []),
     ],
 )
 def test_a_draw_needs_a_time_of_a_type_that_buyers_see(
-    openings: list[tuple[datetime | None, bool]], by_draw: bool, expected: list[Hindrance]
+    openings: list[tuple[datetime | None, bool]], by_draw: bool, expected: list[Obstacle]
 ) -> None:
     sales = [
         SaleOfType(capacity=1, closes_at=NOW + DAY, opens_at=opens_at, hidden=hidden)
         for opens_at, hidden in openings
     ]
-    assert hindrances(date=NOW + DAY, by_draw=by_draw, sales=sales, now=NOW) == expected
+    assert obstacles(date=NOW + DAY, by_draw=by_draw, sales=sales, now=NOW) == expected

@@ -1,4 +1,4 @@
-"""The input that the API of the door takes, and the schema of its answers."""
+"""The input of the API of the door, and the schema of its answers."""
 
 from typing import Any
 
@@ -22,9 +22,11 @@ class GateField(serializers.CharField):
 
 
 class ShownInput(serializers.Serializer):
-    """What a person showed: a code or a serial."""
+    """The code or the serial that a person showed."""
 
-    scan_id = serializers.UUIDField(help_text="Of this scan. The same again gets the first answer.")
+    scan_id = serializers.UUIDField(
+        help_text="The id of this scan. A repetition of it gets the first answer."
+    )
     code = serializers.CharField(max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True)
     serial = serializers.CharField(
         max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True, help_text="Instead of a code."
@@ -33,12 +35,12 @@ class ShownInput(serializers.Serializer):
         required=False,
         default=None,
         allow_null=True,
-        help_text="When it was scanned, in UTC unless it has an offset; left out: now.",
+        help_text="The time of the scan, in UTC unless it has an offset. If it is left out, the time is now.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if bool(attrs["code"]) == bool(attrs["serial"]):
-            raise serializers.ValidationError({"code": "Give a code or a serial, one of them."})
+            raise serializers.ValidationError({"code": "Give either a code or a serial."})
         return attrs
 
 
@@ -50,7 +52,7 @@ class ScanInput(ShownInput):
         required=False,
         default=None,
         allow_null=True,
-        help_text="The event at this door. A ticket of another one is refused.",
+        help_text="The event at this door. A ticket of another event is refused.",
     )
 
 
@@ -62,10 +64,12 @@ class DoorTicket(serializers.Serializer):
     id = serializers.IntegerField()
     serial = serializers.CharField()
     state = serializers.ChoiceField(choices=TICKET_STATES)
-    seat = serializers.IntegerField(help_text="Which of the reservation's tickets it is.")
-    seats = serializers.IntegerField(help_text="How many the reservation has.")
-    holder = serializers.CharField(help_text="Who comes with it, if the buyer said so.")
-    holder_erased = serializers.BooleanField(help_text="It was handed to a person whose data was erased.")
+    seat = serializers.IntegerField(help_text="The number of the ticket in its reservation, from 1.")
+    seats = serializers.IntegerField(help_text="How many tickets the reservation has.")
+    holder = serializers.CharField(help_text="The name of the person who comes with it, or empty.")
+    holder_erased = serializers.BooleanField(
+        help_text="Whether it was handed to a person whose data was erased."
+    )
     buyer = serializers.CharField()
     email = serializers.CharField()
     event = serializers.IntegerField()
@@ -95,7 +99,7 @@ class Scan(ScanAnswer):
     at = serializers.DateTimeField()
     recorded_at = serializers.DateTimeField()
     conflict = serializers.BooleanField(
-        help_text="Its holder was let in without a network, and should not be."
+        help_text="Whether a gate without a network let its holder in, though the server would have refused it."
     )
     undone_at = serializers.DateTimeField(allow_null=True)
     undone_by = serializers.CharField(allow_null=True)
@@ -112,17 +116,17 @@ class TicketTypeName(serializers.Serializer):
 
 class DoorList(serializers.Serializer):
     event = serializers.IntegerField()
-    version = serializers.IntegerField(help_text="To ask with as `since` the next time.")
+    version = serializers.IntegerField(help_text="The value of `since` for the next request.")
     complete = serializers.BooleanField(
-        help_text="Whether it replaces what is known, instead of adding to it."
+        help_text="Whether this list replaces the one that the door has. Otherwise it has only changes."
     )
     keys = Key(many=True)
     ticket_types = TicketTypeName(many=True)
     tickets = serializers.ListField(
         child=serializers.ListField(),
-        help_text="Of each: id, serial, ticket type, issue, state, when admitted, at which gate.",
+        help_text="For each ticket: id, serial, ticket type, issue, state, when it was admitted, at which gate.",
     )
 
 
 class PictureCode(serializers.Serializer):
-    code = serializers.CharField(allow_null=True, help_text="Null when there is none in the picture.")
+    code = serializers.CharField(allow_null=True, help_text="Null if the picture has no code.")

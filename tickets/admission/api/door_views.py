@@ -1,4 +1,4 @@
-"""The API of the door, for staff who may use it: parse, one call, show."""
+"""The API of the door, for staff with that permission. Each view parses the input and makes one call."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ from tickets.admission.api import door_serializers as serializers
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-PICTURES = Limit(name="door-pictures", amount=200, seconds=10)  # of one person: five phones
-WORDS = (2, rules.SEARCH_LENGTH)  # least and most characters of a search
-SEARCHED = {"type": "string", "minLength": WORDS[0], "maxLength": WORDS[1]}
+PICTURES = Limit(name="door-pictures", amount=200, seconds=10)  # for one person, who may use five phones
+SEARCH_LENGTHS = (2, rules.SEARCH_LENGTH)  # least and most characters of a search
+SEARCH_SCHEMA = {"type": "string", "minLength": SEARCH_LENGTHS[0], "maxLength": SEARCH_LENGTHS[1]}
 
 # Made once: making a serializer copies its fields, which costs more than their validation.
 SCAN_INPUT = serializers.ScanInput()
@@ -45,7 +45,7 @@ class ScanBatch(DoorView):
         responses=serializers.ScanAnswer(many=True),
     )
     def post(self, request: Request) -> Response:
-        """Settle scans whose holders were let in without a network. Each counts once, also one that conflicts."""
+        """Record scans whose holders were let in without a network. Each scan counts once, even a conflict."""
         body = serializers.ScansInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response([_scan(each, request, unchecked=True) for each in body.validated_data["scans"]])
@@ -69,7 +69,7 @@ class ScanUndo(APIView):
 
     @extend_schema(operation_id="door_scan_undo", request=None, responses=serializers.Scan)
     def post(self, request: Request, scan_id: Any) -> Response:
-        """Undo the admission that a scan made: its ticket opens the door again."""
+        """Undo the admission that a scan made, so that its ticket opens the door again."""
         return Response(
             door_services.admission_undo(scan_id=scan_id, actor_id=actor_id(request), now=clock.now())
         )
@@ -79,12 +79,12 @@ class DoorList(DoorView):
     @extend_schema(
         operation_id="door_list",
         parameters=[
-            OpenApiParameter("since", schema.whole(least=0), description="The version that is known.")
+            OpenApiParameter("since", schema.whole(least=0), description="The version that the door has.")
         ],
         responses=serializers.DoorList,
     )
     def get(self, request: Request, event_id: int) -> Response:
-        """Return what a door must know to work without a network, or what has changed since a version of it."""
+        """Return the list with which a door works without a network, or its changes since the version `since`."""
         since = query_params.whole(request.query_params, "since", default=0, least=0, most=LARGEST_ID)
         return Response(door_services.door_list(event_id=event_id, since=since))
 
@@ -93,7 +93,7 @@ class EventScans(DoorView):
     @extend_schema(
         operation_id="door_scans_list",
         parameters=[
-            OpenApiParameter("gate", str, description="Only those of this gate."),
+            OpenApiParameter("gate", str, description="Only scans at this gate."),
             OpenApiParameter("conflicts", bool, description="Only conflicts."),
         ],
         responses=serializers.Scan(many=True),
@@ -117,7 +117,7 @@ class EventTickets(DoorView):
         operation_id="door_tickets_search",
         parameters=[
             OpenApiParameter(
-                "q", SEARCHED, required=True, description="A serial, a name or an e-mail address."
+                "q", SEARCH_SCHEMA, required=True, description="A serial, a name or an e-mail address."
             )
         ],
         responses=serializers.FoundTicket(many=True),
@@ -125,7 +125,7 @@ class EventTickets(DoorView):
     def get(self, request: Request, event_id: int) -> Response:
         """Find tickets of an event by serial, name or e-mail address, fifty at most."""
         words = request.query_params.get("q", "").strip()
-        least, most = WORDS
+        least, most = SEARCH_LENGTHS
         if not least <= len(words) <= most or "\0" in words:
             raise query_params.unreadable("q", f"Give {least} to {most} characters.")
         rows = selectors.tickets_found(event_id=event_id, words=words, most=rules.LISTED)
@@ -133,7 +133,7 @@ class EventTickets(DoorView):
 
 
 class GreyPicture(BaseParser):
-    """A picture as its pixels: one byte each."""
+    """Parse a picture as its grey pixels, one byte each."""
 
     media_type = "application/octet-stream"
 
@@ -151,14 +151,14 @@ class PictureRead(DoorView):
                 "width",
                 schema.whole(least=1, most=pictures.MOST_PIXELS),
                 required=True,
-                description="Of the picture, in pixels.",
+                description="The width of the picture, in pixels.",
             )
         ],
         request={"application/octet-stream": bytes},
         responses=serializers.PictureCode,
     )
     def post(self, request: Request) -> Response:
-        """Read the QR code in a grey picture of one byte a pixel, 640 by 640 at most. It scans nothing."""
+        """Read the QR code in a picture of grey pixels, one byte each, at most 640 by 640. This scans no ticket."""
         width = query_params.whole(
             request.query_params, "width", default=1, least=1, most=pictures.MOST_PIXELS
         )

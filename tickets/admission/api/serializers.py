@@ -1,4 +1,4 @@
-"""The input that the API of tickets takes, and the schema of its answers."""
+"""The input of the API of tickets, and the schema of its answers."""
 
 from rest_framework import serializers
 
@@ -11,16 +11,18 @@ TICKET_STATES = [state.value for state in TicketState]
 
 class Ticket(serializers.Serializer):
     id = serializers.IntegerField()
-    serial = serializers.CharField(allow_null=True, help_text="Null when it was handed over.")
+    serial = serializers.CharField(allow_null=True, help_text="Null if the ticket was handed over.")
     code = serializers.CharField(
         allow_null=True,
-        help_text="For a QR code, in its alphanumeric mode; null when it is revoked or was handed over.",
+        help_text="The text of a QR code in alphanumeric mode. Null if the ticket is revoked or was handed over.",
     )
-    issue = serializers.IntegerField(help_text="1, and one more each time it gets a new code.")
+    issue = serializers.IntegerField(help_text="1 at first; each new code of the ticket raises it by 1.")
     state = serializers.ChoiceField(choices=TICKET_STATES)
     holder = serializers.CharField()
     handed_to = serializers.EmailField(
-        allow_null=True, help_text="Whom it was handed to; null: the buyer has it, or `holder_erased`."
+        allow_null=True,
+        help_text="The address of the person to whom it was handed over. Null if the buyer has it, or if"
+        " `holder_erased`.",
     )
     holder_erased = serializers.BooleanField(
         help_text="Whether it was handed to a person whose data was erased since."
@@ -31,17 +33,21 @@ class Ticket(serializers.Serializer):
 
 
 class HolderInput(serializers.Serializer):
-    holder = serializers.CharField(max_length=HOLDER_LENGTH, allow_blank=True, help_text="Who comes with it.")
+    holder = serializers.CharField(
+        max_length=HOLDER_LENGTH, allow_blank=True, help_text="The name of the person who comes with it."
+    )
     issue = WholeNumberField(
         required=False,
         min_value=1,
         max_value=MOST_ISSUES,
-        help_text="Refused when it is not the present one.",
+        help_text="The issue that the client knows. If the ticket has another issue now, the request is refused.",
     )
 
 
 class HandOverInput(HolderInput):
-    email = serializers.EmailField(max_length=EMAIL_LENGTH, help_text="Who has it from then on.")
+    email = serializers.EmailField(
+        max_length=EMAIL_LENGTH, help_text="The address of the person who gets it."
+    )
     holder = serializers.CharField(max_length=HOLDER_LENGTH, allow_blank=True, required=False, default="")
 
 
@@ -51,5 +57,5 @@ class Key(serializers.Serializer):
     public_key = serializers.CharField(help_text="Ed25519, 32 bytes in hexadecimal.")
     created = serializers.DateTimeField()
     retired_at = serializers.DateTimeField(
-        allow_null=True, help_text="From then on, codes signed by it open nothing."
+        allow_null=True, help_text="From this time on, codes that it signed open nothing."
     )

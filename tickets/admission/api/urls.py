@@ -1,6 +1,8 @@
+"""The paths of the API of tickets, of their keys and of the door."""
+
 from django.urls import path
 
-from overlord.kernel import paths  # noqa: F401  (registers `id`)
+from overlord.kernel import paths  # noqa: F401  (registers the converter `id`)
 from tickets.admission.api import door_views, views
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The API of tickets and of the door: parse, one call, show."""
+"""The API of tickets and of their public keys. Each view parses the input, makes one call and shows the result."""
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
@@ -31,7 +31,7 @@ class ReservationTicket(APIView):
         responses=serializers.Ticket,
     )
     def patch(self, request: Request, reservation_id: int, ticket_id: int) -> Response:
-        """Say who comes with one of my tickets. Its code stays."""
+        """Set the name of the person who comes with one of my tickets. Its code stays the same."""
         body = serializers.HolderInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(
@@ -54,7 +54,7 @@ class HandOver(APIView):
         responses=serializers.Ticket,
     )
     def post(self, request: Request, reservation_id: int, ticket_id: int) -> Response:
-        """Hand one of my tickets to an e-mail address: it gets a new code, and mails tell both."""
+        """Hand one of my tickets to an e-mail address. It gets a new code, and both persons get a mail."""
         body = serializers.HandOverInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(
@@ -72,7 +72,7 @@ class HandOver(APIView):
 
 
 class KeyList(APIView):
-    """Open to anyone, so that anyone can verify a code. It authenticates nobody."""
+    """The public keys. They need no log-in, so that anybody can verify a code."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -85,7 +85,7 @@ class KeyList(APIView):
         responses=serializers.Key(many=True),
     )
     def get(self, request: Request) -> Response:
-        """List the public keys that codes of tickets are signed with, the newest first, at most 1,000."""
+        """List the public keys that verify the codes of tickets, the newest first, at most 1,000."""
         event_id = query_params.whole(request.query_params, "event", default=0, least=1, most=LARGEST_ID)
         keys = selectors.keys_of(event_id=event_id) if event_id else selectors.keys_newest(most=MOST_KEYS)
         return Response([representation.key(key) for key in keys])

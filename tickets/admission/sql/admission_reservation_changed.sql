@@ -1,4 +1,4 @@
--- Keep I9: a validated reservation of n tickets has n tickets, and one that is no longer validated has none.
+-- Keep the invariant I9: a validated reservation of n tickets has n valid ones, and any other reservation has none.
 CREATE OR REPLACE FUNCTION admission_reservation_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.state = 'validated' THEN

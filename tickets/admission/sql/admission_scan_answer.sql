@@ -1,7 +1,7 @@
--- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. A code is the ticket, the
--- issue and the key that it names, if that key signed it; a scan of neither is of an unknown ticket. A serial is that of
--- one issue: a ticket that is handed over meanwhile has another. No row: there is no such event. One statement for each
--- scan: on busy cores each wait for an answer is long.
+-- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. A code is given as the
+-- ticket, the issue and the key that it names, if that key signed it. A scan with neither is the scan of an unknown
+-- ticket. A serial belongs to one issue: a ticket that is handed over meanwhile has another serial. No row means that
+-- there is no such event. A scan is one statement, because on busy cores each wait for an answer is long.
 CREATE OR REPLACE FUNCTION admission_scan_answer(
     p_scan uuid, p_ticket bigint, p_issue integer, p_key bigint, p_serial text, p_event bigint, p_gate text,
     p_actor bigint, p_at timestamptz, p_now timestamptz, p_unchecked boolean

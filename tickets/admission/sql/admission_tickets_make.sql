@@ -1,4 +1,4 @@
--- Make the tickets of a validated reservation, one a seat, those that are not there yet.
+-- Make the tickets of a validated reservation, one for each seat, unless they exist already.
 CREATE OR REPLACE FUNCTION admission_tickets_make(p_reservation bigint, p_ticket_type bigint, p_quantity integer)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,5 +1,5 @@
 -- The tickets of an event that changed since a version, and the version of this list. Changes that are committed after
--- this statement began have a number from that version on.
+-- this statement began have this number or a higher one.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS version,
        COALESCE((
            SELECT jsonb_agg(jsonb_build_array(

@@ -1,4 +1,5 @@
--- How many came in to each of these events, by gate and by minute of the last hour; how many may, and the conflicts.
+-- For each of these events: how many tickets are valid, how many were admitted, in total, by gate and by minute of the
+-- last hour, and how many conflicts there are.
 SELECT e.id AS event,
        (SELECT jsonb_build_object(
                    'tickets', count(*) FILTER (WHERE t.state <> 'revoked'),

@@ -1,5 +1,6 @@
--- The state of tickets for open pages: those of these orders, with the number of the link that works, and these tickets
--- that were handed over. `code_key` changes when another key signs, so that the codes change.
+-- The state of tickets for open pages: the tickets of these orders, with the number of the link that works, and the
+-- tickets with these ids that were handed over. `code_key` changes when another key signs, because then all codes
+-- change.
 SELECT shown.subject, shown.id AS link_id, shown.number, e.version AS event_version,
        COALESCE((SELECT max(k.id) FROM admission_key k WHERE k.event_id = t.event_id), 0) AS code_key,
        t.id, t.state, t.issue, t.changed AS version

@@ -96,7 +96,7 @@ def marked() -> set[str]:
 
 def streams_of(reservation: Reservation) -> set[str]:
     links = selectors.links_of_order(order_id=reservation.pk)
-    return {streams.tickets(link.said) for link in links}
+    return {streams.tickets(link.content) for link in links}
 
 
 @pytest.mark.parametrize("change", [hand_over, name, revoke, admit, renew])

@@ -48,7 +48,7 @@ def test_a_process_that_hangs_is_ended_and_the_mail_is_tried_later(monkeypatch: 
     pdf_process.draw(TICKET)
     [hanging] = drawing()
     os.kill(hanging, signal.SIGSTOP)
-    monkeypatch.setattr(pdf_process, "PATIENCE", 0.0)
+    monkeypatch.setattr(pdf_process, "ANSWER_SECONDS", 0.0)
 
     with pytest.raises(OSError, match="did not answer") as raised:  # as when the mail server does not answer
         pdf_process.draw(TICKET)

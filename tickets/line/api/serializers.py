@@ -1,4 +1,4 @@
-"""The input that the API of a line takes, and the schema of its answers."""
+"""The input of the API of a line, and the schema of its answers."""
 
 from rest_framework import serializers
 
@@ -20,7 +20,7 @@ class EntryInput(serializers.Serializer):
         child=Item(),
         max_length=tickets.MOST_TYPES,
         default=list,
-        help_text="What to give when not all of `items` is there.",
+        help_text="The second choice, which is given if not all of `items` is available.",
     )
 
 
@@ -35,7 +35,7 @@ class Entry(serializers.Serializer):
     seconds = serializers.IntegerField(allow_null=True, help_text="The wait at the measured pace.")
     look_by = serializers.DateTimeField(
         allow_null=True,
-        help_text="When a hold goes on to the next, unless its owner looks at this entry before.",
+        help_text="When the hold passes to the next entry, unless its owner looks at this entry before that.",
     )
     passed_because = serializers.ChoiceField(
         choices=[each.value for each in PassedBecause],
@@ -51,10 +51,12 @@ class Proof(serializers.Serializer):
     seed = serializers.CharField()
     digest = serializers.CharField()
     drawn = serializers.IntegerField()
-    public_name = serializers.CharField(allow_null=True, help_text="Of the value that was named beforehand.")
+    public_name = serializers.CharField(
+        allow_null=True, help_text="The name of the public value, if there is one."
+    )
     public_value = serializers.CharField(allow_null=True)
     entries = serializers.ListField(
-        child=serializers.ListField(), help_text="Of each entry: its number, and when it was made."
+        child=serializers.ListField(), help_text="For each entry: its number, and when it was made."
     )
 
 
@@ -69,29 +71,31 @@ class Line(serializers.Serializer):
     drawn = serializers.IntegerField(allow_null=True)
     served = serializers.IntegerField()
     per_minute = serializers.IntegerField(help_text="The places served a minute; 0 while not known.")
-    held = serializers.BooleanField(help_text="Staff hold the serving.")
-    standing = serializers.BooleanField(help_text="What people wish is not available now.")
+    held = serializers.BooleanField(help_text="Whether staff have paused the line.")
+    standing = serializers.BooleanField(
+        help_text="Whether the tickets that people wish are not available now."
+    )
     most_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: as fast as possible.")
     message = serializers.CharField()
     public_name = serializers.CharField(allow_null=True)
     public_value = serializers.CharField(allow_null=True)
     opens_at = serializers.DateTimeField(allow_null=True)
     closes_at = serializers.DateTimeField(allow_null=True, help_text="When the sale ends.")
-    cancelled = serializers.BooleanField(help_text="The event is.")
+    cancelled = serializers.BooleanField(help_text="Whether the event is cancelled.")
 
 
 class StaffActionInput(serializers.Serializer):
     action = serializers.ChoiceField(choices=[action.value for action in Action])
     text = serializers.CharField(
-        default="", allow_blank=True, help_text="Of a message, of a value's name, or a value."
+        default="", allow_blank=True, help_text="The message, the name of the public value, or the value."
     )
     seen = serializers.CharField(
         default=None,
         allow_null=True,
         allow_blank=True,
-        help_text="What the action replaces: `most_per_minute` (empty for null) for `slower` and `faster`, the"
-        " message, or the name. The action is refused with `line_outdated` if there is another now, unless this is"
-        " null.",
+        help_text="The text that the action replaces, as it was seen: `most_per_minute` (empty for null) for"
+        " `slower` and `faster`, the message, or the name. If it is another one by now, the action is refused with"
+        " `line_outdated`. With null this is not checked.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The API of a line: one translation of the input, one call, one translation of the result."""
+"""The API of a line. Each view parses the input, makes one call and shows the result."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class LineEntry(APIView):
         responses={200: serializers.Entry, 201: serializers.Entry},
     )
     def post(self, request: Request, event_id: int) -> Response:
-        """Enter the line of an event. If I wait in it already, change what I wish and keep my place."""
+        """Enter the line of an event. If I wait in it already, change my wish and keep my place."""
         limits.count_reserve(request._request, buyer_id=actor_id(request))
         wanted = ENTRY_INPUT.run_validation(request.data)
         choices = [_pairs(wanted["items"])] + ([_pairs(wanted["second"])] if wanted["second"] else [])
@@ -40,7 +40,7 @@ class LineEntry(APIView):
 
     @extend_schema(operation_id="line_get", responses=serializers.Entry)
     def get(self, request: Request, event_id: int) -> Response:
-        """Return my entry. It counts as a look at the tickets I was given."""
+        """Return my entry. This counts as a look at the tickets that I was given."""
         return Response(services.entry_get(event_id=event_id, buyer_id=actor_id(request), now=clock.now()))
 
     @extend_schema(operation_id="line_leave", responses={204: None})
@@ -60,7 +60,7 @@ class LineProof(APIView):
 
     @extend_schema(operation_id="line_proof", responses=serializers.Proof)
     def get(self, request: Request, event_id: int) -> Response:
-        """Return what anyone needs to compute all places of the draw; 404 before it. It names nobody."""
+        """Return the facts from which anyone can compute all places of the draw; 404 before it. It names nobody."""
         return Response(services.proof(event_id=event_id))
 
 
@@ -70,7 +70,7 @@ class LineActions(APIView):
 
     @extend_schema(operation_id="line_actions", responses=serializers.StaffAction(many=True))
     def get(self, request: Request, event_id: int) -> Response:
-        """Return what staff did to the line of an event, the latest first."""
+        """List the actions of staff on the line of an event, the latest first."""
         done = staff_services.staff_actions(event_id=event_id)
         return Response([representation.staff_action(each) for each in done])
 
@@ -78,7 +78,7 @@ class LineActions(APIView):
     def post(self, request: Request, event_id: int) -> Response:
         """Pause or resume the line, set its pace, open the sale, write to all who wait, or give the draw's value.
 
-        It shows on every open page at once, and is recorded.
+        Every open page shows the change at once. The action is recorded.
         """
         selectors.check_exists(event_id=event_id)
         body = serializers.StaffActionInput(data=request.data)

@@ -1,4 +1,4 @@
-"""The app's SQL. Functions are made by migrations; their files here say what they are now."""
+"""The app's SQL. Migrations make the functions; the files here have their present text."""
 
 from pathlib import Path
 

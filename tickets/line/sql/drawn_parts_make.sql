@@ -1,5 +1,5 @@
--- Write the order of the places of a drawn line in parts of `size` entries, unless that is done. Its caller has locked
--- the line. The draw itself writes no index of places: that would double its time.
+-- Write the order of the places of a drawn line in parts of `size` entries, unless it is written already. The caller
+-- has locked the line. The draw itself writes no index of places, because that would double its time.
 INSERT INTO line_drawnpart (line_id, last_place, entries)
 SELECT e.line_id, max(e.place), array_agg(e.id ORDER BY e.place)
   FROM line_line l

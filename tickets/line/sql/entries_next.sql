@@ -1,9 +1,11 @@
--- The entries to try next, in order of place, locked: first those whose turn came before and that wish what is there
--- again, then those whose turn has not come. `types` and `tickets_left` are what there is of each ticket type, `limits`
--- what one person may have of it: nobody is given more, also who wished more before the limit was lowered.
+-- Lock and return the entries to try next, in the order of their places. These are entries whose turn came before and
+-- whose wish is available again, and entries whose turn has not come yet. `tickets_left` says how many tickets of
+-- each of the `types` are left, and `limits` how many one person may have. Nobody gets more than that, even with a
+-- wish from before the limit was lowered.
 --
--- Its caller has locked the line and the inventories. Whoever changes a waiting entry waits for neither. The wishes of
--- those whose turn has not come are not read here; of the others each different wish is taken apart once.
+-- The caller has locked the line and the inventories. A transaction that changes a waiting entry waits for neither.
+-- The wishes of entries whose turn has not come are not read here. Among the others, each different wish is read only
+-- once.
 WITH possible AS MATERIALIZED (
     SELECT wished.choices
       FROM (SELECT DISTINCT w.choices FROM line_entry w

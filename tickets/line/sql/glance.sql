@@ -1,6 +1,6 @@
--- Whether the giver may have work: a hold that was given and not looked at in time, or an event that opens by a draw,
--- still sells, and has a line or should have a lobby by now. It runs twice a second, mostly finds nothing, and then
--- saves the reads that follow. It may say yes when there is no work, but never no when there is.
+-- Whether there may be work in a line: a given hold that nobody looked at in time, or an event that opens by a draw,
+-- still sells, and has a line or should have a lobby by now. The statement runs twice a second and mostly finds
+-- nothing, which saves all other reads. It may return true when there is no work, but never false when there is some.
 SELECT EXISTS (
     SELECT FROM line_entry n WHERE n.state = 'given' AND n.looked_at IS NULL AND n.look_by <= %(now)s
 ) OR EXISTS (

@@ -1,13 +1,14 @@
 -- Draw the places of an event's line: close the list, take its digest, and rank the numbers by the key of each.
--- Return how many places were drawn; no row when the line is not in its lobby, as after a draw, when the sale does not
--- open yet, or when the draw waits for a public value. Then the list is closed and its digest is public.
+-- Return how many places were drawn. Return no row if the line is not in its lobby, as after a draw; if the sale does
+-- not open yet; or if the draw waits for a public value. In the last case the list is closed, and its digest is
+-- public.
 --
--- The entries are written in the order of their ids, in which they lie in the table. All 50,000 of a large line fit in
--- the memory that sorting has here. An order by one column of bytes, the key, sorts the quickest: whoever is not drawn
--- has none.
+-- The entries are written in the order of their ids, which is their order in the table. The 50,000 entries of a large
+-- line fit in the memory that sorting has here. Sorting by one column of bytes, the key, is the quickest. Entries
+-- that are not drawn have no key.
 --
--- People who enter after the list was closed stand behind, in order of arrival. docs/line.md states the rule;
--- docs/verify_line.py has it in Python.
+-- People who enter after the list was closed come behind all others, in the order in which they entered. docs/line.md
+-- states the rule; docs/verify_line.py has it in Python.
 CREATE OR REPLACE FUNCTION line_draw(p_event bigint) RETURNS TABLE (drawn integer) LANGUAGE plpgsql
 SET work_mem = '32MB' AS $$
 #variable_conflict use_column

@@ -1,15 +1,16 @@
--- Give a buyer a number in an event's line, or replace what they wish and keep their place: all in one statement.
+-- Give a buyer a number in an event's line; or if the buyer waits in it already, replace the wish and keep the place.
 --
--- Whoever gives numbers or places locks the line's row first. Before the draw an entry has a number and no place; after
--- it the number is the place, behind all others; also for who comes after the list was closed. No row: the line is
--- closed, or its draw is due and comes first (`due`).
+-- A transaction that gives numbers or places locks the line's row first. Before the draw, a new entry gets a number
+-- and no place. After the draw, its number is also its place, behind all others. If there is no line, the function
+-- returns no row. If the draw of the line is due and must come first, it returns only `due`.
 --
--- One person has one place: whoever waits here with the same e-mail address, an account's own or the one that a guest
--- has verified, is the same person. All who are new in a line wait for its lock, so that no two of them are let in.
+-- One person has one place. People with the same e-mail address, that of an account or the verified one of a guest,
+-- count as one person. All who are new in a line wait for its lock, so that two of them cannot enter at the same
+-- time.
 --
--- What a buyer has in a line is found by the index of buyers (`entry_waits_once`), and by no other. PostgreSQL keeps the
--- plans that it made while the line was short, or before it knew its length: then the index of numbers looks as good,
--- and would read all entries of a line for each new one. So no condition here asks for `line_id` itself.
+-- The entries of a buyer must be found by the index of buyers (`entry_waits_once`). PostgreSQL keeps plans that it
+-- made while the line was short, or before it had statistics. Then the index of numbers looks as good, but it would
+-- read all entries of a line for each new one. So no condition here names `line_id` alone.
 CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
 RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column

@@ -1,6 +1,6 @@
--- An entry and what its line is like, as its owner sees them when they have entered: `sql.ENTER` asks for it together with
--- `line_enter`. It is volatile so that it sees what that function has just written. It reads one row after the other:
--- a join of the two could begin with all entries of the line.
+-- An entry and the state of its line, as the owner sees them after entering. `sql.ENTER` calls this function together
+-- with `line_enter`. It is volatile, so that it sees the row that `line_enter` has just written. It reads the two rows
+-- one after the other, because a join of the two tables could begin with all entries of the line.
 CREATE OR REPLACE FUNCTION line_entry_shown(p_entry bigint)
 RETURNS TABLE (number integer, state text, place integer, entered_at timestamptz, served integer, per_minute integer,
                is_held boolean, is_standing boolean)

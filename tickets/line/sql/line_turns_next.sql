@@ -1,5 +1,6 @@
--- The entries of a drawn line whose turn comes next, `most` of them, in order of place: those who were drawn, part by
--- part, then those who came later, whose places are their numbers. It reads no more parts than it needs.
+-- The entries of a drawn line whose turn comes next, at most `p_most`, in the order of their places. First come the
+-- drawn entries, part by part, then those that entered later, whose places are their numbers. No part is read that is
+-- not needed.
 CREATE OR REPLACE FUNCTION line_turns_next(p_event bigint, p_served integer, p_most integer)
 RETURNS TABLE (entry bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- The ticket types of an event that buyers see, with what decides whether somebody may wish them: the limit per person,
--- how many tickets there are and how many are left, and whether their sale has ended.
+-- The ticket types of an event that buyers see, with the facts that decide whether a person may wish them: the limit
+-- per person, the capacity, how many tickets are left, and whether the sale of the type has ended.
 CREATE OR REPLACE FUNCTION line_types(p_event bigint, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (

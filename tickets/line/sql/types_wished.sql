@@ -1,8 +1,8 @@
--- The ticket types that somebody in a drawn line waits for: those whose turn came, and those after the last place that
--- was served. Many wish the same: each wish is taken apart once.
+-- The ticket types for which somebody in a drawn line waits: people whose turn came without success, and people after
+-- the last place that was served. Many people have the same wish, so each different wish is read only once.
 --
--- A choice that cannot be given, whatever comes back, keeps no type from others. It has a type that is hidden or whose
--- sale has ended, or more tickets than there are. Staff may change that.
+-- A choice that can never be given does not count: it has a type that is hidden or whose sale has ended, or more
+-- tickets than the capacity. Staff may change these facts.
 SELECT DISTINCT (item.wish ->> 0)::bigint AS ticket_type
   FROM (SELECT e.choices FROM line_entry e
          WHERE e.line_id = %(event)s AND e.state = 'waiting' AND e.turn_at IS NOT NULL

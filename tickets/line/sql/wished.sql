@@ -1,5 +1,5 @@
--- How many tickets of each type those who wait in a line wish first, and how many there are; without hidden types that
--- nobody waits for. Many wish the same: each wish is taken apart once.
+-- How many tickets of each type people in a line wish as their first choice, and how many are left. Hidden types for
+-- which nobody waits are left out. Many people have the same wish, so each different wish is read only once.
 SELECT t.id AS ticket_type, t.name, COALESCE(w.tickets, 0)::bigint AS wished, i.capacity - i.held - i.sold AS there
   FROM tickets_tickettype t
   JOIN tickets_inventory i ON i.ticket_type_id = t.id

@@ -309,7 +309,7 @@ class TestGiving:
         def lapse() -> None:
             assert locked.wait(60)
             with db.transaction():
-                operations.entry_lapse(entry_id=given.pk, now=before)
+                operations.entry_pass_on(entry_id=given.pk, now=before)
 
         until, _ = together(hold, lapse)
 

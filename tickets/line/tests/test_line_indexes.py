@@ -92,7 +92,7 @@ def reads(entry: Entry) -> list[str]:
         selectors.is_worth_serving(event_id=entry.line_id)
         selectors.types_wished(event_id=entry.line_id, served=0)
         selectors.proof(event_id=entry.line_id)
-        selectors.entries_to_lapse(now=timezone.now(), most=100)
+        selectors.entries_to_pass_on(now=timezone.now(), most=100)
         figures.line_figures(event_id=entry.line_id, now=timezone.now())
         services.serve(event_id=entry.line_id, hold=HOLD, now=timezone.now())
     captured = [query["sql"] for query in context.captured_queries]

@@ -10,7 +10,9 @@ from tickets import event_files, services
 
 
 class Command(BaseCommand):
-    help = "Put the events of a CSV or JSON file on sale: all, or none and what is wrong with which line."
+    help = (
+        "Put all events of a CSV or JSON file on sale; if the file has mistakes, list them and load nothing."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="described in docs/events-file.md")

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--retire",
             action="store_true",
-            help="refuse codes of the earlier keys at the door: for when they may be known to others",
+            help="refuse codes of the earlier keys at the door, because others may know these keys",
         )
 
     def handle(self, *, event: int, retire: bool, **_: Any) -> None:
