@@ -1,4 +1,4 @@
-"""The forms of an event and its ticket types in the admin. They show and read prices with a decimal point."""
+"""The forms of an event and its ticket types in the admin. Prices are read as people write them in the currency."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ def _read(convert: Callable[[], Any]) -> Any:
 
 
 class MadeFromField(forms.CharField):
-    """The sealed state of an event from which a form was made. The person who fills the form cannot see it."""
+    """The sealed state of an event from which a form was made. It is hidden."""
 
     widget = forms.HiddenInput
 

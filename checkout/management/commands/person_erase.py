@@ -1,3 +1,5 @@
+"""`manage.py person_erase USER`: erase a person's data."""
+
 from argparse import ArgumentParser
 from typing import Any
 

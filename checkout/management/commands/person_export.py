@@ -1,3 +1,5 @@
+"""`manage.py person_export USER`: print all data that is kept about a person, as JSON."""
+
 import json
 from argparse import ArgumentParser
 from typing import Any

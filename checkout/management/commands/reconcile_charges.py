@@ -1,3 +1,5 @@
+"""`manage.py reconcile_charges`: list charges of the gateway without a payment, or pay them back."""
+
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any

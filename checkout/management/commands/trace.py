@@ -1,3 +1,5 @@
+"""`manage.py trace RESERVATION`: print the history of an order, and the log lines about it."""
+
 import re
 import sys
 from argparse import ArgumentParser

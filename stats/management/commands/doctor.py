@@ -1,3 +1,5 @@
+"""`manage.py doctor`: check what the system needs, and say what is wrong."""
+
 from collections.abc import Iterator
 from typing import Any
 

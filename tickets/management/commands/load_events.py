@@ -1,3 +1,5 @@
+"""`manage.py load_events FILE`: put the events of a file on sale."""
+
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
