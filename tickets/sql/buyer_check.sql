@@ -1,8 +1,8 @@
 -- Refuse a buyer who may hold no more tickets for now, before the claim in the same statement. Raise the name of a
 -- constraint.
 --
--- An event may be for accounts only. A buyer may have at most p_most_held unpaid orders at a time. A buyer of whose
--- orders p_expired expired within p_cooling cannot reserve until the first of these is longer ago. If one of these
+-- An event may be for accounts only. A buyer may have at most p_most_held unpaid orders at a time. If p_expired orders of
+-- a buyer expired within p_cooling, the buyer cannot reserve until the first of them is longer ago. If one of these
 -- numbers is null, its check is left out.
 --
 -- The claims of one buyer wait for each other, so that claims at the same time cannot hold more than claims one after
