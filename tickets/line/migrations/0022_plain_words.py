@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('line', '0020_words'),
+        ('line', '0021_entering_by_a_proven_address'),
     ]
 
     operations = [
