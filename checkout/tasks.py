@@ -1,4 +1,4 @@
-"""Work that Celery does for checkout, in the payments, upkeep and mail workers. A message names at most one row."""
+"""Work that Celery does for checkout, in the payments, upkeep and mail workers. A task is given at most one row."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def unmatched_charge_refund(*, charge_id: int, staff_id: int | None = None, **_k
 
 @shared_task(name="checkout.look_after")
 def look_after(**_kwargs: object) -> None:
-    """Hand the payments, refunds and mails that are due to workers again."""
+    """Hand payments, refunds and mails to the workers again, when their next look is due."""
     services.look_after()
 
 

@@ -32,8 +32,8 @@ from tickets.admission.selectors import Reach
 from tickets.models import Event, MoveNotice, Reservation
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
-# The kinds of mails in one pass. The first try of a mail to a buyer owes the mails to holders, so these come
-# second.
+# The kinds of mails in one pass. The first attempt at a mail to a buyer makes the mails to holders due, so these
+# come second.
 KINDS: tuple[tuple[type[Owed], ...], ...] = (
     (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder),
     (HolderNotice,),
@@ -187,9 +187,8 @@ def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     facts = _facts(payment)
     sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
     facts |= _receipt_facts(payment, sold, facts["event"])
-    again = (
-        f"-{receipt.issue}" if receipt.issue > 1 else ""
-    )  # mail programs hide a second mail with the same id
+    # Mail programs hide a second mail with the same id.
+    again = f"-{receipt.issue}" if receipt.issue > 1 else ""
     message = EmailMultiAlternatives(
         subject=_("Your tickets for %(name)s") % {"name": _one_line(facts)},
         body=render_to_string("checkout/receipt.txt", facts),

@@ -135,7 +135,10 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 
 
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
-    """Record the results of turns. An entry without tickets waits on, unless its owner's own tickets refused it."""
+    """Record the results of turns.
+
+    An entry that was given nothing waits on, except if only its owner's own tickets or limit refused it.
+    """
     turns = [
         (
             entry.pk,
@@ -157,7 +160,7 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Open the types that nobody in a locked line wishes to direct claims, and the whole sale if nobody waits.
+    """Let direct claims take the types that nobody in a locked line wishes. Open the sale if nobody waits.
 
     If somebody waits for tickets that can never be given, the line stays: staff may add such tickets.
     """
@@ -192,7 +195,7 @@ def line_changed(*, line: Line, **changes: Any) -> None:
 
 
 def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -> None:
-    """Record that a buyer sees these orders. So holds that a line gave do not pass to the next person."""
+    """Record that a buyer sees these orders. Their holds from a line are then not passed on to the next person."""
     if orders:
         given = Entry.objects.filter(buyer_id=buyer_id, order_id__in=orders, state=EntryState.GIVEN)
         given.filter(looked_at=None).update(looked_at=now)
@@ -201,7 +204,7 @@ def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -
 def entries_end(*, buyer_id: int) -> None:
     """Let a person who is erased leave all lines.
 
-    The caller has locked the person's user row. After this call it may wait only for rows of that person.
+    The caller has locked the person's user row. After this call the caller may wait only for rows of that person.
     """
     db.transaction_required()
     Entry.objects.filter(buyer_id=buyer_id, state=EntryState.WAITING).update(state=EntryState.LEFT)
