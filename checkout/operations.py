@@ -36,10 +36,8 @@ AT_REST: dict[str, Any] = {
     "next_look_at": None,
     "requires_action": None,
 }
-OPEN_TO_NEWS = (
-    PaymentStatus.PROCESSING,
-    PaymentStatus.ABANDONED,
-)  # an answer of the gateway may still change such a payment
+# An answer of the gateway may still change such a payment.
+OPEN_TO_NEWS = (PaymentStatus.PROCESSING, PaymentStatus.ABANDONED)
 
 
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:

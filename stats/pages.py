@@ -19,6 +19,7 @@ from stats import monitor as figures
 from stats.permissions import Permission
 
 LEAST_HEIGHT = 4  # of the chart, so that one reservation does not fill it
+# The page's <template> elements are made from this row.
 BLANK = {
     "sale": "",
     "status": "",
@@ -34,7 +35,7 @@ BLANK = {
     "given": 0,
     "passed": 0,
     "per_minute": 0,
-}  # the row from which the page's <template> elements are made
+}
 
 
 @allow("GET")

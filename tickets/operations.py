@@ -177,9 +177,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
     types = {each.ticket_type_id for each in reservations}
     due_holds_make_room(event_id=reservations[0].ticket_type.event_id, ticket_types=types, now=now)
     for each in reservations:
-        each.refresh_from_db(
-            fields=["state", "ended_at"]
-        )  # the release of due holds may have expired this one
+        # The release of due holds may have expired this one.
+        each.refresh_from_db(fields=["state", "ended_at"])
     states = [ReservationState(each.state) for each in reservations]
     if not set(states) <= {ReservationState.EXPIRED, ReservationState.HELD}:
         return False  # the buyer has released tickets meanwhile

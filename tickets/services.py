@@ -41,9 +41,8 @@ from tickets.voucher_rules import VoucherFacts
 CLAIM_ATTEMPTS = 3  # one, another after due holds were released, and one more if another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-BOUNDARY_OVERLAP = timedelta(
-    seconds=15
-)  # longer than a pause between two sweeps; a second announcement is harmless
+# This is longer than a pause between two sweeps. A second announcement is harmless.
+BOUNDARY_OVERLAP = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,8 @@ class Ticket(models.Model):
     # The holder of tickets that were handed to a person whose data was erased. No mail is sent there.
     NOBODY = "erased@erased.invalid"
 
-    reservation = models.ForeignKey(
-        Reservation, on_delete=models.PROTECT, related_name="+", db_index=False
-    )  # the index of the unique constraint below begins with this column
+    # The index of the unique constraint below begins with this column.
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="+", db_index=False)
     # The event of the reservation's ticket type; the trigger writes it. It is not a foreign key in the database,
     # because checking that would lock the event's row in each validation.
     event = models.ForeignKey(
@@ -91,9 +90,8 @@ class Scan(models.Model):
     Result = ScanResult
 
     scan_id = models.UUIDField(unique=True, help_text="The door chooses it, so that a repeat counts once.")
-    event = models.ForeignKey(
-        Event, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
-    )  # the event that was chosen at the door, otherwise that of the ticket
+    # The event that was chosen at the door, otherwise that of the ticket.
+    event = models.ForeignKey(Event, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     ticket = models.ForeignKey(Ticket, null=True, on_delete=models.PROTECT, related_name="+")
     gate = models.CharField(max_length=GATE_LENGTH)
     actor = models.ForeignKey(

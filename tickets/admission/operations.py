@@ -105,9 +105,8 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
     The ticket gets a new serial and a new code. The earlier ones open nothing from then on.
     """
     db.transaction_required()
-    tickets_announce(
-        order_id=ticket.reservation.order_id
-    )  # now, because the link of the earlier holder ends below
+    # This comes first, because the link of the earlier holder ends below.
+    tickets_announce(order_id=ticket.reservation.order_id)
     Ticket.objects.filter(pk=ticket.pk).update(
         handed_to=handed_to,
         holder=holder,

@@ -13,10 +13,8 @@ from overlord.shop.models import PRODUCT
 from tickets.admission import pdf_process
 from tickets.admission.printed import Lines, Page, Printed
 
-NARROW_SPACE, SPACE = (
-    "\N{NARROW NO-BREAK SPACE}",
-    "\N{NO-BREAK SPACE}",
-)  # formatted dates contain the narrow one
+# Formatted dates contain the narrow one.
+NARROW_SPACE, SPACE = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 
 
 def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:

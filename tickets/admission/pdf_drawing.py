@@ -1,7 +1,7 @@
 """Draw a PDF of tickets from its texts: a page for each ticket, black on white.
 
-This module runs as a program in a separate process (`pdf_process`). It imports nothing of Django, because the
-library for PDFs alone is large and slow to load.
+This module runs as a program in a separate process (`pdf_process`). It does not import Django, so that
+the process starts faster: the library for PDFs alone is large and slow to load.
 """
 
 import json
@@ -24,7 +24,7 @@ CODE_MM = 80.0
 MARGIN_MM = 25.0
 ABOVE_MM, BELOW_MM = 95.0, 70.0  # the most for the texts above and below the code, of the 297 mm of a page
 SMALLER = 0.9  # the factor by which letters shrink until a text fits
-SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # marks where a word may be divided; only there it is printed
+SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # marks where a word may be divided; printed only where one is
 MM_PER_POINT = 0.5  # the height of a line, for each point of its letters
 
 
@@ -144,7 +144,7 @@ def serve(channel: "Connection[bytes, bytes]") -> None:
             asked = channel.recv_bytes()
             try:
                 answer = DRAWN + drawn(json.loads(asked))
-            except Exception:  # noqa: BLE001  (the other process gets it)
+            except Exception:  # noqa: BLE001  (the other process gets its traceback)
                 answer = FAILED + traceback.format_exc().encode()
             channel.send_bytes(answer)
 

@@ -64,9 +64,8 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
     except rules.AccountRequired:
         return redirect(f"{reverse('signup')}?next={reverse('line', args=[event_id])}")
     except NotFound:
-        availability.event_detail(
-            event_id=event_id, now=clock.now()
-        )  # raises NotFound if there is no such event
+        # This raises NotFound if there is no such event.
+        availability.event_detail(event_id=event_id, now=clock.now())
     except DomainError as refused:
         return _page(request, event_id, refused=refused)
     return redirect("line", event_id)
@@ -147,10 +146,9 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
-    shown = projections.line_shown(event_id=event_id, now=now)  # read before the entry
-    live = _live(
-        request, event_id
-    )  # read before the entry: the script must see a hold given in between as new
+    # Both are read before the entry: the script must see a hold that is given in between as new.
+    shown = projections.line_shown(event_id=event_id, now=now)
+    live = _live(request, event_id)
     entry = _entry(request, event_id)
     sent_to = "" if guests.is_verified(request) or "again" in request.GET else guests.email_asked(request)
     kept = _kept_wish(request, event_id) if not guests.is_verified(request) else []
