@@ -1,4 +1,4 @@
-"""When an event can be cancelled, and what prevents a refund: decisions on plain values."""
+"""When an event can be cancelled, and what its buyers are told: decisions on plain values."""
 
 from overlord.kernel import texts
 from overlord.kernel.errors import Conflict, Invalid
@@ -11,7 +11,7 @@ class AlreadyCancelled(Conflict):
     sentence = "This event is cancelled already."
 
 
-class NotCancelled(Conflict):
+class NotCancellable(Conflict):
     code = "not_cancellable"
     sentence = "Only an event that is on sale can be cancelled. Nobody sees a draft."
 

@@ -1,6 +1,6 @@
-"""Limits of checkout: how often a buyer, and how often a network address, may do two things.
+"""Limits of checkout, for each buyer and for each network address.
 
-These are to try to pay, and to give an e-mail address that somebody's account has.
+They count tries to pay, and e-mail addresses that somebody's account has already.
 """
 
 from collections.abc import Iterator

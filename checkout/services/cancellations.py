@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from checkout import cancellation_operations as operations
 from checkout import rules, selectors
-from checkout.cancellation_rules import AlreadyCancelled, NotCancelled, message_read
+from checkout.cancellation_rules import AlreadyCancelled, NotCancellable, message_read
 from checkout.services.refunds import refund_retry
 from overlord.kernel import db
 from overlord.kernel.errors import Conflict, NotFound
@@ -25,7 +25,7 @@ LOOK_AGAIN = timedelta(seconds=2)
 def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) -> None:
     """Cancel an event: stop its sale, and let workers refund its paid orders and send mails to their buyers.
 
-    `version` is the version of the event that staff saw. Raise NotFound, Invalid, AlreadyCancelled, NotCancelled
+    `version` is the version of the event that staff saw. Raise NotFound, Invalid, AlreadyCancelled, NotCancellable
     for a draft, and EventOutdated if the event has another version.
     """
     text = message_read(message)
@@ -36,7 +36,7 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
         if event.status == EventStatus.CANCELLED:
             raise AlreadyCancelled()
         if event.status != EventStatus.ON_SALE:
-            raise NotCancelled()
+            raise NotCancellable()
         if event.version != version:
             raise EventOutdated()
         now = db.now()

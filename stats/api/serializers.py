@@ -8,13 +8,15 @@ class EventStats(serializers.Serializer):
     event = serializers.CharField(help_text="The event's name.")
     currency = serializers.CharField()
     reservation_amount = serializers.IntegerField(help_text="Reservations made.")
-    reserved_tickets = serializers.IntegerField(help_text="Tickets in them.")
+    reserved_tickets = serializers.IntegerField(help_text="Tickets in these reservations.")
     sold_amount = serializers.IntegerField(help_text="Tickets sold.")
     profit = serializers.CharField(help_text="Money taken less refunds.")
 
 
 class TicketTypeStats(serializers.Serializer):
-    ticket_type = serializers.CharField(help_text="The name, whatever the event.")
+    ticket_type = serializers.CharField(
+        help_text="The name of the types. Types of all events with this name are counted together."
+    )
     currency = serializers.CharField()
     reservation_amount = serializers.IntegerField()
     reservation_avg_amount = serializers.FloatField(help_text="Tickets in a reservation, on average.")
