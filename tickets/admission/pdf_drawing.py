@@ -1,7 +1,7 @@
 """Draw a PDF of tickets from its texts: a page for each ticket, black on white.
 
-This module runs as a program in a separate process (`pdf_process`). It does not import Django, so that
-the process starts faster: the library for PDFs alone is large and slow to load.
+This module runs as a program in a separate process (`pdf_process`). It does not import Django, so that the process
+starts faster: the library for PDFs alone is large and slow to load.
 """
 
 import json

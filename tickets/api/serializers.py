@@ -117,7 +117,7 @@ class EventDetail(serializers.Serializer):
 class Reservation(serializers.Serializer):
     id = serializers.IntegerField()
     order = serializers.IntegerField(
-        help_text="The id of the order, which is that of its first reservation. An order is paid at once."
+        help_text="The id of the order, which is that of its first reservation. One payment pays for all of it."
     )
     ticket_type = serializers.IntegerField()
     event = serializers.IntegerField()
