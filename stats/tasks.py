@@ -1,4 +1,4 @@
-"""Work that Celery does for stats. Runs in the upkeep worker."""
+"""Work that Celery does for stats, in the upkeep worker."""
 
 from celery import shared_task
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""The API of the door, for staff with that permission. Each view parses the input and makes one call."""
+"""The API of the door, for staff with a permission for the door. Each view parses the input and makes one call."""
 
 from typing import Any
 
