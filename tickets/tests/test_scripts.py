@@ -155,6 +155,60 @@ def test_a_list_without_new_frames_is_fetched_every_five_minutes_while_the_page_
     ]
 
 
+# The page of an event, as far as a refused reservation needs it. `refused` is the message, `focused` has the focus.
+EVENT_PAGE = """
+let focused;
+const part = (id) => ({ id, dataset: {}, focus() { focused = this; }, contains: (other) => other?.id === id });
+const heading = part("tickets"), said = part("announcements");
+let element, refused, shown;
+globalThis.HTMLElement = class {
+  querySelector = (css) => (css === "#tickets" ? heading : refused);
+};
+globalThis.customElements = { define: (_name, type) => { element ??= type; } };
+globalThis.document = Object.assign(new EventTarget(), {
+  createElement: () => part("notice"), getElementById: () => said, documentElement: { lang: "en", dataset: {} },
+});
+Object.defineProperty(document, "activeElement", { get: () => focused });
+globalThis.window = new EventTarget();
+globalThis.addEventListener = () => {};
+globalThis.location = { href: "https://tickets.example.org/events/1/", pathname: "/events/1/" };
+globalThis.setTimeout = (act) => act();
+await import("tickets/live-event.js");
+const page = new element();
+function refuse() {
+  const facts = { refusedType: "1", refusedAmount: "2", refusedAvailable: "", refusedSale: "open" };
+  shown = "alert"; said.textContent = "";
+  refused = {
+    ...part("error"), dataset: { ...facts, refusedAvailable: "0" },
+    replaceWith: (notice) => { shown = notice.id; }, remove: () => { shown = "nothing"; },
+  };
+}
+const frame = (available, sale = "open") => { page.event = { tickets: [{ id: 1, sale, available }] }; };
+"""
+
+
+def test_a_refusal_that_is_no_longer_true_leaves_the_focus_in_its_place(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      for (const [available, sale] of [[0, "open"], [5, "open"], [0, "ended"]]) {
+        for (const focus of ["error", "elsewhere"]) {
+          refuse(); frame(available, sale); focused = part(focus);
+          page.checkRefusal();
+          found.push([shown, focused.id, said.textContent !== ""]);
+        }
+      }
+      done(found);
+    """
+    assert scripts.run(tmp_path, EVENT_PAGE + script) == [
+        ["alert", "error", False],
+        ["alert", "elsewhere", False],
+        ["notice", "notice", False],
+        ["notice", "elsewhere", True],
+        ["nothing", "tickets", False],
+        ["nothing", "elsewhere", False],
+    ]
+
+
 def run(folder: Path, script: str) -> Any:
     """Run a script on a page that has the widget."""
     copy = folder / "node_modules/tickets/widget.js"

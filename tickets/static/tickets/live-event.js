@@ -262,14 +262,19 @@ class LiveEvent extends HTMLElement {
     if (!message) return;
     const { refusedType: type, refusedAmount, refusedAvailable, refusedSale } = message.dataset;
     const ticket = this.event.tickets.find(({ id }) => String(id) === type);
+    const hadFocus = message.contains(document.activeElement); // it has it when the page is loaded
     if (ticket?.sale === refusedSale && (refusedAvailable === "" || String(ticket.available) === refusedAvailable)) return;
     if (ticket?.sale === "open" && ticket.available >= Number(refusedAmount)) {
       const notice = document.createElement("p");
       notice.className = "notice";
       notice.textContent = gettext("Tickets are available again. You can reserve them now.");
-      announce(notice.textContent, { urgent: true });
       message.replaceWith(notice);
-    } else message.remove();
+      if (hadFocus) takeFocus(notice); // and is read out
+      else announce(notice.textContent, { urgent: true });
+    } else {
+      message.remove();
+      if (hadFocus) takeFocus(this.querySelector("#tickets"));
+    }
   }
 
   showRemoved() {
@@ -295,6 +300,12 @@ function editsOf({ version, tickets }) {
 /** Return `editsOf` the event that a page with a code was made from; null for one without a code. */
 function editsOfCode(page) {
   return page.hasAttribute("with-code") ? Number(page.getAttribute("with-code")) : null;
+}
+
+/** Let an element have the focus that another one had, so that the keyboard goes on from there. */
+function takeFocus(element) {
+  element.tabIndex = -1;
+  element.focus();
 }
 
 function saleSentence(sale) {
