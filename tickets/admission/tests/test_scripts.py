@@ -478,3 +478,36 @@ def test_a_camera_whose_log_in_has_ended_stops_and_says_so(tmp_path: Path) -> No
     """
     refused = [False, "problem", "Log in"]
     assert gate_page(script, tmp_path) == [True, None, "", *refused, 0, [400]]
+
+
+# The page of a gate, as far as news of its stream needs it.
+DOOR_PAGE = """
+const parts = new Map();
+const made = () => ({ hidden: true, show(status) { this.status = status; } });
+const part = (css) => parts.get(css) ?? parts.set(css, made()).get(css);
+let element;
+const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+set("HTMLElement", class { querySelector = part; });
+set("customElements", { define: (name, type) => { if (name === "door-page") element = type; } });
+set("document", Object.assign(new EventTarget(), { documentElement: { lang: "en", dataset: {} } }));
+set("window", new EventTarget());
+set("addEventListener", () => {});
+set("location", { href: "https://tickets.example.org/door/", pathname: "/door/" });
+await import("admission/door-page.js");
+const page = new element();
+page.desk = { isOffline: false };
+const hear = (...said) => {
+  page.hear(...said);
+  return [part("live-badge").status, part(".removed").hidden];
+};
+"""
+
+
+def test_a_gate_says_when_its_event_is_no_longer_there(tmp_path: Path) -> None:
+    script = 'done([hear("live"), hear("reconnecting"), hear("closed", 4403), hear("closed", 4404)]);'
+    assert scripts.run(tmp_path, DOOR_PAGE + script) == [
+        ["live", True],
+        ["reconnecting", True],
+        ["closed", True],
+        ["closed", False],
+    ]

@@ -6,7 +6,7 @@ import { isCode } from "admission/codes.js";
 import { DoorDesk } from "admission/door-desk.js";
 import { recall, remember } from "admission/door-store.js";
 import { signal, wakeSound } from "admission/signals.js";
-import { follow, now } from "realtime/live.js";
+import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
 
 const FILES = /^\/(static|translations|look|pictures)\//; // what the page is made of; its worker has the same
@@ -36,13 +36,17 @@ class DoorPage extends HTMLElement {
     await this.desk.begin();
     this.stream = follow(`/ws/door/${event}/`, {
       onState: (state) => this.showState(state),
-      onStatus: (status, _code, currentAt) => {
-        this.querySelector("live-badge").show(status, currentAt);
-        if (status === "live" && this.desk.isOffline) this.desk.renew();
-      },
+      onStatus: (...said) => this.hear(...said),
     });
     this.dataset.ready = "yes";
     await this.keepPage();
+  }
+
+  /** Show a status of the stream. When the event no longer has one, say so: its counts stay as they are. */
+  hear(status, code, currentAt) {
+    this.querySelector("live-badge").show(status, currentAt);
+    if (status === "live" && this.desk.isOffline) this.desk.renew();
+    if (code === NO_SUCH_STREAM) this.querySelector(".removed").hidden = false;
   }
 
   disconnectedCallback() {
