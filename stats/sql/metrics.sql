@@ -1,6 +1,6 @@
 -- The figures of /metrics, in one row. Counts of rows stop at %(limit)s, which limits their cost.
 SELECT count(*) FILTER (WHERE i.held + i.sold > i.capacity) AS oversold_types,
-       COALESCE(sum(i.capacity - i.held - i.sold), 0) AS available,
+       COALESCE(sum(i.capacity - i.held - i.sold) FILTER (WHERE v.status <> 'draft'), 0) AS available,
        COALESCE(sum(i.held), 0) AS held,
        COALESCE(sum(i.sold), 0) AS sold,
        COALESCE(sum(i.reservations), 0) AS reservations,
@@ -29,3 +29,5 @@ SELECT count(*) FILTER (WHERE i.held + i.sold > i.capacity) AS oversold_types,
        pg_database_size(current_database()) AS database_bytes,
        (SELECT count(*) FROM pg_stat_replication WHERE COALESCE(state, 'streaming') = 'streaming') AS standbys
   FROM tickets_inventory i
+  JOIN tickets_tickettype k ON k.id = i.ticket_type_id
+  JOIN tickets_event v ON v.id = k.event_id

@@ -39,12 +39,16 @@ def figures() -> dict[tuple[str, ...], float]:
 
 
 def test_tickets_are_counted_by_state_and_by_change(
-    user_make: Callable[..., User], ticket_type: TicketType
+    user_make: Callable[..., User],
+    ticket_type: TicketType,
+    ticket_type_make: Callable[..., TicketType],
 ) -> None:
     claim(user_make().pk, ticket_type, 2)
     late = user_make()
     claim(late.pk, ticket_type, 3)
     end(late)
+    of_a_draft = ticket_type_make(paused=True)
+    Event.objects.filter(pk=of_a_draft.event_id).update(status="draft")
     Inventory.objects.filter(pk=ticket_type.pk).update(revenue_minor=1250)
 
     found = figures()
