@@ -19,7 +19,7 @@ import overlord.celery  # noqa: F401  (makes its application the current one)
 from checkout.gateways import ledger
 from overlord.accounts import token_cache
 from overlord.accounts.models import User
-from overlord.kernel import commit_watch, db, redis_client
+from overlord.kernel import commit_watch, db, rate_limits, redis_client
 from overlord.shop import look
 from overlord.shop.models import Look
 from tests import databases, servers
@@ -108,6 +108,15 @@ def clean_memories() -> Iterator[None]:
     token_cache.close()
     db.lock_sessions_close()
     commit_watch.watch.stop()
+
+
+@pytest.fixture
+def limits_on(settings: Any) -> Iterator[None]:
+    """Limit how often something may be done, as the running system does. Nothing has been counted yet."""
+    settings.RATE_LIMITS = True
+    rate_limits.forget()
+    yield
+    rate_limits.forget()
 
 
 @pytest.fixture

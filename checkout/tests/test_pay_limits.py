@@ -1,6 +1,6 @@
 """A buyer may try to pay only so often, and nobody at the same address can use up these tries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,18 +16,10 @@ from tests.threads import together
 from tickets.models import TicketType
 from tickets.tests.reserving import reserve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("limits_on")]
 
 SCHOOL = "203.0.113.7"
 MOST = limits.PAY_FIRST.amount + limits.PAY_AGAIN_BY_BUYER.amount
-
-
-@pytest.fixture(autouse=True)
-def limits_on(settings: Any) -> Iterator[None]:
-    settings.RATE_LIMITS = True
-    rate_limits.forget()
-    yield
-    rate_limits.forget()
 
 
 def paying(api: Any, ticket_type: TicketType) -> Any:

@@ -1,6 +1,6 @@
 """The limits of one buyer's holds, who may buy, and how often one buyer and one address may reserve."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,13 +24,9 @@ BATCH = "/event/reservations/batch/"
 
 
 @pytest.fixture(autouse=True)
-def limits_on(settings: Any) -> Iterator[None]:
-    settings.RATE_LIMITS = True
+def low_limits(limits_on: None, settings: Any) -> None:
     settings.HOLDS_PER_BUYER = 3
     settings.COOLING_EXPIRED, settings.COOLING_SECONDS = 2, 600
-    rate_limits.forget()
-    yield
-    rate_limits.forget()
 
 
 @pytest.fixture

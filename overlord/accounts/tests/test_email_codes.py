@@ -32,14 +32,6 @@ def guest(user_make: Callable[..., User]) -> User:
     return user_make(is_guest=True, email="")
 
 
-@pytest.fixture
-def limits_on(settings: Any) -> Iterator[None]:
-    settings.RATE_LIMITS = True
-    rate_limits.forget()
-    yield
-    rate_limits.forget()
-
-
 def ask(user: User, email: str = ADA) -> Any:
     return api_of(user).post("/register/guest/email/", {"email": email}, format="json")
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,21 +16,13 @@ from rest_framework.test import APIClient
 
 from overlord.accounts import limits, services, tasks
 from overlord.accounts.models import User
-from overlord.kernel import queues, rate_limits, redis_client
+from overlord.kernel import queues, redis_client
 from tests.threads import together
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("limits_on")]
 
 PASSWORD = "correct horse"
 MOST = limits.LOGIN_BY_ACCOUNT.amount
-
-
-@pytest.fixture(autouse=True)
-def limits_on(settings: Any) -> Iterator[None]:
-    settings.RATE_LIMITS = True
-    rate_limits.forget()
-    yield
-    rate_limits.forget()
 
 
 def api_log_in(username: str, password: str = PASSWORD, *, address: str = "203.0.113.7") -> Any:

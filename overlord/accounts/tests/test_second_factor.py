@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from html import unescape
@@ -24,7 +24,6 @@ from overlord.accounts.models import ApiToken, BackupCode, SecondFactor, User
 from overlord.accounts.rules import FactorOutdated, WrongCode
 from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
-from overlord.kernel import rate_limits
 from overlord.kernel.errors import TooMany
 from tests.clients import permit
 from tests.threads import together
@@ -237,13 +236,6 @@ class TestApi:
 
 
 class TestCodes:
-    @pytest.fixture
-    def limits_on(self, settings: Any) -> Iterator[None]:
-        settings.RATE_LIMITS = True
-        rate_limits.forget()
-        yield
-        rate_limits.forget()
-
     def test_a_code_counts_once_even_if_many_send_it_at_once(self, cashier: User) -> None:
         backup, code = set_up(cashier)[0], code_of(cashier)
         for given in (code, backup):

@@ -15,13 +15,7 @@ from tests.threads import together
 
 LIMIT = Limit(name="test", amount=5, seconds=60)
 
-
-@pytest.fixture(autouse=True)
-def limits_on(settings: Any) -> Iterator[None]:
-    settings.RATE_LIMITS = True
-    rate_limits.forget()
-    yield
-    rate_limits.forget()
+pytestmark = pytest.mark.usefixtures("limits_on")
 
 
 @pytest.fixture
