@@ -7,6 +7,9 @@ for a process, and the answer is the pid of the new process.
 Each process is forked twice. When the process in between ends, the supervisor becomes the parent of the new process
 (`adopt_orphans`). So it can wait for the process and signal it, like any other child. The new process may run
 longer than the fork server.
+
+The fork server is such a fork itself: the process that imports everything ends after its imports. A fork maps only
+the parts of libraries that it uses, and imports need parts that nothing needs afterwards.
 """
 
 import ctypes
@@ -15,6 +18,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
 import time
@@ -72,15 +76,16 @@ TEMPLATES = ("tickets/home.html", "tickets/event.html", "checkout/checkout.html"
 
 def preload() -> None:
     """Import all that the processes need. The garbage collector of a fork then does not write to this memory."""
+    # A collection, even at the end, would leave gaps all over the memory that the forks share. A fork fills them
+    # first, and copies a page for each.
+    gc.disable()
     import django
 
-    gc.disable()  # a collection now would leave gaps in the memory; forks would write there and share less
     django.setup()
     for name in MODULES:
         importlib.import_module(name)
     _import_by_settings()
     _use_once()
-    gc.collect()
     gc.freeze()
     gc.enable()
 
@@ -145,12 +150,8 @@ def fork() -> int | None:
 def become(request: dict[str, Any]) -> None:
     """Give this process the parent, session, log, folder, niceness and environment that the request asks for."""
     os.setsid()
-    _await_parent(request["parent"])
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, request["stop_signal"], 0, 0, 0)
-    libc.prctl(PR_SET_NAME, request["name"].encode(), 0, 0, 0)  # for `ps` and `top`
-    if os.getppid() != request["parent"]:
-        os._exit(1)
+    end_with(request["parent"], request["stop_signal"])
+    ctypes.CDLL(None).prctl(PR_SET_NAME, request["name"].encode(), 0, 0, 0)  # for `ps` and `top`
     niceness_add(os.getpid(), request["niceness"])
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -171,18 +172,32 @@ def run(argv: list[str]) -> None:
         runpy.run_path(argv[0], run_name="__main__")
 
 
-def _await_parent(parent: int) -> None:
-    """Wait until the supervisor is our parent, at most ADOPTION_SECONDS: the process in between has to end."""
+def end_with(parent: int, stop_signal: int) -> None:
+    """Let the kernel signal this fork when the supervisor, its new parent, ends; end now if that has ended.
+
+    The supervisor becomes the parent when the process in between has ended, ADOPTION_SECONDS from now at most.
+    """
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:
         time.sleep(0.001)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def main(fd: int) -> None:
-    """Serve until the supervisor closes the socket; in a new process, run its program."""
+    """Import everything, tell the supervisor the pid of the fork that serves, and end.
+
+    The fork serves until the supervisor closes the socket.
+    """
     preload()
+    supervisor = os.getppid()
     channel = socket.socket(fileno=fd)
-    channel.sendall(b"ready\n")
+    pid = fork()
+    if pid is not None:
+        channel.sendall(f"{pid}\n".encode())
+        os._exit(0)
+    end_with(supervisor, signal.SIGTERM)
     request = serve(channel)
     if request is not None:
         channel.close()

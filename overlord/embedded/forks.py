@@ -72,9 +72,17 @@ class ForkServer:
             "parent": os.getpid(),
         }
         try:
-            self._is_ready = self._is_ready or self._answers.readline() == "ready\n"
+            if not self._is_ready:
+                self._await_imports()
             channel.sendall(json.dumps(request).encode() + b"\n")
             return int(self._answers.readline())
         except (OSError, ValueError):  # the fork server has ended, or hangs
             self.stop()
             return None
+
+    def _await_imports(self) -> None:
+        """Wait for the end of the process that imports, which names the fork that serves from now on."""
+        pid = int(self._answers.readline())
+        self.child.process.wait()
+        self.child.process = ForkedProcess(pid)
+        self._is_ready = True

@@ -153,6 +153,18 @@ def test_a_fork_outlives_the_fork_server_and_the_next_program_is_started_on_its_
     server.stop()
 
 
+def test_the_process_that_imports_ends_and_its_fork_is_our_child(start: Start, tmp_path: Path) -> None:
+    server = ForkServer(env=ENV, cwd=ROOT, log_dir=tmp_path / "server")
+    imports = server.child.process
+    try:
+        assert start("print('here')", by=server).process.wait(30) == 0
+        assert (imports.returncode, server.child.running) == (0, True)
+        assert psutil.Process(server.child.pid).ppid() == os.getpid()
+    finally:
+        server.stop()
+    assert not server.child.running
+
+
 def test_a_program_with_another_environment_is_started_on_its_own(start: Start) -> None:
     """Give one another environment, which a forked process would ignore: the fork server has read the settings."""
     child = start("import os; print(os.environ['OTHER'])", env={**ENV, "OTHER": "other"})
@@ -172,15 +184,17 @@ def test_a_fork_server_that_hangs_only_delays_the_start(
     until(lambda: not server.child.running, seconds=30)
 
 
-def test_the_imports_open_no_connection_and_start_no_thread() -> None:
+def test_the_imports_open_no_connection_start_no_thread_and_leave_no_gaps() -> None:
     code = (
-        "import sys, threading; from overlord.embedded.fork_server import preload; preload();"
-        "print(threading.active_count(), 'twisted.internet.reactor' in sys.modules,"
+        "import gc, sys, threading; from overlord.embedded.fork_server import preload; freed = [];"
+        "gc.callbacks.append(lambda phase, info: freed.append(info)); preload(); gc.callbacks.clear();"
+        "print(freed, gc.isenabled(), gc.get_freeze_count() > 100_000,"
+        " threading.active_count(), 'twisted.internet.reactor' in sys.modules,"
         " 'overlord.wsgi' in sys.modules, 'overlord.asgi' in sys.modules)"
     )
     env = {**ENV, "DJANGO_SETTINGS_MODULE": "overlord.settings"}
     said = subprocess.check_output([sys.executable, "-c", code], env=env, cwd=ROOT, text=True)
-    assert said == "1 False False False\n"
+    assert said == "[] True True 1 False False False\n"
 
 
 def test_the_supervisor_has_neither_django_nor_an_app_in_memory() -> None:
