@@ -21,8 +21,9 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from tickets import selectors as tickets
+from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
-from tickets.models import Event, Reservation
+from tickets.models import Event, Reservation, TicketType
 
 CHARGES_COMPARED = timedelta(days=3)  # more than a day, because the comparison may miss a night
 
@@ -47,6 +48,14 @@ def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
 def payment_of_anybody(*, payment_id: int) -> Payment | None:
     """Return a payment of any buyer, for staff, or None if there is none."""
     return Payment.objects.filter(pk=payment_id).first()
+
+
+def payment_with_order(**params: Any) -> tuple[Payment, list[Reservation], datetime] | None:
+    """Lock a payment with its order by `sql.PAYMENT_ORDER_LOCK`; return both, and PostgreSQL's time."""
+    found = db.instances(sql.PAYMENT_ORDER_LOCK, params, Payment, Reservation, TicketType, Event)
+    for _payment, reservation, ticket_type, event, _now in found:
+        tickets.join(reservation, ticket_type, event)
+    return (found[0][0], [row[1] for row in found], found[0][-1]) if found else None
 
 
 def payment_with_buyer(*, payment_id: int) -> Payment:
@@ -145,11 +154,19 @@ def refund_refused(*, payment: Payment) -> Refund | None:
 
 
 def has_tickets_to_send(*, order_id: int) -> bool:
-    """Return whether tickets of an order are valid, and their event takes place."""
-    valid = Ticket.objects.filter(reservation__in=tickets.reservations_of_order(order_id)).exclude(
-        state=Ticket.State.REVOKED
+    """Return whether a mail with an order's tickets has a point, as `are_to_send` says."""
+    return are_to_send(admission.tickets_of_order(order_id=order_id))
+
+
+def are_to_send(shown: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether one of these tickets is valid and its event takes place.
+
+    They are rows of `admission.selectors.tickets_of_order`.
+    """
+    return any(
+        each["state"] != Ticket.State.REVOKED and each["event_status"] != Event.Status.CANCELLED
+        for each in shown
     )
-    return valid.exclude(event__status=Event.Status.CANCELLED).exists()
 
 
 def counter_order(*, key: str) -> int | None:

@@ -26,7 +26,7 @@ from overlord.shop.languages import spoken
 from tickets import selectors as tickets
 from tickets import voucher_labels
 from tickets.admission import selectors as admission
-from tickets.admission.documents import order_calendar, order_documents
+from tickets.admission.documents import documents_of, order_calendar, order_shown
 from tickets.admission.models import HandOverNotice, HolderNotice
 from tickets.admission.selectors import Reach
 from tickets.models import Event, MoveNotice, Reservation
@@ -182,7 +182,8 @@ def _facts(payment: Payment) -> dict[str, Any]:
 
 def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     payment = receipt.payment
-    if not selectors.has_tickets_to_send(order_id=payment.reservation_id):
+    shown = order_shown(Reach(order_id=payment.reservation_id), now=now)
+    if not selectors.are_to_send(shown):
         return None  # the tickets were returned or refunded since, or the event was cancelled
     facts = _facts(payment)
     sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
@@ -199,7 +200,7 @@ def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
         },
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
-    for document in order_documents(Reach(order_id=payment.reservation_id), now=now):
+    for document in documents_of(shown, order_id=payment.reservation_id, now=now):
         message.attach(document.name, document.content, document.kind)
     return message
 

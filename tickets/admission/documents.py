@@ -29,14 +29,23 @@ def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
 
     Raise NotDrawnError.
     """
-    shown = services.tickets_of_order(reach=reach, now=now)
-    printed = tickets_pdf(shown, order_id=reach.order_id)
-    return [printed, event_calendar(shown, order_id=reach.order_id, now=now)] if printed else []
+    return documents_of(order_shown(reach, now=now), order_id=reach.order_id, now=now)
+
+
+def order_shown(reach: Reach, *, now: datetime) -> list[dict[str, Any]]:
+    """Return the tickets within reach, for `documents_of`."""
+    return services.tickets_of_order(reach=reach, now=now)
+
+
+def documents_of(shown: Sequence[Mapping[str, Any]], *, order_id: int, now: datetime) -> list[Document]:
+    """Return what `order_documents` does for the tickets that `order_shown` gave."""
+    printed = tickets_pdf(shown, order_id=order_id)
+    return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
 
 
 def order_calendar(reach: Reach, *, now: datetime) -> Document | None:
     """Return the event of the tickets within reach as a calendar file, or None if there are no tickets."""
-    shown = services.tickets_of_order(reach=reach, now=now)
+    shown = order_shown(reach, now=now)
     return event_calendar(shown, order_id=reach.order_id, now=now) if shown else None
 
 
