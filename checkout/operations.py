@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Model, Q
 from django.db.models.functions import Coalesce
 
 from checkout import price_rules, projections, rules, selectors, sql
@@ -20,7 +20,7 @@ from checkout.models import CounterSale, Incident, OrderRecord, Payment, Receipt
 from checkout.order_rules import OrderAction
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
-from overlord.kernel.errors import Busy, NotFound
+from overlord.kernel.errors import NotFound
 from overlord.kernel.queues import Queue, enqueue
 from overlord.kernel.steps import step_log, step_log_after_commit
 from tickets import operations as tickets
@@ -47,6 +47,17 @@ def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
     for payment in selectors.payments(text, payment=payment_id, buyer=buyer_id):
         return payment
     raise NotFound()
+
+
+def payment_order_lock(
+    *, payment_id: int, buyer_id: int | None = None
+) -> tuple[Payment, list[Reservation], datetime]:
+    """Lock a payment as `payment_lock` does, and then its whole order; return both, and `now`; raise NotFound."""
+    db.transaction_required()
+    found = selectors.payment_with_order(payment=payment_id, buyer=buyer_id)
+    if found is None:
+        raise NotFound()
+    return found
 
 
 def reservations_lock(*, payment: Payment) -> tuple[list[Reservation], datetime]:
@@ -239,30 +250,6 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
     db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
     payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
-
-
-def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give the payments of a guest's order to an account, except those that are in flight or have charged.
-
-    If late money comes for an abandoned payment, it belongs to the account, as the tickets do.
-    """
-    db.transaction_required()
-    _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
-
-
-def check_payments_followed(*, order_id: int, guest_id: int) -> None:
-    """Raise Busy if the guest made a payment of a locked order after `payments_follow` had looked.
-
-    Payments are locked before their order, so such a payment can follow only when the caller begins again.
-    """
-    db.transaction_required()
-    if _payments_to_follow(order_id, guest_id).exists():
-        raise Busy()
-
-
-def _payments_to_follow(order_id: int, guest_id: int) -> QuerySet[Payment]:
-    at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE, PaymentStatus.ABANDONED)
-    return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest)
 
 
 def payment_remove(*, payment: Payment) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Q
+from django.db.models import F
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -135,9 +136,16 @@ def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[R
 
 def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> None:
     """Count reservations that are being paid for as sold, each for its own price."""
+    db.transaction_required()
+    minor = [each.total_minor for each in reservations]
+    sold = {"reservations": [each.pk for each in reservations], "minor": minor, "now": now}
+    rows = db.rows(sql.ORDER_VALIDATE, sold)
+    if not rows:
+        raise StateChanged(f"Reservations {sold['reservations']} are not all {ReservationState.PAYING}.")
     for each in reservations:
-        _reservation_move(each, ReservationState.PAYING, ReservationState.VALIDATED, validated_at=now)
-    _inventories_change([(each, _sold(each, held=-each.quantity)) for each in reservations], now=now)
+        _moved(each, ReservationState.PAYING, ReservationState.VALIDATED, validated_at=now)
+    events = {row["event"] for row in rows}
+    _inventories_announce(rows, buyers={each.buyer_id for each in reservations}, sold_in=events, now=now)
 
 
 def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
@@ -258,30 +266,6 @@ def reservations_return(*, reservations: Sequence[Reservation], now: datetime) -
     _inventories_change([(each, {"sold": -each.quantity}) for each in reservations], now=now)
 
 
-def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's unpaid order to an account, with its ended reservations. Its holds end when they did before.
-
-    Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds
-    tickets of one of its types.
-    """
-    db.transaction_required()
-    order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)
-    rows = list(order.order_by("id").select_for_update(no_key=True))
-    if not rows:
-        raise NotFound()
-    now = db.now()
-    for each in rows:
-        if each.state not in Reservation.ENDED:
-            rules.check_releasable(each.state, ended_at=each.ended_at)
-    if not any(reservation_state(reservation=each, now=now) == ReservationState.HELD for each in rows):
-        ended_at = rows[0].ended_at or rows[0].expires_at
-        raise rules.ReservationEnded(state=ReservationState.EXPIRED, ended_at=ended_at)
-    taken = {"reservation_one_live_per_buyer_and_type": rules.AlreadyReserved()}
-    with db.constraint_errors(taken):
-        order.update(buyer_id=buyer_id, idempotency_key=None, version=F("version") + 1)
-    db.after_commit(partial(projections.announce, buyers=[guest_id, buyer_id], now=now))
-
-
 def _reservation_move(
     reservation: Reservation,
     source: ReservationState,
@@ -292,6 +276,16 @@ def _reservation_move(
     db.transaction_required()
     if not db.update(Reservation, {"state": target, **times}, id=reservation.pk, state=source):
         raise StateChanged(f"Reservation {reservation.pk} is not {source}.")
+    _moved(reservation, source, target, **times)
+
+
+def _moved(
+    reservation: Reservation,
+    source: ReservationState,
+    target: ReservationState,
+    **times: datetime | None,
+) -> None:
+    """Log that a reservation has changed its state, and set it in the instance."""
     step_log_after_commit(f"reservation_{target}", reservation=reservation.pk, was=source, **times)
     reservation.state = target
     for name, at in times.items():
@@ -306,14 +300,22 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
 
     One announcement tells of this and of all changes of these reservations, because each announcement calls Redis.
     """
-    figures = []
+    changed_rows: list[dict[str, Any]] = []
     sold_in: set[int] = set()
     for reservation, steps in sorted(changes, key=lambda change: change[0].ticket_type_id):
         changed = {**NO_CHANGE, **steps, "ticket_type": reservation.ticket_type_id}
         rows = db.rows(sql.INVENTORY_CHANGE, changed)
-        figures += [(row["event"], Figures.from_row(row)) for row in rows]
+        changed_rows += rows
         sold_in |= {row["event"] for row in rows if changed["sold"]}
     buyers = {reservation.buyer_id for reservation, _ in changes}
+    _inventories_announce(changed_rows, buyers=buyers, sold_in=sold_in, now=now)
+
+
+def _inventories_announce(
+    rows: Sequence[Mapping[str, Any]], *, buyers: set[int], sold_in: set[int], now: datetime
+) -> None:
+    """Announce changed inventories after the commit, and to the buyers of their reservations."""
+    figures = [(row["event"], Figures.from_row(row)) for row in rows]
     db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, sold_in=sold_in, now=now))
 
 

@@ -312,9 +312,14 @@ def reservations_joined_at(text: str, **params: Any) -> list[tuple[Reservation, 
 def _joined(text: str, params: Mapping[str, Any]) -> list[list[Any]]:
     found = db.instances(text, params, Reservation, TicketType, Event)
     for reservation, ticket_type, event, *_ in found:
-        ticket_type.event = event
-        reservation.ticket_type = ticket_type
+        join(reservation, ticket_type, event)
     return found
+
+
+def join(reservation: Reservation, ticket_type: TicketType, event: Event) -> None:
+    """Let a reservation know its ticket type, and that its event, which one statement has read with it."""
+    ticket_type.event = event
+    reservation.ticket_type = ticket_type
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:

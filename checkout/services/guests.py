@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from checkout import operations
+from checkout import follow_operations
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, NotFound
-from tickets import operations as tickets
+from tickets import follow_operations as tickets
 from tickets import selectors
 
 
@@ -37,6 +37,6 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
         if order_id is None:
             raise NotFound()
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
-        operations.payments_follow(order_id=order_id, **parties)
+        follow_operations.payments_follow(order_id=order_id, **parties)
         tickets.order_follow(order_id=order_id, **parties)
-        operations.check_payments_followed(order_id=order_id, guest_id=guest_id)
+        follow_operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

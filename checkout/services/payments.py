@@ -65,10 +65,9 @@ def payment_pay(
     with _refusals(), db.transaction():
         _contact_set(buyer_id, contact)
         accounts.language_keep(user_id=buyer_id, language=language)
-        payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
+        payment, order, now = operations.payment_order_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
         check_version(version, payment.version)
-        order, now = tickets.order_lock(order_id=payment.reservation_id)
         _check_payable(order, now=now)
         rules.check_answered(payment.status)  # after the holds: if one has expired, the error says that
         reservations = tickets.order_begin_paying(order=order, now=now)

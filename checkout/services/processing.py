@@ -160,7 +160,7 @@ def _create_intent(attempt: _Attempt) -> None:
 def _settle(taken: Payment, known: Charge) -> None:
     """Apply a gateway's final answer to the try to which it belongs, unless it was applied already."""
     with db.transaction():
-        payment = operations.payment_lock(payment_id=taken.pk)
+        payment, order, now = operations.payment_order_lock(payment_id=taken.pk)
         if not operations.is_open_to_news(payment=payment, taken=taken):
             return
         if known.outcome == Outcome.SUCCEEDED and (known.charged_minor, known.currency) != (
@@ -171,7 +171,7 @@ def _settle(taken: Payment, known: Charge) -> None:
         elif payment.status == PaymentStatus.ABANDONED:
             late_payments.settle_late(payment=payment, known=known)
         else:
-            reservations, now = operations.reservations_lock(payment=payment)
+            reservations = rules.tried_last(order)
             if known.outcome == Outcome.SUCCEEDED:
                 operations.payment_succeed(payment=payment, reservations=reservations, now=now)
             else:

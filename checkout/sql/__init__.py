@@ -8,6 +8,7 @@ from django.db.models import Model
 from checkout.models import Payment
 from overlord.accounts.models import User
 from overlord.kernel.db import columns
+from tickets.models import Event, Reservation, TicketType
 
 _FOLDER = Path(__file__).parent
 
@@ -40,6 +41,11 @@ PAYMENT_TAKE = (
     " WHERE p.id = %(payment)s AND (p.lease_until IS NULL OR p.lease_until <= now())"
     " AND (p.status = ANY(%(in_flight)s) OR p.status = %(abandoned)s)"
     f" RETURNING {columns(Payment, of='p')}"
+)
+PAYMENT_ORDER_LOCK = (
+    f"SELECT {columns(Payment, of='(l.payment)')}, {columns(Reservation, of='(l.reservation)')},"  # noqa: S608
+    f" {columns(TicketType, of='(l.ticket_type)')}, {columns(Event, of='(l.event)')}, clock_timestamp() AS now"
+    " FROM payment_order_lock(%(payment)s, %(buyer)s) l"
 )
 OWN_PAYMENT_LOCK = f"{_PAYMENT} AND p.buyer_id = %(buyer)s FOR NO KEY UPDATE"
 PAYMENTS_OF_ORDERS = f"{_PAYMENTS} WHERE p.reservation_id = ANY(%(orders)s) ORDER BY p.id DESC"

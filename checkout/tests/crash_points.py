@@ -82,7 +82,7 @@ CHARGING = [
     *_both("keeping the intent's name", operations, "payment_remember_intent"),
     *_both("confirming", SandboxGateway, "confirm"),
     *_both("settling", processing, "_settle"),
-    *_both("locking to settle", operations, "payment_lock"),
+    *_both("locking to settle", operations, "payment_order_lock"),
     *_both("validating the reservations", tickets, "order_validate"),
     *_both("success", operations, "payment_succeed"),
 ]

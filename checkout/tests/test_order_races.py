@@ -18,8 +18,8 @@ from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
 from tests.threads import together
+from tickets import follow_operations, order_services
 from tickets import operations as tickets_operations
-from tickets import order_services
 from tickets import services as tickets
 from tickets.admission.models import Ticket
 from tickets.line import selectors as line_selectors
@@ -268,7 +268,7 @@ class TestFollowing:
     def test_the_guest_makes_none_of_an_order_that_has_followed(
         self, order: Reservation, buyer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        made, followed = self._race(order, buyer, monkeypatch, first=(tickets_operations, "order_follow"))
+        made, followed = self._race(order, buyer, monkeypatch, first=(follow_operations, "order_follow"))
 
         assert (type(made), followed) == (NotFound, None)
         assert not Payment.objects.exists()

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import pages, projections, rules, services
+from checkout import operations, pages, projections, rules, services
 from checkout.models import Incident, Payment, Refund
 from checkout.tests.paying import (
     PAYMENTS,
@@ -34,7 +34,6 @@ from overlord.kernel.rendering import dumps
 from tests.clients import api_of
 from tests.live_contract import check
 from tests.threads import together
-from tickets import operations
 from tickets import services as tickets
 from tickets.admission.models import Ticket
 from tickets.limits import of_buyer
@@ -382,11 +381,11 @@ class TestAddingBesidePaying:
     def test_control_with_a_lock_in_one_statement_an_addition_stays_unpaid(
         self, payment: Payment, order_types: list[TicketType], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(
-            operations,
-            "order_lock",
-            lambda *, order_id: (list(lines(payment).select_for_update(no_key=True)), timezone.now()),
-        )
+        def lock(*, payment_id: int, buyer_id: int) -> tuple[Payment, list[Reservation], datetime]:
+            locked = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)
+            return locked, list(lines(payment).select_for_update(no_key=True)), timezone.now()
+
+        monkeypatch.setattr(operations, "payment_order_lock", lock)
 
         self.add_and_pay(payment, order_types)
 

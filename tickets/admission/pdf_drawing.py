@@ -85,8 +85,8 @@ def _write(document: FPDF, lines: Lines, *, font: str) -> None:
 def _write_line(document: FPDF, line: str, *, height: float) -> None:
     """Write a line and go below it.
 
-    `cell` takes eight times as long as `text`, because it also orders letters that run from right to left. No letter of
-    `CORE_ENCODING` does.
+    `cell` takes eight times as long as `text`, because it also orders letters that run from right to left.
+    `CORE_ENCODING` has none of these.
     """
     if document.is_ttf_font:
         document.cell(w=0, h=height, text=line, align="L", new_x="LMARGIN", new_y="NEXT")

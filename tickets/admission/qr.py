@@ -15,7 +15,7 @@ _DARK = re.compile(rb"\0+")
 
 @lru_cache(maxsize=REMEMBERED)
 def made(code: str) -> list[bytes]:
-    """Return the rows of the QR code that contains the code of a ticket: a byte for each module, 0 for a dark one."""
+    """Return the rows of the QR code of a ticket's code: a byte for each module, 0 for a dark one."""
     image = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_image(
         add_quiet_zones=False
     )

@@ -55,7 +55,11 @@ GLANCE = "SELECT * FROM sweep_glance(%(after)s, %(until)s, %(thresholds)s)"
 CLAIM_FACTS = text("claim_facts")
 HOLDS_EXPIRING = text("holds_expiring")
 INVENTORIES_LOCK = text("inventories_lock")
-INVENTORY_CHANGE = text("inventory_change")
+INVENTORY_CHANGE = (
+    "SELECT * FROM inventory_change(%(ticket_type)s, %(held)s, %(sold)s, %(revenue_minor)s,"
+    " %(paid)s, %(expired)s, %(failed)s)"
+)
+ORDER_VALIDATE = "SELECT * FROM order_validate(%(reservations)s::bigint[], %(minor)s::bigint[], %(now)s)"
 INVENTORY_STEP = text("inventory_step")
 RESERVATION_BY_KEY = text("reservation_by_key")
 SALE_BOUNDARIES = text("sale_boundaries")
@@ -127,7 +131,10 @@ _ROWS = (
     " JOIN tickets_tickettype t ON t.id = r.ticket_type_id JOIN tickets_event e ON e.id = t.event_id"
     " LEFT JOIN tickets_voucher v ON v.id = r.voucher_id"
 )
-ROWS_SHOWN = f"{_ROWS} WHERE r.id IN ({text('reservations_shown')}) ORDER BY r.id DESC"
+ROWS_SHOWN = (
+    f"SELECT {columns(Reservation, of='(s.reservation)')}, s.event_id, s.voucher_text AS voucher__text"  # noqa: S608
+    " FROM reservations_shown(%(buyers)s::bigint[], %(since)s, %(validated)s) s"
+)
 ROWS_OF_BUYER = f"{_ROWS} WHERE r.buyer_id = %(buyer)s ORDER BY r.id DESC LIMIT %(most)s"
 ROWS_OF_ORDER = f"{_ROWS} WHERE r.id = %(order)s OR r.lead_id = %(order)s ORDER BY r.id"
 ROWS_OF_ORDER_WITH = (

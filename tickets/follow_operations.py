@@ -1,0 +1,37 @@
+"""The step that gives a guest's order to an account, inside an open transaction. Locks as in `operations`."""
+
+from functools import partial
+
+from django.db.models import F, Q
+
+from overlord.kernel import db
+from overlord.kernel.errors import NotFound
+from tickets import operations, projections, rules
+from tickets.models import Reservation
+from tickets.rules import ReservationState
+
+
+def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
+    """Give a guest's unpaid order to an account, with its ended reservations. Its holds end when they did before.
+
+    Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds
+    tickets of one of its types.
+    """
+    db.transaction_required()
+    order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)
+    rows = list(order.order_by("id").select_for_update(no_key=True))
+    if not rows:
+        raise NotFound()
+    now = db.now()
+    for each in rows:
+        if each.state not in Reservation.ENDED:
+            rules.check_releasable(each.state, ended_at=each.ended_at)
+    if not any(
+        operations.reservation_state(reservation=each, now=now) == ReservationState.HELD for each in rows
+    ):
+        ended_at = rows[0].ended_at or rows[0].expires_at
+        raise rules.ReservationEnded(state=ReservationState.EXPIRED, ended_at=ended_at)
+    taken = {"reservation_one_live_per_buyer_and_type": rules.AlreadyReserved()}
+    with db.constraint_errors(taken):
+        order.update(buyer_id=buyer_id, idempotency_key=None, version=F("version") + 1)
+    db.after_commit(partial(projections.announce, buyers=[guest_id, buyer_id], now=now))
