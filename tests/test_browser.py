@@ -49,6 +49,22 @@ def ticket_type(system: System) -> TicketType:
     return type_on_sale()
 
 
+def announced(ticket_type: TicketType) -> TicketType:
+    """Announce the event of a ticket type, as its page in the box office does."""
+    with db.transaction():
+        event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+    return ticket_type
+
+
+def sold_out(ticket_type: TicketType) -> None:
+    """Leave no ticket of a type."""
+    with db.transaction():
+        event_operations.inventory_set(
+            ticket_type=ticket_type, capacity=0, opens_at=None, closes_at=None, paused=False
+        )
+        event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+
+
 def hold_set(user: User, **left: float) -> int:
     """Give the user's hold the time that is left."""
     hold = Reservation.objects.get(buyer=user, state="held")
@@ -434,20 +450,59 @@ class TestWhatStaffChange:
             Event.objects.filter(pk=ticket_type.event_id).update(name="Soiree")
             event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
         first.says(f"{row} h3", "Soiree")
-        with db.transaction():
-            event_operations.inventory_set(
-                ticket_type=ticket_type,
-                capacity=0,
-                opens_at=None,
-                closes_at=None,
-                paused=False,
-            )
-            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+        sold_out(ticket_type)
         first.says(f"{row} .tone", "Sold out", seconds=20)
-        new = type_on_sale()
-        with db.transaction():
-            event_operations.event_changed(event_id=new.event_id, now=timezone.now())
+        new = announced(type_on_sale())
         first.says(f"[data-event='{new.event_id}'] .tone", "50 left")
+
+    def test_the_list_of_events_stays_when_two_changes_need_the_same_page(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        # Both changes wait for one fetch: that of the second may begin from two seconds after it.
+        with first.beginning_with("Math.random = () => 0.9"):
+            first.go("/")
+            first.says("live-badge", "Live")
+            label = f"[data-event='{ticket_type.event_id}'] .tone"
+            first.says(label, "50 left")
+            sold_out(ticket_type)
+            first.says(label, "No tickets left")  # until the page comes
+            new = announced(type_on_sale())
+            first.says(f"[data-event='{new.event_id}'] .tone", "50 left")
+            first.says(label, "Sold out")
+
+    def test_the_list_of_events_is_asked_for_again_after_a_failure(
+        self, system: System, first: Browser
+    ) -> None:
+        failing = """
+            const answered = fetch;
+            let fails = true;
+            globalThis.fetch = (...asked) => {
+              if (!fails) return answered(...asked);
+              fails = false;
+              return Promise.reject(new TypeError("no network"));
+            };
+            Math.random = () => 0;"""
+        with first.beginning_with(failing):
+            first.go("/")
+            first.says("live-badge", "Live")
+            new = announced(type_on_sale())
+            first.says(f"[data-event='{new.event_id}'] .tone", "50 left")
+
+    def test_a_list_that_loses_its_last_event_says_that_it_is_empty(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        row = f"[data-event='{ticket_type.event_id}']"
+        first.go("/")
+        first.says(f"{row} .tone", "50 left")
+        first.go(f"/?q={ticket_type.event.name}")
+        first.says("live-badge", "Live")
+        first.says(f"{row} .tone", "50 left")
+        with db.transaction():
+            Inventory.objects.filter(ticket_type=ticket_type).update(paused=True)
+            Event.objects.filter(pk=ticket_type.event_id).update(status=EventStatus.DRAFT)
+            event_operations.event_changed(event_id=ticket_type.event_id, now=timezone.now())
+        first.says(".nothing", "No events match")
+        assert first.all("[data-event]") == []
 
 
 class TestOwnTickets:

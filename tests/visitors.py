@@ -41,9 +41,10 @@ def fresh(person: Browser, system: System) -> Browser:
 def type_on_sale(*, capacity: int = 50, price_minor: int = 1500) -> TicketType:
     """Make an event with one ticket type that is on sale.
 
-    It is earlier than those of earlier tests, so that each list of the next events shows it.
+    It is earlier than those of earlier tests, so that each list of the next events shows it, and begins at a whole
+    second, as events of organisers do.
     """
-    date = timezone.now() + timedelta(days=9, minutes=-10 * next(_numbers))
+    date = timezone.now().replace(microsecond=0) + timedelta(days=9, minutes=-10 * next(_numbers))
     event = Event.objects.create(name=f"Gala {secrets.token_hex(3)}", date=date)
     made = TicketType.objects.create(event=event, name="Stalls", price_minor=price_minor, max_per_user=8)
     Inventory.objects.create(ticket_type=made, capacity=capacity, closes_at=event.date)

@@ -109,7 +109,7 @@ class LiveEvent extends HTMLElement {
     if (this.renewing) return;
     this.renewing = true;
     const page = await this.freshPage(FRESH_CODE);
-    const fresh = page?.querySelector("live-event")?.cloneNode(true); // others may share the page
+    const fresh = page?.querySelector("live-event");
     if (this.isConnected && fresh) this.takeCode(fresh);
     const again = () => {
       this.renewing = false;
@@ -166,7 +166,7 @@ class LiveEvent extends HTMLElement {
   async renew(field) {
     const page = await this.freshPage();
     const fresh = page?.querySelector(`[data-field="${field}"]`);
-    if (fresh) this.querySelector(`[data-field="${field}"]`).replaceWith(fresh.cloneNode(true));
+    if (fresh) this.querySelector(`[data-field="${field}"]`).replaceWith(fresh);
     else if (page === null && this.isConnected) setTimeout(() => this.renew(field), AGAIN);
   }
 
@@ -245,6 +245,7 @@ class LiveEvent extends HTMLElement {
   /** Take the rows of new ticket types from the server's page. */
   async addRows() {
     const page = await this.freshPage();
+    if (page === null && this.isConnected) setTimeout(() => this.show(this.frame), AGAIN);
     for (const { id } of this.event.tickets) {
       const row = this.row(id) ?? page?.querySelector(`.types [data-type="${id}"]`);
       if (!row) continue;

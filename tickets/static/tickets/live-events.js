@@ -3,7 +3,7 @@
 
 import { follow } from "realtime/live.js";
 import { setText } from "shop/formats.js";
-import { freshPage } from "shop/fresh-page.js";
+import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { ofEvent } from "tickets/availability-labels.js";
 
 const MOST = 200; // events in a frame
@@ -26,6 +26,7 @@ class LiveEvents extends HTMLElement {
 
   disconnectedCallback() {
     clearInterval(this.timer);
+    clearTimeout(this.again);
     this.stream.close();
   }
 
@@ -44,7 +45,7 @@ class LiveEvents extends HTMLElement {
       } else if (showEvent(row, event)) fetchWithin ??= LATER;
       if (event && Date.parse(event.date) !== Date.parse(row.dataset.date)) fetchWithin = SOON;
     }
-    if (this.hasNew(events)) fetchWithin = SOON;
+    if (this.hasNew(events) || this.childElementCount === 0) fetchWithin = SOON;
     const isOnHold = this.querySelector("[data-tone=held]") !== null;
     if (isOnHold && performance.now() - this.fetched > AGAIN) fetchWithin ??= LATER;
     if (fetchWithin !== null) this.refresh(fetchWithin);
@@ -64,15 +65,19 @@ class LiveEvents extends HTMLElement {
     if (isOld && this.events && document.visibilityState === "visible") this.refresh(LATER);
   }
 
-  /** Replace the list by the server's, and keep the focus. */
+  /** Replace the list by the server's, and keep the focus. Ask again if the page could not be had. */
   async refresh(within) {
     this.fetched = performance.now();
     const page = await freshPage({ within, kept: KEPT });
+    if (page === null && this.isConnected) {
+      clearTimeout(this.again);
+      this.again = setTimeout(() => this.refresh(LATER), pauseLeft());
+    }
     const list = page?.querySelector("live-events");
     if (!list) return;
+    this.toggleAttribute("more", list.hasAttribute("more"));
     const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     this.replaceChildren(...list.childNodes);
-    document.querySelector(".nothing")?.remove();
     for (const row of this.rows()) {
       const event = this.events.find(({ id }) => String(id) === row.dataset.event);
       if (event && !isEmpty(event)) showEvent(row, event);

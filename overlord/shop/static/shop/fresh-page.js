@@ -13,12 +13,13 @@ let pauseUntil = -Infinity;
  *
  * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may send an answer
  * that it made up to `kept` milliseconds ago, so the fetch begins after that time. If a waiting fetch begins late enough
- * for a later call too, both calls share it. After a failure, no fetch begins for some time. */
+ * for a later call too, both calls share it. Each gets a copy of the page, because callers move parts of it into their
+ * own. After a failure, no fetch begins for some time. */
 export function freshPage({ within, kept = 0, address = location.pathname + location.search }) {
   const soonest = performance.now() + kept;
   const isShared = pending?.address === address && pending.begins >= soonest;
   if (!isShared) pending = fetched(address, Math.max(soonest + Math.random() * within, pauseUntil));
-  return pending.page;
+  return pending.page.then((page) => page && page.cloneNode(true));
 }
 
 /** Return for how many milliseconds no fetch will begin, because one has failed; 0 if none has. */

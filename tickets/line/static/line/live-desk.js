@@ -51,7 +51,7 @@ class LiveDesk extends HTMLElement {
     for (const fresh of page.querySelectorAll("live-desk [data-part]")) {
       const part = this.querySelector(`[data-part=${fresh.dataset.part}]`);
       if (part.matches("form")) takeForm(part, fresh);
-      else part.replaceWith(fresh.cloneNode(true));
+      else part.replaceWith(fresh);
     }
     this.badge.show(this.status, now());
   }
@@ -63,7 +63,7 @@ function takeForm(form, fresh) {
   form.hidden = fresh.hidden;
   if (form.dataset.submitted || isWrittenIn(form) || content(form) === content(fresh)) return;
   const focused = form.contains(document.activeElement) ? document.activeElement.value : null;
-  form.replaceChildren(...fresh.cloneNode(true).childNodes);
+  form.replaceChildren(...fresh.childNodes);
   if (focused !== null) [...form.elements].find(({ value }) => value === focused)?.focus();
 }
 

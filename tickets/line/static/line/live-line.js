@@ -261,7 +261,7 @@ class LiveLine extends HTMLElement {
   }
 
   take(page) {
-    const fresh = page.querySelector("live-line").cloneNode(true); // other calls may share the page
+    const fresh = page.querySelector("live-line");
     if (fresh.getAttribute("state") !== this.state) document.title = page.title;
     this.read(fresh);
     this.computing = undefined;
