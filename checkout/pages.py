@@ -173,9 +173,8 @@ def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
     """
     if payment is not None:
         return str(payment["full_price"])
-    currency = order[0]["currency"]
     left = [each for each in order if "ended_at" not in each] or order
-    return money.to_text(sum(money.to_minor(each["total"], currency) for each in left), currency)
+    return money.total((each["total"] for each in left), order[0]["currency"])
 
 
 def _refunded(order_id: int) -> str | None:

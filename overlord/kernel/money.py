@@ -1,6 +1,7 @@
 """Convert amounts of money: whole numbers of minor units inside, decimal strings with a currency for clients."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -40,6 +41,11 @@ def to_text(minor: int, currency: str) -> str:
     """Return minor units as a decimal string: "15.00" for (1500, "EUR")."""
     places = digits(currency)
     return f"{Decimal(minor).scaleb(-places):.{places}f}"
+
+
+def total(amounts: Iterable[str], currency: str) -> str:
+    """Return the sum of decimal strings as one. It may be above the largest price."""
+    return f"{sum(map(Decimal, amounts), Decimal()):.{digits(currency)}f}"
 
 
 def written_to_minor(text: str, currency: str) -> int:

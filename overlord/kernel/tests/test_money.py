@@ -124,3 +124,16 @@ def test_a_withdrawn_currency_or_one_without_digits_is_refused(code: str) -> Non
 
 def test_amounts_of_a_currency_withdrawn_since_are_still_shown() -> None:
     assert money.to_text(1500, "DEM") == "15.00"
+
+
+@pytest.mark.parametrize(
+    ("amounts", "currency", "total"),
+    [
+        (["15.00", "0.99"], "EUR", "15.99"),
+        (["6800", "200"], "JPY", "7000"),
+        ([], "KWD", "0.000"),
+        (["10000000000.00", "10000000000.00"], "EUR", "20000000000.00"),
+    ],
+)
+def test_a_total_may_be_above_the_largest_price(amounts: list[str], currency: str, total: str) -> None:
+    assert money.total(amounts, currency) == total

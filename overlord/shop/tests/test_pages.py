@@ -16,7 +16,7 @@ from django.utils import timezone
 from checkout import services as checkout
 from overlord.accounts import services as accounts
 from overlord.accounts.models import User
-from overlord.kernel import redis_client
+from overlord.kernel import money, redis_client
 from overlord.shop import look
 from overlord.shop.models import Look
 from realtime import store
@@ -64,6 +64,13 @@ class TestBuying:
         checkout.payment_process(payment_id=Reservation.objects.get().payments.get().pk)
         assert 'data-stage="paid"' in mine.get(place).content.decode()
         assert "Paid" in text(mine.get("/me/"))
+
+    def test_an_order_may_cost_more_than_the_largest_price(
+        self, mine: Client, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        place = reserve(mine, ticket_type_make(price_minor=money.LARGEST_MINOR), 2)["Location"]
+        assert "€20,000,000,000.00" in text(mine.get(place))
+        assert "€20,000,000,000.00" in text(mine.get("/me/"))
 
     def test_pressed_twice_it_is_one_reservation(self, mine: Client, ticket_type: TicketType) -> None:
         assert reserve(mine, ticket_type)["Location"] == reserve(mine, ticket_type)["Location"]
