@@ -284,7 +284,7 @@ def _return_facts(reservation: Reservation) -> dict[str, Any]:
     """Return the facts that staff see before they put tickets back on sale, and the reason if they cannot."""
     payment = selectors.payment_charged(order_id=reservation.order_id)
     returned = rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None)
-    reason = None
+    reason, is_refund_first = None, False
     try:
         rules.check_returnable(
             state=reservation.state,
@@ -293,6 +293,7 @@ def _return_facts(reservation: Reservation) -> dict[str, Any]:
         )
     except DomainError as refused:
         reason = _("These tickets are back on sale.") if returned else error_messages.detail_of(refused)
+        is_refund_first = isinstance(refused, rules.RefundFirst)
     return {
         "reservation": reservation,
         "total": money.to_text(reservation.total_minor, reservation.currency),
@@ -300,4 +301,5 @@ def _return_facts(reservation: Reservation) -> dict[str, Any]:
         "paid": payment and money.to_text(payment.amount_minor, payment.currency),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
         "reason": reason,
+        "is_refund_first": is_refund_first,
     }

@@ -241,10 +241,23 @@ class TestPages:
         assert "Put back on sale" not in done.text
         assert Inventory.objects.get().sold == 0
 
+    def test_a_guest_is_named_as_the_guest_said(self, browser: Client, free: Reservation) -> None:
+        guest = User.objects.filter(pk=free.buyer_id)
+        for told, shown in [
+            ({"contact_name": "Zoe Marsh", "contact_email": "zoe@example.org"}, "Zoe Marsh"),
+            ({"contact_name": "", "contact_email": "zoe@example.org"}, "zoe@example.org"),
+            ({"contact_name": "", "contact_email": ""}, "No name"),
+        ]:
+            guest.update(is_guest=True, username="guest-99d2c4c4", email="", **told)
+            found = browser.get("/reservations/return/", {"reservation": free.pk}).text
+            assert f"<dd>{shown}</dd>" in found
+            assert "guest-99d2c4c4" not in found
+
     def test_a_refused_return_names_the_reason(self, browser: Client, paid: Payment) -> None:
         place = "/reservations/return/"
         found = browser.get(place, {"reservation": paid.reservation_id}).text
         assert "Refund the whole payment first." in found
+        assert f'href="/office/orders/{paid.reservation_id}/refund/"' in found
         assert "Put back on sale" not in found
         sent = browser.post(place, {"reservation": paid.reservation_id}, follow=True)
         assert "Refund the whole payment first." in sent.text

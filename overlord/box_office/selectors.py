@@ -141,8 +141,9 @@ def _order_ids(text: str) -> list[int]:
 
 def _reservations_meant(text: str) -> Q:
     """Return the condition for the reservations that a search means."""
-    if text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= LARGEST_ID:
-        return Q(pk=int(text)) | Q(lead_id=int(text))
+    number = text.removeprefix("#")
+    if number.isascii() and number.isdecimal() and 0 < int(number[:30]) <= LARGEST_ID:
+        return Q(pk=int(number)) | Q(lead_id=int(number))
     ticketed = admission.reservation_of_serial(text)
     if ticketed is not None:
         return Q(pk=ticketed)

@@ -81,6 +81,7 @@ class TestSearch:
         order = paid.reservation_id
         for asked in (
             str(order),
+            f"#{order}",
             buyer.username[:5],
             buyer.email,
             serial,
