@@ -100,6 +100,12 @@ class Signup(NextPageMixin, FormView):
     form_class = SignupForm
     next_page = "home"
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Lead a person who has an account already to the page that asked, as the log-in does."""
+        if request.user.is_authenticated and not guests.is_guest(request):
+            return HttpResponseRedirect(self.get_success_url())
+        return super().dispatch(request, *args, **kwargs)
+
     def form_valid(self, form: SignupForm) -> HttpResponse:
         limits.count_signup(address=client_address.of_request(self.request))
         try:

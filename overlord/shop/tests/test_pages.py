@@ -292,6 +292,13 @@ class TestAccounts:
         assert page.post("/logout/")["Location"] == "/"
         assert "Log in" in text(page.get("/"))
 
+    @pytest.mark.parametrize("path", ["/login/", "/signup/"])
+    def test_a_person_who_is_logged_in_is_led_on(self, path: str, mine: Client, buyer: User) -> None:
+        assert mine.get(path, {"next": "/me/"})["Location"] == "/me/"
+        form = {"email": "second@example.org", "password": "a long pass phrase"}
+        assert mine.post(path, form)["Location"] == "/"
+        assert User.objects.get() == buyer
+
     def test_a_new_password_for_a_lost_one(self, page: Client, buyer: User) -> None:
         for address in (buyer.email.upper(), "nobody@example.org"):
             assert page.post("/password-reset/", {"email": address})["Location"] == "/password-reset/sent/"
