@@ -51,6 +51,8 @@ def test_the_page_shows_the_cost_cancels_and_shows_the_progress(office: Client, 
     answer = office.post(address(event.pk), sent, follow=True)
     page = answer.content.decode()
     assert "In progress" in page
+    assert "are being counted" in page
+    assert "€0.00" not in page, "no worker has counted the orders yet"
     assert answer["Refresh"], "it reloads until all is done"
     go_on()
     services.mails_send()
