@@ -1,6 +1,7 @@
 """Form fields that all apps share, on pages and in the admin."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -134,6 +135,19 @@ class DateAndTimeField(forms.SplitDateTimeField):
     """A date with a time, each in its own input."""
 
     widget = DateAndTime
+
+    def compress(self, data_list: Any) -> datetime | None:
+        """Return the instant; say what is wrong with a time of the night in which the clocks are changed."""
+        try:
+            return super().compress(data_list)
+        except ValidationError as error:
+            if error.code != "ambiguous_timezone":
+                raise
+            sentence = _(
+                "The clocks are changed in that night: this time comes twice, or not at all. "
+                "Choose a time before or after that hour."
+            )
+            raise ValidationError(sentence, code="invalid") from None
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> BoundField:
         """Return the field of one form."""

@@ -4,10 +4,10 @@ from functools import partial
 import pytest
 from django import forms
 from django.test.html import parse_html
-from django.utils import translation
+from django.utils import timezone, translation
 
 from overlord.kernel import money, numbers, texts
-from overlord.kernel.form_fields import LongSelect, TimeZoneField, wrong
+from overlord.kernel.form_fields import DateAndTimeField, LongSelect, TimeZoneField, wrong
 
 CHOICES = [("", "---"), ("a&b", "A & <b>"), (7, "seven")]
 
@@ -101,3 +101,16 @@ def test_the_fault_of_a_value_is_told_in_the_readers_language(
     assert str(refused.value) == wrong(refused.value) == english
     with translation.override("de"):
         assert wrong(refused.value) == german
+
+
+@pytest.mark.parametrize("date", ["2027-03-28", "2027-10-31"])
+def test_a_time_of_the_night_in_which_the_clocks_are_changed_is_explained(date: str) -> None:
+    with (
+        timezone.override("Europe/Berlin"),
+        pytest.raises(forms.ValidationError, match="comes twice, or not at all"),
+    ):
+        DateAndTimeField().clean([date, "02:30"])
+    with timezone.override("Europe/Berlin"), pytest.raises(forms.ValidationError, match="valid date"):
+        DateAndTimeField().clean([date.replace("-", "/"), "25:00"])
+    with timezone.override("Europe/Berlin"):
+        assert DateAndTimeField().clean([date, "03:30"]) is not None
