@@ -21,7 +21,7 @@ from checkout.order_rules import OrderAction
 from checkout.rules import Outcome, PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.kernel.steps import step_log, step_log_after_commit
 from tickets import operations as tickets
 from tickets.models import Reservation
@@ -112,7 +112,7 @@ def payment_begin(
         next_look_at=now + rules.RESUME_AFTER,
         deadline=now + rules.DEADLINE,
     )
-    db.after_commit(partial(enqueue, "checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment.pk))
+    db.after_commit(partial(enqueue, "checkout.payment_process", payment_id=payment.pk))
 
 
 def payment_take(*, payment_id: int) -> Payment | None:

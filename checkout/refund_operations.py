@@ -12,7 +12,7 @@ from checkout.models import Incident, Payment, Refund, RefundNotice
 from checkout.rules import PaymentStatus, RefundStatus
 from overlord.kernel import db
 from overlord.kernel.errors import Mismatch, NotFound
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
 from tickets.admission import operations as admission
@@ -76,7 +76,7 @@ def refund_open(
         next_look_at=now + rules.RESUME_AFTER,
         created=now,
     )
-    db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
+    db.after_commit(partial(enqueue, "checkout.refund_process", refund_id=refund.pk))
     return refund
 
 
@@ -141,7 +141,7 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
         attempts=0,
         next_look_at=now,
     )
-    db.after_commit(partial(enqueue, "checkout.refund_process", queue=Queue.PAYMENTS, refund_id=refund.pk))
+    db.after_commit(partial(enqueue, "checkout.refund_process", refund_id=refund.pk))
 
 
 def is_owed(*, payment: Payment, refund: Refund) -> bool:

@@ -58,7 +58,7 @@ class BeatScheduler(Scheduler):
 
     def apply_async(self, entry: ScheduleEntry, **_kwargs: Any) -> None:
         """Put the task of an entry on its queue. If that fails, drop it: the next such task does the same work."""
-        queues.enqueue(entry.task, queue=entry.options["queue"], expires=entry.options["expires"])
+        queues.enqueue(entry.task, entry.options["queue"], expires=entry.options["expires"])
 
 
 def install(app: Celery) -> None:

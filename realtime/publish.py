@@ -20,7 +20,7 @@ from channels.layers import get_channel_layer
 from redis import RedisError
 
 from overlord.kernel import redis_client
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.kernel.rendering import dumps
 from realtime import store
 
@@ -92,7 +92,7 @@ def values_delete(*, key: str) -> None:
 
 def flush_enqueue() -> None:
     """Enqueue a flush. A failure is only logged: beat enqueues one each second anyway."""
-    enqueue("realtime.flush", queue=Queue.LIVE, expires=FLUSH_EXPIRES)
+    enqueue("realtime.flush", expires=FLUSH_EXPIRES)
 
 
 def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds: float) -> int:

@@ -229,7 +229,7 @@ def look_after() -> int:
     due = [(task, {name: pk}) for model, (task, name) in TASKS.items() for pk in found[model]]
     room = max(0, len(due) - queue_length(Queue.PAYMENTS))
     for task, row in due[:room]:
-        enqueue(task, queue=Queue.PAYMENTS, expires=MESSAGE_EXPIRES, **row)
+        enqueue(task, expires=MESSAGE_EXPIRES, **row)
     if any(found[model] for model in MAILS) and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
-        enqueue("checkout.receipts_send", queue=Queue.MAIL, expires=MESSAGE_EXPIRES)
+        enqueue("checkout.receipts_send", expires=MESSAGE_EXPIRES)
     return room

@@ -19,7 +19,7 @@ from checkout.rules import Refunded, RefundOutcome
 from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,7 @@ def unmatched_charges_refund_request(*, staff_id: int, ids: Collection[int]) -> 
     If a message is lost, its charge stays open. It is safe to ask again.
     """
     for charge_id in ids:
-        enqueue(
-            "checkout.unmatched_charge_refund", queue=Queue.PAYMENTS, charge_id=charge_id, staff_id=staff_id
-        )
+        enqueue("checkout.unmatched_charge_refund", charge_id=charge_id, staff_id=staff_id)
 
 
 def unmatched_charge_refund(*, staff_id: int | None, charge_id: int) -> RefundOutcome:

@@ -13,7 +13,7 @@ from checkout.order_rules import OrderAction, note_read
 from checkout.rules import PaymentStatus, Refunded, RefundOutcome, RefundStatus
 from checkout.services import incidents
 from overlord.kernel import db
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def refund_look_again_request(*, gateway: str, intent: str, reference: str) -> N
     """Let a worker look again at the refund that has this name at the gateway, if it is one of ours."""
     refund_id = selectors.refund_of_name(gateway=gateway, intent=intent, reference=reference)
     if refund_id is not None:
-        enqueue("checkout.refund_look_again", queue=Queue.PAYMENTS, refund_id=refund_id)
+        enqueue("checkout.refund_look_again", refund_id=refund_id)
 
 
 def refunds_compare(*, gateway: str, since: datetime) -> None:

@@ -6,7 +6,7 @@ from checkout import gateways, operations, selectors
 from checkout.services import refunds
 from overlord.kernel import db
 from overlord.kernel.errors import Invalid, NotFound
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 
 
 class InvalidSignature(Invalid):
@@ -36,4 +36,4 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
         refunds.refund_look_again_request(gateway=gateway, intent=news.intent, reference=news.refund)
     payment_id = selectors.payment_of_intent(gateway=gateway, reference=news.intent)
     if payment_id is not None:
-        enqueue("checkout.payment_process", queue=Queue.PAYMENTS, payment_id=payment_id)
+        enqueue("checkout.payment_process", payment_id=payment_id)

@@ -14,7 +14,7 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.shop import look
 from overlord.shop.languages import spoken
 
@@ -64,7 +64,7 @@ def factor_set(
         ApiToken.objects.filter(user=user_id).update(second_factor=False)
         journal.entry_add(actor_id=user_id, action=Action.SECOND_FACTOR_SET, now=now, person_id=user_id)
     token_cache.drop_user(user_id)
-    enqueue("accounts.second_factor_notice_send", queue=Queue.MAIL, user_id=user_id)
+    enqueue("accounts.second_factor_notice_send", user_id=user_id)
     return factor, codes
 
 

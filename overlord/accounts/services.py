@@ -22,7 +22,7 @@ from overlord.accounts.models import TAKEN, ApiToken, EmailCode, StaffInvitation
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, Conflict, Invalid, NotFound
 from overlord.kernel.pruning import prune, unreferenced
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.kernel.texts import name_key
 from overlord.shop import look
 from overlord.shop.languages import spoken
@@ -102,7 +102,7 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
         raise operations.EmailHasAccount("There is an account with this e-mail address. Log in to it.")
     asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
     made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
-    if not enqueue("accounts.email_code_send", queue=Queue.MAIL, user_id=guest_id):
+    if not enqueue("accounts.email_code_send", user_id=guest_id):
         made.delete()
         raise Busy()
     return made
@@ -181,7 +181,7 @@ def password_reset_request(*, email: str, address: str) -> None:
     """
     limits.count_reset(address=address, account=name_key(email))
     user_id = selectors.user_id_to_reset(email=email)
-    if not enqueue("accounts.password_reset_send", queue=Queue.MAIL, user_id=user_id or 0):
+    if not enqueue("accounts.password_reset_send", user_id=user_id or 0):
         raise Busy()
 
 

@@ -13,7 +13,7 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from overlord.kernel.queues import Queue, enqueue
+from overlord.kernel.queues import enqueue
 from overlord.shop import look
 from overlord.shop.languages import spoken
 
@@ -148,7 +148,7 @@ def _record(actor_id: int, invitation: StaffInvitation, action: Action, now: dat
 
 def _send_soon(invitation_id: int) -> None:
     """Enqueue the mail. If that fails, the list of invitations says that the mail was not sent."""
-    enqueue("accounts.invitation_send", queue=Queue.MAIL, invitation_id=invitation_id)
+    enqueue("accounts.invitation_send", invitation_id=invitation_id)
 
 
 def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None:

@@ -53,6 +53,7 @@ class Queue(StrEnum):
     MAILINGS = "mailings"
 
 
+# Each task has one queue. Only the probe is enqueued on all (overlord/celery.py).
 ROUTES = {
     "accounts.rows_prune": Queue.UPKEEP,
     "checkout.rows_prune": Queue.UPKEEP,
@@ -82,12 +83,13 @@ ROUTES = {
 }
 
 
-def enqueue(task: str, *, queue: str, expires: float | None = None, **ids: int) -> bool:
-    """Put a task on a queue; return False if the message could not be sent.
+def enqueue(task: str, queue: str | None = None, /, *, expires: float | None = None, **ids: int) -> bool:
+    """Put a task on its queue in ROUTES, or on `queue`; return False if the message could not be sent.
 
     If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait no longer
     than `redis_client.SECONDS`: callers have committed, and Redis must not stop them.
     """
+    queue = queue or ROUTES[task]
     try:
         redis_client.broker().lpush(queue, message(task, queue=queue, expires=expires, ids=ids))
     except RedisError as error:

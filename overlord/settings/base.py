@@ -180,31 +180,37 @@ CELERY_TASK_ROUTES = {task: {"queue": queue} for task, queue in ROUTES.items()}
 CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others have the option -c
 
 
-def _every(seconds: int, task: str, queue: Queue, *, expires: int | None = None) -> dict[str, Any]:
+def _every(seconds: int, task: str) -> dict[str, Any]:
     """Return an entry of beat's schedule for a task every so many seconds.
 
-    A message is dropped if it has waited longer than `expires` seconds; by default, until the next one is due.
+    A message is dropped if the next one is due before a worker takes it.
     """
-    return {
-        "task": task,
-        "schedule": timedelta(seconds=seconds),
-        "options": {"queue": queue, "expires": expires or seconds},
-    }
+    options = {"queue": ROUTES[task], "expires": seconds}
+    return {"task": task, "schedule": timedelta(seconds=seconds), "options": options}
 
 
 def _nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
     """Return an entry of beat's schedule for a task that runs once a day, at a time in UTC."""
-    options = {"queue": Queue.UPKEEP, "expires": 3600}
+    options = {"queue": ROUTES[task], "expires": 3600}
     return {"task": task, "schedule": crontab(hour=hour, minute=minute), "options": options}
 
 
+def _probe(queue: Queue) -> dict[str, Any]:
+    """Return an entry of beat's schedule for the probe of a queue."""
+    return {
+        "task": queue_health.PROBE_TASK,
+        "schedule": timedelta(seconds=queue_health.PROBE_SECONDS),
+        "options": {"queue": queue, "expires": 60},
+    }
+
+
 CELERY_BEAT_SCHEDULE = {
-    "flush-marked-streams": _every(1, "realtime.flush", Queue.LIVE),
-    "expire-holds": _every(5, "tickets.holds_expire", Queue.EXPIRY),
-    "serve-lines": _every(5, "line.serve", Queue.EXPIRY),
-    "send-turn-notices": _every(2, "line.turn_notices_send", Queue.MAIL),
-    "send-messages": _every(5, "mailings.go_on", Queue.MAILINGS),
-    "sample-stats": _every(1, "stats.sample", Queue.UPKEEP),
+    "flush-marked-streams": _every(1, "realtime.flush"),
+    "expire-holds": _every(5, "tickets.holds_expire"),
+    "serve-lines": _every(5, "line.serve"),
+    "send-turn-notices": _every(2, "line.turn_notices_send"),
+    "send-messages": _every(5, "mailings.go_on"),
+    "sample-stats": _every(1, "stats.sample"),
     "reconcile-charges": _nightly(3, 17, "checkout.charges_reconcile"),
     "prune-accounts": _nightly(3, 37, "accounts.rows_prune"),
     "prune-journal": _nightly(3, 32, "journal.rows_prune"),
@@ -213,12 +219,9 @@ CELERY_BEAT_SCHEDULE = {
     "prune-tickets": _nightly(3, 47, "tickets.rows_prune"),
     "prune-checkout": _nightly(3, 57, "checkout.rows_prune"),
     "prune-stats": _nightly(3, 7, "stats.rows_prune"),
-    "go-on-cancelling": _every(2, "checkout.cancellations_go_on", Queue.UPKEEP),
-    "look-after-payments": _every(2, "checkout.look_after", Queue.EXPIRY),
-    **{
-        f"probe-{queue}": _every(queue_health.PROBE_SECONDS, queue_health.PROBE_TASK, queue, expires=60)
-        for queue in Queue
-    },
+    "go-on-cancelling": _every(2, "checkout.cancellations_go_on"),
+    "look-after-payments": _every(2, "checkout.look_after"),
+    **{f"probe-{queue}": _probe(queue) for queue in Queue},
 }
 
 # Accounts ------------------------------------------------------------------------------------------------

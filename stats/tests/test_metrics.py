@@ -119,7 +119,7 @@ def test_a_queue_that_nobody_works_on_has_messages_and_no_wait(monkeypatch: pyte
     """The alert QueueDead asks for such a queue."""
     monkeypatch.setattr(queue_health, "_last_record", {})
     queue_health.task_record(queue=Queue.MAIL, sent_at=None)
-    queues.enqueue("mailings.go_on", queue=Queue.MAILINGS)
+    queues.enqueue("mailings.go_on", Queue.MAILINGS)
     found = figures()
 
     assert found["overlord_queue_messages", Queue.MAILINGS] == 1

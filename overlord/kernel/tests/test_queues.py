@@ -17,7 +17,7 @@ from redis import RedisError
 from redis.client import Pipeline
 
 from overlord.celery import app
-from overlord.kernel import queues, redis_client
+from overlord.kernel import queue_health, queues, redis_client
 from overlord.kernel.queues import Queue
 from overlord.worker_liveness import BeatScheduler
 from tests.system import eventually
@@ -41,7 +41,7 @@ def test_our_message_equals_that_of_celery(ids: dict[str, int], expires: float |
         "some.task", kwargs=ids, queue=Queue.UPKEEP, expires=expires, retry=False, ignore_result=True
     )
     theirs = taken()
-    assert queues.enqueue("some.task", queue=Queue.UPKEEP, expires=expires, **ids)
+    assert queues.enqueue("some.task", Queue.UPKEEP, expires=expires, **ids)
     ours = taken()
 
     for message in (ours, theirs):
@@ -76,6 +76,27 @@ class NeverAnew(BeatScheduler):
 
     def _set_all_to_now(self) -> None:
         pass
+
+
+def test_each_task_of_ours_has_a_queue() -> None:
+    app.loader.import_default_modules()
+    ours = {name for name in app.tasks if not name.startswith(("celery.", "tests."))}
+    assert ours - {queue_health.PROBE_TASK} == set(queues.ROUTES)
+
+
+@pytest.mark.parametrize("task", queues.ROUTES)
+def test_a_task_goes_to_its_queue(task: str) -> None:
+    redis = redis_client.broker()
+    before = {queue: redis.llen(queue) for queue in Queue}
+    assert queues.enqueue(task)
+
+    assert {queue for queue in Queue if redis.llen(queue) > before[queue]} == {queues.ROUTES[task]}
+    redis.delete(*Queue)
+
+
+def test_a_task_without_a_queue_is_refused() -> None:
+    with pytest.raises(KeyError):
+        queues.enqueue("some.task")
 
 
 @pytest.mark.parametrize(("kind", "goes_on"), [(BeatScheduler, True), (NeverAnew, False)])
@@ -114,9 +135,9 @@ def test_a_worker_takes_our_message_and_drops_one_that_waited_too_long() -> None
     def note(number: int) -> None:
         seen.append(number)
 
-    queues.enqueue("tests.seen", queue=Queue.UPKEEP, expires=-1, number=1)
-    queues.enqueue("tests.seen", queue=Queue.UPKEEP, expires=60, number=2)
-    queues.enqueue("tests.seen", queue=Queue.UPKEEP, number=3)
+    queues.enqueue("tests.seen", Queue.UPKEEP, expires=-1, number=1)
+    queues.enqueue("tests.seen", Queue.UPKEEP, expires=60, number=2)
+    queues.enqueue("tests.seen", Queue.UPKEEP, number=3)
     with start_worker(app, pool="solo", queues=[Queue.UPKEEP], perform_ping_check=False):
         eventually(lambda: len(seen) >= 2)
     assert seen == [2, 3]
@@ -125,7 +146,7 @@ def test_a_worker_takes_our_message_and_drops_one_that_waited_too_long() -> None
 def take(channel: Channel, *, times: int) -> list[Message]:
     """Send so many messages, and take each from the queue."""
     for _ in range(times):
-        queues.enqueue("some.task", queue=Queue.UPKEEP)
+        queues.enqueue("some.task", Queue.UPKEEP)
     return [channel.basic_get(Queue.UPKEEP) for _ in range(times)]
 
 

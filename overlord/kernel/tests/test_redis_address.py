@@ -194,7 +194,7 @@ def test_each_client_follows_the_primary(watched: Watched, settings: Any) -> Non
             watched.fail_over()
 
             eventually(lambda: worked(lambda: ours.set("after", 1)))
-            assert queues.enqueue("a.task", queue="live")
+            assert queues.enqueue("a.task", "live")
             eventually(lambda: worked(lambda: sent(broker)))
             eventually(lambda: runner.run(_said_and_heard(layer)))
             eventually(lambda: worked(lambda: runner.run(source.set("by the source", 1))))
@@ -377,7 +377,7 @@ def test_the_supervisor_asks_the_same_server(watched: Watched) -> None:
 def test_messages_may_have_a_server_of_their_own(settings_of: Callable[..., None], tmp_path: Path) -> None:
     with valkey(tmp_path / "broker", f'requirepass "{PASSWORD}"') as port:
         settings_of(REDIS_BROKER_URL=f"redis://:pass%20word@127.0.0.1:{port}/0")
-        assert queues.enqueue("a.task", queue="live")
+        assert queues.enqueue("a.task", "live")
         assert ask(port, lambda it: it.llen("live")) == 1
         assert redis_client.connection().llen("live") == 0
         assert queues.queue_length(queues.Queue.LIVE) == 1
