@@ -49,6 +49,21 @@ OTHERS = {
 }
 
 
+def test_a_relative_folder_begins_at_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = settings_reader.reader(tmp_path)
+    checkout = tmp_path / "checkout"
+    monkeypatch.chdir("/")  # processes run in folders of their own
+    for given, expected in (
+        ("", checkout / ".overlord"),
+        ("data", checkout / "data"),
+        ("/srv/data", Path("/srv/data")),
+    ):
+        assert load(OVERLORD_DATA=given)["DATA_DIR"] == expected
+        assert load(OVERLORD_DATA=given)["PICTURES_DIR"] == expected / "pictures"
+    assert load(OVERLORD_PICTURES="shown")["PICTURES_DIR"] == checkout / "shown"
+    assert load(OVERLORD_PICTURES="/srv/shown")["PICTURES_DIR"] == Path("/srv/shown")
+
+
 @pytest.mark.parametrize("process", env.PROCESSES)
 def test_a_process_starts_with_what_it_reads_and_drops_the_rest(tmp_path: Path, process: str) -> None:
     load = settings_reader.reader(tmp_path)

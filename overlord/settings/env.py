@@ -117,11 +117,12 @@ if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")
 PRODUCTION = ENVIRONMENT == "production"
 
-# The folder with the data of the servers of `bin/up`, and the file in it with their addresses.
-DATA_DIR = Path(_env.str("OVERLORD_DATA", str(ROOT / ".overlord")))
+# The folder with the data of the servers of `bin/up`, and the file in it with their addresses. A relative path
+# begins at the checkout, because processes run in different folders.
+DATA_DIR = ROOT / _env.str("OVERLORD_DATA", ".overlord")
 EMBEDDED_ENV = DATA_DIR / "env"
 # The folder of the uploaded pictures, which Caddy serves.
-PICTURES_DIR = Path(_env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures")))
+PICTURES_DIR = ROOT / _env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
 if not PRODUCTION:
     _read(EMBEDDED_ENV)
 for _name in SECRETS:
