@@ -108,7 +108,7 @@ def event_delete(*, event: Event, now: datetime) -> None:
     event_lock(event_id=event_id)
     for lock in operations.deletion_locks:
         lock(event_id=event_id)
-    inventories_lock(event_id=event_id)
+    operations.inventories_lock(event_id=event_id)
     event.delete()
     db.after_commit(partial(projections.announce_deleted, event_id=event_id, now=now))
 
@@ -120,13 +120,13 @@ def event_changed(*, event_id: int, now: datetime) -> None:
     db.after_commit(partial(projections.announce_event, event_id=event_id, now=now))
 
 
-def opening_set(*, event: Event, now: datetime) -> None:
+def opening_set(*, event: Event) -> None:
     """Let a line come first for all shown ticket types if the event opens by a draw, and otherwise for none."""
     db.transaction_required()
     shown = Inventory.objects.filter(ticket_type__event_id=event.pk, ticket_type__hidden=False)
     types = shown.values_list("pk", flat=True)
     first = set(types) if event.opening == Opening.DRAW else set()
-    operations.line_first_set(event_id=event.pk, types=first, now=now)
+    operations.line_first_write(event_id=event.pk, types=first)
 
 
 def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
@@ -188,13 +188,6 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
     if event is None or (event.status != EventStatus.ON_SALE and not paused):
         return 0
     return _paused_set(event_id=event_id, paused=paused, now=now)
-
-
-def inventories_lock(*, event_id: int) -> None:
-    """Lock an event's inventories by id, against claims."""
-    db.transaction_required()
-    inventories = Inventory.objects.filter(ticket_type__event_id=event_id).order_by("pk")
-    list(inventories.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
 
 
 def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop
 
-from tickets import event_operations
+from tickets import event_operations, operations
 from tickets.admin_forms import EventForm, TicketTypeForm
 from tickets.event_rules import PlaceAndTime
 from tickets.models import Event
@@ -35,7 +35,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
     if event._state.adding:
         event.save()
         return
-    event_operations.inventories_lock(event_id=event.pk)  # by id, as claims lock them
+    operations.inventories_lock(event_id=event.pk)  # by id, as claims lock them
     changed = {*form.changed_data}
     event.save(update_fields=changed)
     if "date" in changed:
@@ -64,7 +64,7 @@ def event_written(*, form: EventForm, now: datetime) -> None:
     if form.moved_from is not None:
         _sales_move(form)
     if "opening" in form.changed_data:
-        event_operations.opening_set(event=form.instance, now=now)
+        event_operations.opening_set(event=form.instance)
     event_operations.event_changed(event_id=form.instance.pk, now=now)
 
 

@@ -16,6 +16,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from overlord.shop import operations, pictures
 from tickets import event_edits, event_operations, event_rules, event_saving, event_selectors
+from tickets import operations as tickets
 from tickets.event_forms import OfficeEventForm, types_of
 from tickets.event_rules import EventOutdated, EventStatus, SaleOfType
 from tickets.models import Event, Inventory, TicketType
@@ -209,7 +210,7 @@ def event_unpublish(*, staff_id: int, event_id: int, version: int, now: datetime
     """
 
     def check(event: Event) -> None:
-        event_operations.inventories_lock(event_id=event.pk)
+        tickets.inventories_lock(event_id=event.pk)
         event_rules.check_unpublishable(event.status, reserved=event_selectors.is_reserved(event_id=event.pk))
 
     _status_set(staff_id, event_id, version, EventStatus.DRAFT, check, now=now)

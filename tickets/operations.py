@@ -379,13 +379,17 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
 
     A claim that waits for an inventory sees the change.
     """
+    if line_first_write(event_id=event_id, types=types):
+        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
+
+
+def line_first_write(*, event_id: int, types: Collection[int]) -> int:
+    """Do what `line_first_set` does, but announce nothing; return how many ticket types changed."""
     db.transaction_required()
     locked = inventories_lock(event_id=event_id)
     changed = [each for each, left in locked.items() if left.line_first != (each in types)]
-    if changed:
-        inventories = Inventory.objects.filter(pk__in=changed)
-        inventories.update(line_first=~F("line_first"), version=F("version") + 1)
-        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
+    inventories = Inventory.objects.filter(pk__in=changed)
+    return inventories.update(line_first=~F("line_first"), version=F("version") + 1)
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:

@@ -91,7 +91,8 @@ def drawn_event_make(*, people: int, opens_in: timedelta, now: datetime) -> int:
         event = Event.objects.get(name=name, date=made.date)
         event.opening = Opening.DRAW.value
         event.save(update_fields=["opening"])
-        event_operations.opening_set(event=event, now=now)
+        event_operations.opening_set(event=event)
+        event_operations.event_changed(event_id=event.pk, now=now)
     return int(event.pk)
 
 

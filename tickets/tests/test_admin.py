@@ -15,7 +15,7 @@ from django.utils.html import strip_tags
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import event_operations, event_selectors, services
+from tickets import event_operations, event_selectors, operations, services
 from tickets.limits import of_buyer
 from tickets.models import Event, Inventory, TicketType
 from tickets.sql import CLAIM_ORDER
@@ -385,6 +385,19 @@ class TestDeleting:
         assert [news["events"] for news in told] == [[ticket_type.event_id]]
 
 
+def test_a_changed_opening_is_announced_once(
+    staff: Client, ticket_type_make: Callable[..., TicketType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = ticket_type_make(opens_at=timezone.now() + timedelta(hours=1)).event
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(event_operations.projections, "announce", lambda **news: told.append(news))
+
+    assert change(staff, event).send(opening="draw").status_code == 302
+
+    assert Inventory.objects.get().line_first
+    assert [news["events"] for news in told] == [[event.pk]]
+
+
 def deleted_on_its_page(staff: Client, event: Event) -> Any:
     return staff.post(f"{LIST}{event.pk}/delete/", {"post": "yes"}, follow=True)
 
@@ -433,7 +446,7 @@ class TestDeletingBesideOthers:
     def test_control_without_the_inventories_lock_it_is_an_error(
         self, way: Any, staff: Client, buyer: User, ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(event_operations, "inventories_lock", lambda **_: None)
+        monkeypatch.setattr(operations, "inventories_lock", lambda **_: {})
 
         assert isinstance(self.beside_a_first_claim(staff, buyer, ticket_type, way), IntegrityError)
 

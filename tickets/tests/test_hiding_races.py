@@ -9,7 +9,7 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import event_operations, order_services, services
+from tickets import event_operations, operations, order_services, services
 from tickets.models import Inventory, TicketType
 from tickets.order_services import Wanted
 from tickets.tests.reserving import HOLD, claim, function_with, outcomes, waiting_for_a_lock
@@ -58,7 +58,7 @@ def hidden_before(ticket_type: TicketType, buyer: User, ask: Claim) -> object:
 
     def hide() -> None:
         with db.transaction():
-            event_operations.inventories_lock(event_id=ticket_type.event_id)
+            operations.inventories_lock(event_id=ticket_type.event_id)
             locked.set()
             waiting_for_a_lock(1)
             TicketType.objects.filter(pk=ticket_type.pk).update(hidden=True)

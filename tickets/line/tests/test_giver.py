@@ -127,7 +127,7 @@ class TestHiding:
 
         def hide() -> None:
             with db.transaction():
-                event_operations.inventories_lock(event_id=ticket_type.event_id)
+                tickets_operations.inventories_lock(event_id=ticket_type.event_id)
                 TicketType.objects.filter(pk=ticket_type.pk).update(hidden=True)
                 is_hidden.set()
                 waiting_for_a_lock(1)
