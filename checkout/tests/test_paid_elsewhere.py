@@ -226,6 +226,27 @@ class TestGuards:
         audit()
 
 
+def test_late_news_of_a_refund_that_was_recorded_meanwhile_changes_nothing(
+    paid: Payment, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway says that a refund has failed while staff record that its money went back elsewhere."""
+    services.refund_request(staff_id=staff.pk, payment_id=paid.pk, amount_minor=None, return_tickets=True)
+    heal()
+    refund = Refund.objects.get()
+    assert refund.gateway_reference
+
+    def failed(*_args: Any, **_options: Any) -> rules.Refunded:
+        Refund.objects.filter(pk=refund.pk).update(gateway_reference="", elsewhere=True)
+        return rules.Refunded(outcome=rules.RefundOutcome.FAILED, error="the bank did not take it")
+
+    monkeypatch.setattr(SandboxGateway, "refund_retrieve", failed)
+    services.refund_look_again(refund_id=refund.pk)
+
+    refund.refresh_from_db()
+    assert refund.status == "SUCCESS"
+    assert not Incident.objects.exists()
+
+
 class TestStripe:
     @pytest.fixture
     def stripe(self, settings: Any, paid: Payment) -> Any:

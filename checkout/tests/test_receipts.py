@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import services
+from checkout import operations, services
 from checkout.models import Incident, OrderRecord, Payment, Receipt
 from checkout.order_rules import NothingToSend, OrderAction
 from checkout.permissions import Permission
@@ -260,3 +260,15 @@ def test_a_receipt_that_is_sent_again_after_a_death_has_the_same_message_id(
 
     first, second = (message.extra_headers["Message-ID"] for message in mail.outbox)
     assert first == second
+
+
+def test_a_mail_that_is_no_longer_owed_is_not_taken(paid: Payment) -> None:
+    """Two workers may find the same mail, one after the other has sent it."""
+    assert services.mails_send() == 1
+    receipt = Receipt.objects.get()
+
+    assert operations.mail_take(Receipt, pk=receipt.pk, lease=timedelta(seconds=30)) is None
+
+    before, attempts = receipt.next_look_at, receipt.attempts
+    receipt.refresh_from_db()
+    assert (receipt.next_look_at, receipt.attempts) == (before, attempts)

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from checkout import operations, services
 from checkout.gateways import sandbox
-from checkout.models import Payment
+from checkout.models import Payment, Receipt
 from checkout.services import processing
 from checkout.tests.paying import PAYMENTS, charges, expire, lapse, pay, stock, work
 from overlord.accounts.models import User
@@ -206,6 +206,21 @@ class TestLosingTheWorker:
         for _ in range(5):
             services.look_after()
         assert queue_length(Queue.PAYMENTS) == 6
+
+    @pytest.mark.parametrize(("waiting", "after"), [(0, 1), (99, 100), (100, 100)])
+    def test_mails_that_no_worker_sends_let_a_hundred_messages_wait_at_most(
+        self, api: APIClient, payment: Payment, waiting: int, after: int
+    ) -> None:
+        pay(api, payment)
+        work(payment)
+        Receipt.objects.update(next_look_at=timezone.now() - timedelta(seconds=1))
+        redis_client.broker().delete(Queue.MAIL)
+        if waiting:
+            redis_client.broker().rpush(Queue.MAIL, *["a message"] * waiting)
+
+        services.look_after()
+
+        assert queue_length(Queue.MAIL) == after
 
     @pytest.mark.parametrize("died_after", ["create_intent", "payment_remember_intent", "confirm"])
     def test_a_worker_that_died_leaves_one_charge(

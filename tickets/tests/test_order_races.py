@@ -409,3 +409,43 @@ class TestPausing:
 
         assert (getattr(answer, "code", answer), answer.facts["ticket_type"]) == (code, types[1].pk)
         assert not Reservation.objects.exists()
+
+
+class TestOrderLock:
+    LEAD_FIRST = "PERFORM FROM tickets_reservation r WHERE r.id = p_order FOR NO KEY UPDATE;"
+
+    def beside_an_addition(self, buyer: User, types: list[TicketType]) -> object:
+        """Lock an order while another transaction adds to it; return how many reservations the lock has found."""
+        order_id: int = claim_order(buyer.pk, types[0]).order["order"]
+        added, locked = threading.Event(), threading.Event()
+
+        def add() -> None:
+            with db.transaction():
+                Reservation.objects.select_for_update(no_key=True).get(pk=order_id)
+                lead = Reservation.objects.get(pk=order_id)
+                lead.pk, lead.lead_id, lead.ticket_type = None, order_id, types[1]
+                lead._state.adding = True
+                lead.save()
+                added.set()
+                locked.wait(1)  # a lock that waits for us never sets it
+
+        def lock() -> int:
+            assert added.wait(30)
+            try:
+                with db.transaction():
+                    return len(operations.order_lock(order_id=order_id)[0])
+            finally:
+                locked.set()
+
+        return together(add, lock)[1]
+
+    def test_the_lock_waits_for_an_addition_and_has_what_was_added(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        assert self.beside_an_addition(buyer, types) == 2
+
+    def test_control_without_the_lead_locked_first_it_misses_what_is_added(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        with function_with("order_lock", self.LEAD_FIRST, ""):
+            assert self.beside_an_addition(buyer, types) == 1

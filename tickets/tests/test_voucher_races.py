@@ -13,7 +13,7 @@ from tests.threads import together
 from tickets import operations, services, sql
 from tickets.models import Inventory, Reservation, TicketType, Voucher
 from tickets.order_services import Ordered
-from tickets.tests.reserving import end, waiting_for_a_lock
+from tickets.tests.reserving import end, function_with, waiting_for_a_lock
 from tickets.tests.vouchers import VOUCHERS_WRONG, claim_with, voucher_make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,3 +202,79 @@ class TestOneOrderOfLocks:
 
         assert together(use, settle) == [None, []]
         assert services.due_holds_sweep() == 1
+
+
+class TestLateMoney:
+    """Late money locks the vouchers of its reservations before the inventories, as a claim does."""
+
+    def beside_a_claim(self, buyer: User, types: list[TicketType]) -> list[object]:
+        voucher = voucher_make(types[0].event)
+        order_id = claim_with(buyer.pk, "SPRING", types[0]).order["order"]
+        end(buyer)
+        services.due_holds_sweep()
+        begun = threading.Event()
+
+        def as_a_claim() -> None:
+            with db.transaction():
+                db.rows("SELECT FROM tickets_voucher WHERE id = %s FOR NO KEY UPDATE", [voucher.pk])
+                begun.set()
+                waiting_for_a_lock(1)
+                operations.inventories_lock(event_id=types[0].event_id)
+
+        def validate() -> bool:
+            assert begun.wait(30)
+            with db.transaction():
+                order, now = operations.order_lock(order_id=order_id)
+                return operations.order_validate_late(reservations=order, now=now)
+
+        return together(as_a_claim, validate)
+
+    def test_it_waits_for_the_voucher_with_no_inventory_in_hand(
+        self, buyer: User, types: list[TicketType]
+    ) -> None:
+        assert self.beside_a_claim(buyer, types) == [None, True]
+
+    def test_control_without_that_lock_they_deadlock(
+        self, buyer: User, types: list[TicketType], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operations, "vouchers_lock", lambda _reservations: None)
+        assert any("deadlock" in str(result) for result in self.beside_a_claim(buyer, types))
+
+
+class TestRelease:
+    """A release of due holds locks their vouchers by id, as all who lock several do."""
+
+    def beside_locks_by_id(self, user_make: Callable[..., User], types: list[TicketType]) -> list[object]:
+        vouchers = [voucher_make(types[0].event, text) for text in ("FIRST", "SECOND")]
+        for text in ("SECOND", "FIRST"):
+            holder = user_make()
+            claim_with(holder.pk, text, types[0])
+            end(holder)
+        begun = threading.Event()
+
+        def by_id() -> None:
+            with db.transaction():
+                for each in vouchers:
+                    db.rows("SELECT FROM tickets_voucher WHERE id = %s FOR NO KEY UPDATE", [each.pk])
+                    if not begun.is_set():
+                        begun.set()
+                        waiting_for_a_lock(1)
+
+        def release() -> None:
+            assert begun.wait(30)
+            db.statement("SELECT buyers FROM holds_release_due(%s, 10)", [types[0].pk])
+
+        return together(by_id, release)
+
+    def test_it_waits_for_the_first_voucher_with_none_in_hand(
+        self, user_make: Callable[..., User], types: list[TicketType]
+    ) -> None:
+        assert self.beside_locks_by_id(user_make, types) == [None, None]
+        assert held(types) == 0
+
+    def test_control_in_another_order_they_deadlock(
+        self, user_make: Callable[..., User], types: list[TicketType]
+    ) -> None:
+        with function_with("holds_release_due", "ORDER BY v.id FOR", "ORDER BY v.id DESC FOR"):
+            results = self.beside_locks_by_id(user_make, types)
+        assert any("deadlock" in str(result) for result in results)

@@ -14,14 +14,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from overlord.accounts import operations, rules, selectors, staff_services, tasks
+from overlord.accounts import limits, operations, rules, selectors, staff_services, tasks
 from overlord.accounts.models import StaffInvitation, User
 from overlord.box_office.roles import ROLES, roles_lack, roles_make
 from overlord.embedded import doctor
 from overlord.journal.actions import Action, sentence
 from overlord.journal.models import JournalEntry
 from overlord.kernel import queues
-from overlord.kernel.errors import Forbidden, Invalid
+from overlord.kernel.errors import Forbidden, Invalid, TooMany
 from tests.clients import api_of
 from tests.threads import together
 
@@ -93,6 +93,19 @@ def deeds() -> list[tuple[int, str]]:
 
 
 class TestInvitations:
+    def test_a_person_sends_sixty_in_an_hour(self, organiser: User, limits_on: None) -> None:
+        for _ in range(limits.INVITATION_BY_STAFF.amount - 1):
+            limits.count_invitation(staff_id=organiser.pk)
+        assert invite(organiser).status_code == 302
+
+        assert invite(organiser, "another@example.org").status_code == 429
+
+        sent = StaffInvitation.objects.get()
+        with pytest.raises(TooMany):
+            staff_services.invitation_resend(
+                actor_id=organiser.pk, invitation_id=sent.pk, issue=sent.issue, now=timezone.now()
+            )
+
     def test_a_new_person_is_invited_sets_a_password_and_works(self, organiser: User) -> None:
         assert invite(organiser).status_code == 302
         assert queues.queue_length(queues.Queue.MAIL) == 1
