@@ -28,5 +28,5 @@ def check_payments_followed(*, order_id: int, guest_id: int) -> None:
 
 
 def _payments_to_follow(order_id: int, guest_id: int) -> QuerySet[Payment]:
-    at_rest = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE, PaymentStatus.ABANDONED)
-    return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=at_rest)
+    may_follow = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE, PaymentStatus.ABANDONED)
+    return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=may_follow)

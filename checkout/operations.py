@@ -1,8 +1,8 @@
 """Steps of paying inside an open transaction; `payment_take` and `payment_remember_intent` commit by themselves.
 
-Locks are taken in one order everywhere: buyer, payment, reservations by id, inventories by id. Each transition is
-an UPDATE of a locked row that requires the old status. After the commit, the buyer's screens are told. `now` is
-PostgreSQL's clock, read after the lock.
+Locks are taken in the order of docs/concurrency.md: payment, reservations, event, vouchers, inventories. Each
+transition is an UPDATE of a locked row that requires the old status. The buyer's screens are told after the commit.
+`now` is PostgreSQL's clock, read after the lock.
 """
 
 import logging
@@ -100,7 +100,7 @@ def payment_begin(
     _payment_move(
         payment,
         PaymentStatus.PENDING,
-        is_told=True,  # `order_begin_paying` has told the screens before
+        is_told=True,  # `order_begin_paying` tells the screens after the commit
         amount_minor=amount_minor,
         error="",
         gateway_token=token,
@@ -207,7 +207,7 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 
 
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Sell the tickets of a locked abandoned payment that charged late; return False when too few are left."""
+    """Sell the tickets of a locked abandoned payment that charged late; return False if they cannot be sold now."""
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
     if changed or not tickets.order_validate_late(reservations=reservations, now=now):
         return False
@@ -262,7 +262,7 @@ def payment_remove(*, payment: Payment) -> None:
 def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
     """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
 
-    With `is_told`, a step of its reservations tells the buyer's screens in this transaction.
+    With `is_told`, a step of its reservations in this transaction tells the buyer's screens after the commit.
     """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
@@ -292,7 +292,7 @@ def _receipt_owe(payment: Payment, now: datetime) -> None:
 
 
 def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | None:
-    """Lease a mail, count the attempt, and return it; None if it is no longer owed, or an edit has locked it.
+    """Lease a mail, count the attempt, and return it; None if it is no longer owed or is locked.
 
     It may run alone, without an open transaction.
     """
@@ -345,9 +345,11 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
 
 
 def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
-    """Close a charge without a payment, and keep the gateway's name for its refund; return False if it has one.
+    """Close a charge without a payment, and keep the gateway's name for its refund.
 
-    If staff closed the charge while the gateway was asked, only the name is added.
+
+    If staff closed the charge while the gateway was asked, only the name is added. Return False if it was closed
+    with such a name before.
     """
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(Q(closed_at=None) | Q(refund_reference=""), pk=charge_id)
@@ -373,7 +375,7 @@ def incidents_close(*, ids: Collection[int], now: datetime) -> list[tuple[int, i
     return closed
 
 
-def webhook_note(*, gateway: str, event_id: str, now: datetime) -> bool:
-    """Record a message of a gateway; return False when it was recorded before."""
+def webhook_note(*, gateway: str, message_id: str, now: datetime) -> bool:
+    """Record a message of a gateway by the gateway's id of it; return False if it was recorded before."""
     db.transaction_required()
-    return bool(db.rows(sql.WEBHOOK_NOTE, {"gateway": gateway, "event_id": event_id, "now": now}))
+    return bool(db.rows(sql.WEBHOOK_NOTE, {"gateway": gateway, "event_id": message_id, "now": now}))

@@ -110,7 +110,7 @@ class EventAdmin(admin.ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        event_saving.event_written(form=form, now=clock.now())
+        event_saving.edit_finish(form=form, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         event_saving.types_write(formset=formset)

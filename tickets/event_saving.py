@@ -59,7 +59,7 @@ def types_write(*, formset: Any) -> None:
             _type_write(form, is_new=form.instance._state.adding)
 
 
-def event_written(*, form: EventForm, now: datetime) -> None:
+def edit_finish(*, form: EventForm, now: datetime) -> None:
     """Finish an edit after the event and its types were saved: set whether a line comes first, and announce it."""
     if form.moved_from is not None:
         _sales_move(form)

@@ -22,7 +22,7 @@ from tickets.event_rules import EventOutdated, EventStatus, SaleOfType
 from tickets.models import Event, Inventory, TicketType
 from tickets.rules import Opening
 
-PICTURE_KEPT = timedelta(hours=1)  # a picture is kept so long at least, because open pages may still show it
+PRUNED_AFTER = timedelta(hours=1)  # the change that adds a younger picture may not be saved yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def event_save(
                 return forms
             event_saving.event_write(form=forms.event, now=now)
             event_saving.types_write(formset=forms.types)
-            event_saving.event_written(form=forms.event, now=now)
+            event_saving.edit_finish(form=forms.event, now=now)
             action = Action.EVENT_MADE if event_id is None else Action.EVENT_EDITED
             journal.entry_add(actor_id=staff_id, action=action, event_id=forms.event.instance.pk, now=now)
     except IntegrityError as error:
@@ -83,15 +83,19 @@ def event_save(
 
 
 def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool, now: datetime) -> EventForms:
-    """Lock the event and return its sent forms. Outdated forms are updated, with sentences about the changes."""
+    """Lock the event and return its sent forms.
+
+    If the event has changed since the forms were made, the returned ones show its present values and sentences
+    about the changes. They are not valid then.
+    """
     if event_id is None:
         return event_forms(event_id=None, data=data, may_pause=may_pause, now=now)
     event = event_operations.event_lock(event_id=event_id)
     if event is None:
         raise NotFound()
-    outdated = event_edits.outdated(event, data)
-    forms = _forms(event, outdated[1] if outdated else data, may_pause=may_pause, now=now)
-    forms.event.meanwhile = outdated[0] if outdated else ()
+    changes, present = event_edits.outdated(event, data) or ((), data)
+    forms = _forms(event, present, may_pause=may_pause, now=now)
+    forms.event.meanwhile = changes
     return forms
 
 
@@ -170,7 +174,7 @@ def picture_forget(*, name: str) -> bool:
 
 def pictures_prune() -> dict[str, int]:
     """Delete the pictures that nobody shows, such as those of deleted events; return how many."""
-    names = list(pictures.names_kept(older_than=PICTURE_KEPT.total_seconds()))
+    names = list(pictures.names_kept(older_than=PRUNED_AFTER.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 
 

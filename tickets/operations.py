@@ -370,7 +370,7 @@ def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, no
     rows = sorted(db.rows(sql.GIVE_ORDERS, wanted), key=lambda row: int(row["nth"]))
     buyers = [each.buyer_id for each, row in zip(baskets, rows, strict=True) if row["order_id"]]
     if buyers:
-        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=buyers, now=now))
+        db.after_commit(partial(projections.announce_sale, event_id=event_id, buyers=buyers, now=now))
     return [Given(order_id=row["order_id"], own=row["own"]) for row in rows]
 
 
@@ -380,7 +380,7 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
     A claim that waits for an inventory sees the change.
     """
     if line_first_write(event_id=event_id, types=types):
-        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
+        db.after_commit(partial(projections.announce_sale, event_id=event_id, buyers=(), now=now))
 
 
 def line_first_write(*, event_id: int, types: Collection[int]) -> int:
@@ -399,4 +399,4 @@ def sale_open(*, event_id: int, now: datetime) -> None:
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     later = shown.filter(opens_at__gt=now)
     if later.update(opens_at=now, version=F("version") + 1):
-        db.after_commit(partial(projections.announce_given, event_id=event_id, buyers=(), now=now))
+        db.after_commit(partial(projections.announce_sale, event_id=event_id, buyers=(), now=now))

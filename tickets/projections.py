@@ -1,7 +1,7 @@
 """The content of this app's live streams, and the calls that announce a change.
 
-`project_...` runs in a flush (Celery), which passes `now`. The flush holds a lock, so these functions do not ask
-Redis. `announce...` runs after a commit, in the process that made the change, and never raises.
+`project_...` runs in a flush (Celery), which passes `now`. Other flushes wait for its lock, so these functions must
+not ask Redis. `announce...` runs after a commit, in the process that made the change, and never raises.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -38,8 +38,8 @@ def announce(
     """Announce a change: figures with their event's id, events, and the buyers whose own streams changed.
 
     `sold_in` are events whose tickets were sold or returned, which changes the lists of their doors. `lines` are
-    events whose lines show when the sale opens and ends. `now` is when the figures were read, or a little earlier.
-    Clients can read the figures at once; the streams follow with the next flush.
+    events whose lines changed too, because they show when the sale opens and ends. `now` is when the figures were
+    read, or a little earlier. Clients can read the figures at once; the streams follow with the next flush.
     """
     changed = list(figures)
     names = {streams.event(event_id) for event_id, _ in changed}
@@ -62,8 +62,8 @@ def announce_event(*, event_id: int, now: datetime) -> None:
     announce(events=[event_id], lines=[event_id], now=now)
 
 
-def announce_given(*, event_id: int, buyers: Iterable[int], now: datetime) -> None:
-    """Announce that a line gave tickets of an event to these buyers, or that the sale state changed."""
+def announce_sale(*, event_id: int, buyers: Iterable[int], now: datetime) -> None:
+    """Announce that the sale state of an event has changed, or that a line gave tickets of it to these buyers."""
     availability.refresh([event_id], now=now)
     announce(events=[event_id], buyers=buyers, now=now)
 

@@ -27,7 +27,7 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
     except gateways.ForgedWebhook:
         raise InvalidSignature() from None
     with db.transaction():
-        fresh = operations.webhook_note(gateway=gateway, event_id=news.event_id[:255], now=db.now())
+        fresh = operations.webhook_note(gateway=gateway, message_id=news.event_id[:255], now=db.now())
     if not fresh:
         db.commits_await()
     if not fresh or news.intent is None:

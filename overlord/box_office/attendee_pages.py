@@ -65,7 +65,7 @@ def attendees_list(request: HttpRequest, event_id: int) -> HttpResponse:
     return render(request, "box_office/attendees.html", context)
 
 
-def _download_journal(request: HttpRequest, event_id: int) -> None:
+def _journal_download(request: HttpRequest, event_id: int) -> None:
     journal.entry_write(
         actor_id=actor_id(request), action=Action.ATTENDEES_DOWNLOADED, event_id=event_id, now=clock.now()
     )
@@ -76,7 +76,7 @@ def _download_journal(request: HttpRequest, event_id: int) -> None:
 def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
     """Send the tickets of the list as a CSV file. The file is made while it is sent."""
     event, _asked_for, tickets = _asked(request, event_id)
-    _download_journal(request, event_id)
+    _journal_download(request, event_id)
     lines = attendees.csv_lines(tickets, zone=event.time_zone)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="attendees-{event_id}.csv"'
@@ -88,7 +88,7 @@ def attendees_csv(request: HttpRequest, event_id: int) -> StreamingHttpResponse:
 def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
     """Send the tickets of the list as a spreadsheet, from a temporary file."""
     event, _asked_for, tickets = _asked(request, event_id)
-    _download_journal(request, event_id)
+    _journal_download(request, event_id)
     file = attendees.xlsx_file(tickets, zone=event.time_zone)
     return FileResponse(
         file, as_attachment=True, filename=f"attendees-{event_id}.xlsx", content_type=attendees.XLSX
@@ -98,7 +98,7 @@ def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show the valid tickets by name, to print for a door without a network."""
+    """Show the tickets that are not revoked by name, to print for a door without a network."""
     event, asked, tickets = _asked(request, event_id)
     not_revoked = tickets.exclude(state=Ticket.State.REVOKED)
     rows = list(attendees.rows(not_revoked)[: MOST_TO_PRINT + 1])

@@ -40,7 +40,10 @@ class PostgresHome:
         return ProcessMatch(folder=self.data, executable=self.programs / "postgres")
 
     def hand_over(self, *paths: Path) -> None:
-        """Make the user as which PostgreSQL runs the owner of files that we have made."""
+        """Give files that we have made to the user `nobody`, if PostgreSQL runs as that user.
+
+        Otherwise they have the right owner already.
+        """
         if self.identity == "nobody":
             nobody = pwd.getpwnam("nobody")
             for path in paths:

@@ -43,8 +43,11 @@ def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, A
     return options
 
 
-def same_database(url: str, direct_url: str) -> None:
-    """Raise ImproperlyConfigured unless both addresses name the same database."""
+def check_same_database(url: str, direct_url: str) -> None:
+    """Raise ImproperlyConfigured unless both addresses have the same database name.
+
+    Their hosts may differ: one of them may be a pooler.
+    """
     if urlsplit(url).path.strip("/") != urlsplit(direct_url).path.strip("/"):
         raise ImproperlyConfigured("DATABASE_DIRECT_URL must name the same database as DATABASE_URL.")
 
@@ -61,7 +64,7 @@ def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
     if parts.scheme not in REDIS_SCHEMES:
         raise ImproperlyConfigured(
             f"{variable} must begin with redis:// or rediss://, or with sentinel:// or rediss+sentinel:// to ask"
-            " Sentinels for the primary. Clusters are not asked: name an address that always leads to the primary."
+            " Sentinels for the primary. For a cluster, name an address that always leads to its primary."
         )
     _check_number(variable, parts)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -162,7 +162,7 @@ DATABASE_DIRECT_URL = _env.str("DATABASE_DIRECT_URL", "")
 DATABASE_DIRECT_OPTIONS: dict[str, Any] = {}
 if DATABASE_DIRECT_URL:
     DATABASE_DIRECT_OPTIONS = addresses.postgres_options(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
-    addresses.same_database(DATABASE_URL, DATABASE_DIRECT_URL)
+    addresses.check_same_database(DATABASE_URL, DATABASE_DIRECT_URL)
 if REDIS_URL:
     REDIS_URL = addresses.redis_url(REDIS_URL)
 

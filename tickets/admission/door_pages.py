@@ -27,11 +27,10 @@ from tickets.admission import codes, door_services, labels, representation, rule
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-SHOWN_SINCE = timedelta(days=2)  # an event that began earlier cannot be chosen
-EVENTS_SHOWN = 200
-WORKER_POLICY = (
-    "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"  # the worker loads the page itself
-)
+LISTED_SINCE = timedelta(days=2)  # an event that began earlier is not in the list; its address still works
+EVENTS_LISTED = 200
+# `connect-src`: the service worker fetches the door's page and its files.
+WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
 @allow("GET", "POST")
@@ -106,12 +105,14 @@ def _found(event_id: int, words: str) -> list[dict[str, Any]]:
 def _choose(request: HttpRequest, *, refused: DomainError | None = None) -> HttpResponse:
     now = clock.now()
     context = {
-        "events": selectors.door_events(since=now - SHOWN_SINCE, most=EVENTS_SHOWN),
+        "events": selectors.door_events(since=now - LISTED_SINCE, most=EVENTS_LISTED),
         "chosen": request.GET.get("event", ""),
         "gate": request.GET.get("gate", "")[: rules.GATE_LENGTH],
         "error": error_messages.of_error(refused) if refused else None,
     }
-    return _allowed(error_pages.page_of_view(request, "admission/door_choose.html", context, refused=refused))
+    return _with_camera(
+        error_pages.page_of_view(request, "admission/door_choose.html", context, refused=refused)
+    )
 
 
 def _gate(
@@ -141,10 +142,10 @@ def _gate(
         "labels": labels.results(),
         "now": now,
     }
-    return _allowed(error_pages.page_of_view(request, "admission/door.html", context, refused=refused))
+    return _with_camera(error_pages.page_of_view(request, "admission/door.html", context, refused=refused))
 
 
-def _allowed(response: HttpResponse) -> HttpResponse:
+def _with_camera(response: HttpResponse) -> HttpResponse:
     """Let this page use the camera, which no other page may use."""
     response.headers["Permissions-Policy"] = PERMISSIONS_OF_DOOR
     return response
