@@ -113,7 +113,13 @@ class User(AbstractUser):
                     )
                 ),
                 name="user_person",
-            )
+            ),
+            models.Index(
+                NameKey("contact_email"), condition=~models.Q(contact_email=""), name="user_contact_email"
+            ),
+            models.Index(
+                NameKey("verified_email"), condition=~models.Q(verified_email=""), name="user_verified_email"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["username_key"], name="user_unique_username"),

@@ -95,7 +95,9 @@ def others_with(*, address: str, user_id: int) -> QuerySet[User]:
     others = User.objects.exclude(pk=user_id).alias(
         contact_key=NameKey("contact_email"), verified_key=NameKey("verified_email")
     )
-    return others.filter(Q(email_key=key) | Q(contact_key=key) | Q(verified_key=key)).order_by("pk")
+    contact = ~Q(contact_email="") & Q(contact_key=key)  # so that PostgreSQL finds them by their indexes
+    verified = ~Q(verified_email="") & Q(verified_key=key)
+    return others.filter(Q(email_key=key) | contact | verified).order_by("pk")
 
 
 def users_of_tokens(*, key_hashes: Collection[str]) -> dict[str, User]:

@@ -8,6 +8,7 @@ from django.db import IntegrityError
 from django.test import Client
 from rest_framework.test import APIClient
 
+from overlord.accounts import selectors
 from overlord.accounts.models import User
 from overlord.kernel import db
 
@@ -208,3 +209,23 @@ class TestDatabase:
     def test_any_number_of_accounts_may_have_no_address(self, user_make: Callable[..., User]) -> None:
         user_make(email="")
         user_make(email="")
+
+
+def test_those_who_share_an_address_are_found_by_indexes(user_make: Callable[..., User]) -> None:
+    asked, account, guest = (
+        user_make(),
+        user_make(email="Ada@example.org"),
+        user_make(is_guest=True, email=""),
+    )
+    User.objects.filter(pk=guest.pk).update(contact_email="ada@EXAMPLE.org")
+    proven = user_make(is_guest=True, email="")
+    User.objects.filter(pk=proven.pk).update(verified_email="ada@example.org")
+
+    others = selectors.others_with(address="ada@example.org", user_id=asked.pk)
+
+    assert [each.pk for each in others] == [account.pk, guest.pk, proven.pk]
+    with db.transaction():
+        db.rows("SELECT set_config('enable_seqscan', 'off', true)")
+        plan = others.order_by().explain()
+    used = ("user_unique_email", "user_contact_email", "user_verified_email")
+    assert [name for name in used if name in plan] == [*used], plan
