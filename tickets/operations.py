@@ -385,7 +385,6 @@ def line_first_set(*, event_id: int, types: Collection[int], now: datetime) -> N
 
 def line_first_write(*, event_id: int, types: Collection[int]) -> int:
     """Do what `line_first_set` does, but announce nothing; return how many ticket types changed."""
-    db.transaction_required()
     locked = inventories_lock(event_id=event_id)
     changed = [each for each, left in locked.items() if left.line_first != (each in types)]
     inventories = Inventory.objects.filter(pk__in=changed)
@@ -394,7 +393,6 @@ def line_first_write(*, event_id: int, types: Collection[int]) -> int:
 
 def sale_open(*, event_id: int, now: datetime) -> None:
     """Open the sale now for those shown types of an event that would open later."""
-    db.transaction_required()
     inventories_lock(event_id=event_id)
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     later = shown.filter(opens_at__gt=now)
