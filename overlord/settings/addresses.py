@@ -58,8 +58,9 @@ def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
     With TLS, the returned address lets each client verify the server's certificate. Not all clients do this by
     themselves.
     """
-    if urlsplit(url).scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
-        return _sentinel_url(url, variable)
+    parts = _parts(variable, url)
+    if parts.scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
+        return _sentinel_url(url, variable, parts)
     parts = _split(variable, url)
     if parts.scheme not in REDIS_SCHEMES:
         raise ImproperlyConfigured(
@@ -79,9 +80,8 @@ def redis_urls(urls: list[str], *, variable: str) -> list[str]:
     return [redis_url(url, variable=variable) for url in urls]
 
 
-def _sentinel_url(url: str, variable: str) -> str:
+def _sentinel_url(url: str, variable: str, parts: SplitResult) -> str:
     """Return the checked address of Sentinels; raise ImproperlyConfigured unless it names hosts and the primary."""
-    parts = urlsplit(url)
     try:
         redis_address.hosts_of(parts.netloc)
     except ValueError as error:
@@ -117,16 +117,30 @@ def _check_options(variable: str, options: dict[str, str], allowed: set[str]) ->
 
 
 def _split(name: str, url: str) -> SplitResult:
+    """Return the parts of the address of one server; raise ImproperlyConfigured."""
+    parts = _parts(name, url)
     try:
-        parts = urlsplit(url)
         _ = parts.port  # raises ValueError if the port is not a number
     except ValueError as error:
-        raise ImproperlyConfigured(
-            f"{name} cannot be read: {error}. Write special characters in percent-encoding."
-        ) from None
+        raise _unreadable(name, error) from None
+    return parts
+
+
+def _parts(name: str, url: str) -> SplitResult:
+    """Return the parts of an address, whose port may be wrong; raise ImproperlyConfigured."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _unreadable(name, error) from None
     if parts.fragment:
         raise ImproperlyConfigured(f"{name} has a # in it: write it as %23.")
     return parts
+
+
+def _unreadable(name: str, error: ValueError) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"{name} cannot be read: {error}. Write special characters in percent-encoding."
+    )
 
 
 def _libpq_knows(option: str) -> bool:
