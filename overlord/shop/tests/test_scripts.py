@@ -19,7 +19,7 @@ const fetches = [];
 performance.now = () => clock;
 globalThis.setTimeout = (act, wait) => timers.push({ act, at: clock + wait });
 globalThis.location = { pathname: "/events/1/", search: "" };
-globalThis.DOMParser = class { parseFromString = () => ({}); };
+globalThis.DOMParser = class { parseFromString = () => ({ cloneNode: () => ({}) }); };
 let answer = { ok: true, text: async () => "" };
 globalThis.fetch = async () => { fetches.push(clock); return answer; };
 async function until(time) {
@@ -465,7 +465,9 @@ Object.assign(globalThis, {
   setTimeout: (act, wait) => { if (wait === 0) act(); }, clearTimeout() {},
   setInterval: (act, every) => { tick = { act, every, at: clock + every }; return tick; },
   clearInterval: (timer) => { if (timer === tick) tick = undefined; },
-  DOMParser: class { parseFromString = () => ({ querySelector: () => present }); },
+  DOMParser: class {
+    parseFromString = () => ({ cloneNode() { return this; }, querySelector: () => present });
+  },
   fetch: async () => { fetches.push(clock); return { ok: true, text: async () => "" }; },
 });
 location.replace = () => gone.push(clock);

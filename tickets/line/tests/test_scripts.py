@@ -54,7 +54,11 @@ Object.assign(globalThis, {
     close() {} send() {}
   },
   DOMParser: class {
-    parseFromString = () => ({ title: "Line", querySelector: () => (present === null ? null : having(present)) });
+    parseFromString = () => ({
+      title: "Line",
+      cloneNode() { return this; },
+      querySelector: () => (present === null ? null : having(present)),
+    });
   },
   fetch: async () => {
     fetches.push(clock);
