@@ -68,8 +68,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class RefundForm(forms.Form):
-    amount = forms.CharField(required=False, help_text="Leave empty to refund all that is left.")
-    return_tickets = forms.BooleanField(required=False, help_text="With a full refund only.")
+    amount = forms.CharField(
+        required=False, help_text=("Leave this field empty to refund the full remaining amount.")
+    )
+    return_tickets = forms.BooleanField(required=False, help_text="Possible only with a full refund.")
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
 
     def __init__(self, *args: Any, currency: str, **kwargs: Any) -> None:
@@ -215,7 +217,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "reservation": reservation,
-            "title": "Return tickets to sale",
+            "title": "Put the tickets back on sale",
         }
         return TemplateResponse(request, "checkout/admin_return.html", context)
 
@@ -263,7 +265,7 @@ class UnmatchedChargeAdmin(ReadOnlyAdmin):
     def pay_back(self, request: HttpRequest, charges: QuerySet[UnmatchedCharge]) -> None:
         ids = list(charges.filter(closed_at=None).values_list("pk", flat=True))
         services.unmatched_charges_refund_request(staff_id=actor_id(request), ids=ids)
-        text = "The gateway is asked to pay these back. Each is closed as soon as the gateway has accepted."
+        text = "The gateway is asked to refund these charges. Each is closed when the gateway accepts its refund."
         self.message_user(request, text, messages.SUCCESS)
 
     @admin.action(description="Close the selected charges", permissions=["act"])

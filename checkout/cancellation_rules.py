@@ -8,12 +8,15 @@ MESSAGE_LENGTH = 2_000
 
 class AlreadyCancelled(Conflict):
     code = "already_cancelled"
-    sentence = "This event is cancelled already."
+    sentence = "This event has already been cancelled."
 
 
 class NotCancellable(Conflict):
     code = "not_cancellable"
-    sentence = "Only an event that is on sale can be cancelled. Nobody sees a draft."
+    sentence = (
+        "Only an event that is on sale can be cancelled. Buyers do not see a draft, so there is"
+        " nothing to cancel."
+    )
 
 
 def message_read(text: str) -> str:

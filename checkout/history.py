@@ -22,35 +22,37 @@ from tickets.models import MoveNotice, Reservation
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 ACTIONS = {
-    OrderAction.NOTE: _lazy("%(who)s noted: %(text)s"),
+    OrderAction.NOTE: _lazy("%(who)s wrote a note: %(text)s"),
     OrderAction.MAIL: _lazy("%(who)s sent the mail with the tickets again"),
-    OrderAction.ADDRESS: _lazy("%(who)s changed the address of the buyer"),
-    OrderAction.RELEASE: _lazy("%(who)s released the hold"),
+    OrderAction.ADDRESS: _lazy("%(who)s changed the e-mail address of the buyer"),
+    OrderAction.RELEASE: _lazy("%(who)s released the reservation"),
     OrderAction.RETURN: _lazy("%(who)s put the tickets back on sale"),
     OrderAction.RETRY: _lazy("%(who)s tried the refund again"),
-    OrderAction.ELSEWHERE: _lazy("%(who)s recorded that the money went back elsewhere: %(text)s"),
+    OrderAction.ELSEWHERE: _lazy("%(who)s recorded a refund that was made outside this shop: %(text)s"),
 }
 PAYMENTS = {
     PaymentStatus.NOT_STARTED: _lazy("The payment was prepared"),
     PaymentStatus.PENDING: _lazy(
-        "The buyer pressed pay; the payment is waiting to be sent to the payment service"
+        "The buyer pressed Pay, and the payment is waiting to be sent to the payment service"
     ),
     PaymentStatus.PROCESSING: _lazy("The payment was sent to the payment service"),
     PaymentStatus.SUCCESS: _lazy("The payment succeeded"),
     PaymentStatus.FAILURE: _lazy("The payment failed"),
-    PaymentStatus.ABANDONED: _lazy("The payment was given up, because the payment service did not answer"),
-    PaymentStatus.REFUNDING: _lazy("The money came too late and is being paid back"),
-    PaymentStatus.REFUNDED: _lazy("All the money was paid back"),
+    PaymentStatus.ABANDONED: _lazy(
+        "The shop no longer waits for the payment, because the payment service did not answer"
+    ),
+    PaymentStatus.REFUNDING: _lazy("The payment arrived too late and is being refunded"),
+    PaymentStatus.REFUNDED: _lazy("The full amount was refunded"),
 }
 FAILURES = {
     OUTCOME_SENTENCES[Outcome.DECLINED]: _lazy("The payment failed: the card was declined"),
-    OUTCOME_SENTENCES[Outcome.FAILED]: _lazy("The payment failed: the payment service could not take it"),
+    OUTCOME_SENTENCES[Outcome.FAILED]: _lazy("The payment failed: the payment service could not process it"),
     OUTCOME_SENTENCES[Outcome.CANCELLED]: _lazy("The payment failed: the buyer did not confirm it in time"),
 }
 REFUNDS = {
     RefundStatus.PENDING: _lazy("waiting to be sent"),
     RefundStatus.PROCESSING: _lazy("sent to the payment service"),
-    RefundStatus.SUCCESS: _lazy("paid back"),
+    RefundStatus.SUCCESS: _lazy("refunded"),
     RefundStatus.FAILURE: _lazy("refused by the payment service"),
 }
 SCANS = {
@@ -62,21 +64,23 @@ SCANS = {
 }
 INCIDENTS = {
     Incident.Cause.GATEWAY_SILENT: _lazy(
-        "Needs attention: the payment service does not answer, and the payment was given up"
+        "Needs attention: the payment service does not answer, so the shop no longer waits for the payment"
     ),
-    Incident.Cause.LATE_MONEY: _lazy("Needs attention: the money came late and is being refunded"),
+    Incident.Cause.LATE_MONEY: _lazy("Needs attention: the payment arrived too late and is being refunded"),
     Incident.Cause.REFUND_FAILED: _lazy("Needs attention: the payment service refused a refund"),
     Incident.Cause.WRONG_AMOUNT: _lazy(
-        "Needs attention: the payment service charged another amount than was asked"
+        "Needs attention: the payment service charged a different amount than the shop requested"
     ),
     Incident.Cause.STUCK: _lazy(
-        "Needs attention: a payment or a refund still has no outcome, or a mail could not be sent"
+        "Needs attention: the result of a payment or a refund is not known yet, or a mail could not be sent"
     ),
 }
 HOLDERS = {
-    HolderNotice.Kind.MOVED: _lazy("The holder of ticket %(serial)s was told of the new date or place"),
+    HolderNotice.Kind.MOVED: _lazy(
+        "The mail about the new date or place was sent to the holder of ticket %(serial)s"
+    ),
     HolderNotice.Kind.CANCELLED: _lazy(
-        "The holder of ticket %(serial)s was told that the event is cancelled"
+        "The mail about the cancellation was sent to the holder of ticket %(serial)s"
     ),
 }
 
@@ -145,9 +149,9 @@ def _record_text(action: OrderAction, text: str, *, who: str) -> str:
 def _contact_texts(addresses: str, *names: str, who: str) -> Iterator[str]:
     """Yield sentences about a buyer's changed address and changed name. `names` are the earlier and the new one."""
     before, _to, address = addresses.partition(" to ")
-    changed = _("%(who)s changed the address of the buyer from %(before)s to %(address)s")
+    changed = _("%(who)s changed the e-mail address of the buyer from %(before)s to %(address)s")
     if before == "none":
-        changed = _("%(who)s entered the address of the buyer: %(address)s")
+        changed = _("%(who)s entered the e-mail address of the buyer: %(address)s")
     if before != address or not names:
         yield changed % {"who": who, "before": before, "address": address}
     if names:
@@ -164,7 +168,7 @@ def _reservation_facts(reservation: Reservation) -> Iterator[Fact]:
         known["code"] = reservation.voucher.text
     times = {
         made: reservation.created,
-        _("%(tickets)s: the buyer began to pay"): reservation.paying_since,
+        _("%(tickets)s: the buyer started to pay"): reservation.paying_since,
         _("%(tickets)s sold"): reservation.validated_at,
         _end_text(reservation): reservation.ended_at,
     }
@@ -177,9 +181,9 @@ def _reservation_facts(reservation: Reservation) -> Iterator[Fact]:
 def _end_text(reservation: Reservation) -> str:
     """Return the sentence about the end of a reservation. Only staff end a reservation that was sold."""
     if reservation.state == Reservation.State.EXPIRED:
-        return _("%(tickets)s: the hold expired, so the tickets are back on sale")
+        return _("%(tickets)s: the reservation expired, and the tickets are back on sale")
     if reservation.validated_at is None:
-        return _("%(tickets)s: the hold was released, so the tickets are back on sale")
+        return _("%(tickets)s: the reservation was released, and the tickets are back on sale")
     return _("%(tickets)s: the tickets are back on sale")
 
 
@@ -191,7 +195,7 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
     for step in PaymentStep.objects.filter(payment_number=payment.pk).order_by("pk"):
         yield fact(step.at, _step_text(step, is_free=not payment.amount_minor), _step_detail(step))
     for sale in CounterSale.objects.filter(payment=payment).select_related("sold_by"):
-        what = _("Given free by %(who)s") if sale.is_free else _("Sold for cash by %(who)s")
+        what = _("Given free of charge by %(who)s") if sale.is_free else _("Sold by %(who)s for cash")
         yield fact(sale.at, what % {"who": sale.sold_by.username})
     yield from _refund_facts(payment)
     for incident in payment.incidents.all():
@@ -207,7 +211,7 @@ def _step_text(step: PaymentStep, *, is_free: bool) -> str:
     if is_free and status == PaymentStatus.SUCCESS:
         return _("There was nothing to pay")
     if status == PaymentStatus.PROCESSING and step.attempts > 1:
-        return _("The payment was sent to the payment service once more")
+        return _("The payment was sent to the payment service again")
     why = FAILURES.get(step.error) if status == PaymentStatus.FAILURE else None
     return str(why or PAYMENTS[status])
 
@@ -221,11 +225,13 @@ def _refund_facts(payment: Payment) -> Iterator[Fact]:
     for refund in payment.refunds.select_related("requested_by"):
         text = _("Refund of %(amount)s: %(status)s")
         if refund.requested_by:
-            text = _("Refund of %(amount)s asked for by %(who)s: %(status)s")
+            text = _("Refund of %(amount)s, requested by %(who)s: %(status)s")
         what = text % {
             "amount": formats.money(money.to_text(refund.amount_minor, payment.currency), payment.currency),
             "who": refund.requested_by and refund.requested_by.username,
-            "status": _("paid back elsewhere") if refund.elsewhere else REFUNDS[RefundStatus(refund.status)],
+            "status": _("refunded outside this shop")
+            if refund.elsewhere
+            else REFUNDS[RefundStatus(refund.status)],
         }
         detail = f"refund {refund.pk} of payment {payment.pk}"
         yield Fact(at=refund.created, kind="refund", number=refund.pk, what=what, detail=detail)
@@ -254,7 +260,7 @@ def _ticket_facts(order_id: int) -> Iterator[Fact]:
         .select_related("ticket")
         .order_by("pk")
     ):
-        what = _("Ticket %(serial)s was handed over, and a mail sent to %(to)s") % {
+        what = _("Ticket %(serial)s was handed over, and a mail was sent to %(to)s") % {
             "serial": notice.ticket.serial,
             "to": notice.to or _("somebody whose address was erased"),
         }
@@ -277,7 +283,7 @@ def _scan_facts(scan: Scan) -> Iterator[Fact]:
     }
     what = _("%(who)s scanned ticket %(serial)s: %(result)s")
     if scan.gate:
-        what = _("%(who)s scanned ticket %(serial)s at %(gate)s: %(result)s")
+        what = _("%(who)s scanned ticket %(serial)s at gate %(gate)s: %(result)s")
     yield Fact(at=scan.at, kind="scan", number=scan.pk, what=what % known)
     if scan.undone_at is not None and scan.undone_by is not None:
         what = _("%(who)s undid the admission of ticket %(serial)s")

@@ -26,63 +26,68 @@ class OrderAction(StrEnum):
 class NothingToSend(Conflict):
     code = "nothing_to_send"
     sentence = (
-        "This order is not paid, was refunded or returned, or its event is cancelled."
-        " There are no tickets to send."
+        "There are no tickets to send. The order is not paid or was refunded, its tickets are back"
+        " on sale, or its event is cancelled."
     )
 
 
 class AddressOfAccount(Conflict):
     code = "address_of_account"
-    sentence = "This buyer has an account. Only the buyer can change the address of the account."
+    sentence = "This buyer has an account. Only the buyer can change the e-mail address of the account."
 
 
 class WaitsInLine(Conflict):
     code = "waits_in_line"
     sentence = (
-        "Nothing was changed, because this buyer waits in a line with a proven address. Try again afterwards."
+        "Nothing was changed, because this buyer is waiting in a line with a verified e-mail"
+        " address. Try again when the buyer no longer waits."
     )
 
 
 class OrderOutdated(Conflict):
     code = "order_outdated"
     sentence = (
-        "Nothing was changed, because this order has changed since you opened the page. Check it again."
+        "Nothing was changed, because this order has changed since you opened the page. Check the"
+        " order again."
     )
 
 
 class NothingChosen(Invalid):
     code = "invalid"
-    sentence = "Choose how many tickets first."
+    sentence = "Choose the number of tickets first."
 
 
 class PriceChanged(Conflict):
     code = "price_changed"
-    sentence = "Nothing was sold: the price is no longer the one that the page showed. Check the total again."
+    sentence = (
+        "Nothing was sold, because the price has changed since you opened the page. Check the"
+        " total, then sell again."
+    )
 
 
 class FormSold(Conflict):
     code = "form_sold"
     sentence = (
-        "Nothing was sold now, because this form has already sold another order. Check the total, then sell"
-        " it."
+        "Nothing was sold, because this form was already used for another order. Check the total,"
+        " then sell again."
     )
 
 
 class NoAddress(Conflict):
     code = "no_address"
-    sentence = "This buyer gave no e-mail address. Enter one first."
+    sentence = "This order has no e-mail address. Enter one first."
 
 
 class PersonIsStaff(Conflict):
     code = "person_is_staff"
-    sentence = "This person is staff. End the access under People first."
+    sentence = "This person is a member of staff. First end the person's access on the page People."
 
 
 class NotThisPerson(Invalid):
     code = "not_this_person"
     sentence = (
-        "Nothing was erased, because what you typed is not the address or username shown. Check that this is"
-        " the right person."
+        "Nothing was erased, because your text does not match the e-mail address or username"
+        " shown. Check that this is the right person."
     )
 
 
@@ -93,5 +98,5 @@ def note_read(text: str) -> str:
     except ValueError as error:
         raise Invalid(str(error), errors={"text": [str(error)]}) from None
     if not note:
-        raise Invalid("Write something first.", errors={"text": ["Write something first."]})
+        raise Invalid("Enter a text first.", errors={"text": ["Enter a text first."]})
     return note

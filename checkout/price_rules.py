@@ -13,7 +13,7 @@ PRICE = r"[0-9]{1,19}(\.[0-9]{1,4})?"  # as clients write a price
 
 class OrderChanged(Conflict):
     code = "order_changed"
-    sentence = "The order no longer has the price that you were shown. You were not charged."
+    sentence = "The price of the order has changed since you opened the page. You were not charged."
 
 
 def price_minor(

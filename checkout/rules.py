@@ -123,12 +123,12 @@ TOKEN_LENGTH = 200
 
 class AlreadyPaid(Conflict):
     code = "already_paid"
-    sentence = "This is already paid for."
+    sentence = "This order has already been paid for."
 
 
 class EmailRequired(Invalid):
     code = "email_required"
-    sentence = "Give an e-mail address: the tickets are sent there."
+    sentence = "Enter an e-mail address. We send the tickets to this address."
 
 
 class PaymentStarted(Conflict):
@@ -138,7 +138,7 @@ class PaymentStarted(Conflict):
 
 class ReservationExpired(Gone):
     code = "reservation_expired"
-    sentence = "The hold has expired and its tickets are on sale again."
+    sentence = "The reservation has expired, and its tickets are back on sale."
 
 
 class NotRefundable(Conflict):
@@ -148,12 +148,12 @@ class NotRefundable(Conflict):
 
 class RefundInProgress(Conflict):
     code = "refund_in_progress"
-    sentence = "A refund of this payment is in progress. Wait for its outcome."
+    sentence = "A refund of this payment is in progress. Wait until it is complete."
 
 
 class RefundTooLarge(Conflict):
     code = "refund_too_large"
-    sentence = "This is more than can still be refunded of this payment."
+    sentence = "This is more than the amount that can still be refunded. Enter a smaller amount."
 
 
 class NotReturnable(Conflict):
@@ -163,13 +163,14 @@ class NotReturnable(Conflict):
 
 class RefundFirst(Conflict):
     code = "refund_first"
-    sentence = "Refund the whole payment first. Its tickets can be put back on sale then."
+    sentence = "Refund the whole payment first. Then its tickets can be put back on sale."
 
 
 class RefundOutdated(Conflict):
     code = "refund_outdated"
     sentence = (
-        "Nothing was refunded, because this payment has changed since you opened the form. Check it again."
+        "Nothing was refunded, because this payment has changed since you opened the form. Check"
+        " the payment again."
     )
 
 
@@ -208,10 +209,10 @@ OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.CANCELLED: "The payment was not confirmed in time and was cancelled. You were not charged.",
 }
 ABANDONED_SENTENCE = (
-    "The payment service does not answer. If it charges you later, you get your tickets if enough are left,"
-    " and otherwise your money back."
+    "The payment service does not answer. If you are charged later, you get your tickets. If"
+    " too few tickets are left by then, you get your money back."
 )
-UNANSWERED_SENTENCE = "The payment service has not answered, and may still charge this payment."
+UNANSWERED_SENTENCE = "The payment service has not answered yet. This payment may still be charged."
 LATE_SENTENCE = "Your payment arrived when too few tickets were left. The whole amount is being refunded."
 REFUNDED_SENTENCE = "The whole amount was refunded."
 ERRORS = (*OUTCOME_SENTENCES.values(), ABANDONED_SENTENCE, LATE_SENTENCE, REFUNDED_SENTENCE)
@@ -288,9 +289,9 @@ def refund_amount(
     if amount_minor > left_minor:
         raise RefundTooLarge()
     if amount_minor <= 0:
-        raise NotRefundable("Nothing is left to refund.")
+        raise NotRefundable("There is nothing left to refund.")
     if return_tickets and amount_minor != left_minor:
-        sentence = "Tickets can go back on sale only when everything that is left is refunded."
+        sentence = "Tickets can be put back on sale only if you refund the full remaining amount."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
     return amount_minor
 

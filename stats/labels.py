@@ -12,7 +12,7 @@ def feed() -> dict[str, str]:
         "reserved": _("Reserved"),
         "paid": _("Paid"),
         "failed": _("Payment failed"),
-        "expired": _("Hold expired"),
+        "expired": _("Reservation expired"),
         "released": _("Released"),
         "returned": _("Back on sale"),
     }
@@ -22,9 +22,9 @@ def sales() -> dict[str, str]:
     """Return the labels of an event's sale, by the status that the monitor gives it."""
     return {
         "open": _("On sale"),
-        "all_held": _("All on hold"),
+        "all_held": _("All reserved"),
         "sold_out": _("Sold out"),
-        "line": _("By the line"),
+        "line": _("Through the line"),
         "paused": _("Paused"),
         "upcoming": _("Not open yet"),
         "ended": _("Ended"),
@@ -34,9 +34,9 @@ def sales() -> dict[str, str]:
 def lines() -> dict[str, str]:
     """Return the labels of a line, by the status that the monitor gives it."""
     return {
-        "lobby": _("Lobby open"),
-        "serving": _("Giving tickets"),
-        "open": _("Nobody waits"),
+        "lobby": _("People can join"),
+        "serving": _("Giving out tickets"),
+        "open": _("Nobody is waiting"),
         "held": _("Paused by staff"),
         "standing": _("Waiting for tickets"),
     }

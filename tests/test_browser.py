@@ -93,7 +93,7 @@ def test_from_the_first_page_to_the_paid_ticket(
     # The hold expires on the open page, and one button reserves the same tickets again.
     hold_set(buyer, seconds=3)
     first.driver.refresh()
-    first.says("h1", "Your hold has expired")
+    first.says("h1", "Your reservation has expired")
     second.says(".types", "50 left")
     first.press("[data-when~=expired] button")
     first.one("hold-countdown .face")
@@ -513,7 +513,7 @@ class TestOwnTickets:
         hold = reserve(buyer, ticket_type)
         place = f"/events/{ticket_type.event_id}/"
         logged_in(first, buyer).go(place)
-        first.says(".mine", "You have 1 ticket on hold. Go to checkout")
+        first.says(".mine", "You have 1 reserved ticket. Go to checkout")
         logged_in(second, buyer).go(f"/checkout/{hold}/")
         second.run("document.querySelector('#token').value = 'slow'")
         second.press("form.pay button")
@@ -529,8 +529,8 @@ class TestOwnTickets:
         hold = reserve(user := user_make(), ticket_type)
         logged_in(first, user_make()).go(f"/events/{ticket_type.event_id}/")
         first.press(".basket button[type=submit]")
-        first.says("#error", "All remaining tickets are on hold")
-        first.says(".types .tone", "All on hold")
+        first.says("#error", "All remaining tickets are reserved")
+        first.says(".types .tone", "All reserved")
         services.reservation_release(buyer_id=user.pk, reservation_id=hold)
         first.says(".notice", "Tickets are available again")
         first.wait(lambda p: p.all("#error") == [])

@@ -193,14 +193,14 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
 
     door.cut_network(off=True)
     for code in (doubled, fine):
-        show(door, code, "Let in, not checked")
+        show(door, code, "Let in without a check")
     show(door, fine, "Already admitted")
     show(door, spent, "Already admitted")
     show(door, fine[:60] + spent[60:], "Not a ticket")  # forged
     assert Ticket.objects.filter(reservation=reservation, state="admitted").count() == 1
     door.driver.refresh()
     ready(door)
-    door.says(".network", "2 scans wait")
+    door.says(".network", "2 scans are waiting")
     show(door, doubled, "Already admitted")
 
     # Another gate admits one of them. When the network is back, each counts once, and the conflict is shown.

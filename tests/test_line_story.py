@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-NOTHING_LEFT = "Your turn has come, but the tickets that you want are not available now."
+NOTHING_LEFT = "It is your turn, but the tickets that you want are not available now."
 
 
 @pytest.fixture
@@ -126,13 +126,13 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
     desktop, phone = people
     enter_by_page(desktop, ticket_type)
     desktop.says("live-badge", "Live")
-    desktop.says("[data-field=place]", "1 person has entered")
+    desktop.says("[data-field=place]", "1 person has joined")
     axe(desktop)
     axe_on_a_phone(desktop)
     picture(desktop, "lobby-desktop")
     enter_by_page(phone, ticket_type)
     enter(ticket_type, user_make().pk)
-    desktop.says("[data-field=place]", "3 people have entered")
+    desktop.says("[data-field=place]", "3 people have joined")
 
     draw_in_order(ticket_type.event_id, [int(each) for each in order])
     open_sale([ticket_type])
@@ -140,7 +140,7 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
         given = given_next(ticket_type)
         if given.number == 1:
             desktop.says("h1", "It is your turn")
-            desktop.says("[role=alert]", "on hold")
+            desktop.says("[role=alert]", "are reserved")
             assert desktop.driver.title.startswith("It is your turn")
             desktop.one("hold-countdown .face")
             eventually(Entry.objects.filter(pk=given.pk, looked_at__isnull=False).exists)
@@ -157,11 +157,11 @@ def test_three_people_stand_in_line_and_each_learns_of_the_turn(
             picture(desktop, "waiting-desktop")
         eventually(partial(let_pass, given))
 
-    desktop.says("h1", "Nobody waits in line")
+    desktop.says("h1", "Nobody is waiting in line")
     phone.driver.refresh()
     for person in (desktop, phone):
         person.says("[data-part=status] .notice", "Your turn has passed")
-    desktop.says("form[data-part=enter] button", "Enter the line")
+    desktop.says("form[data-part=enter] button", "Join the line")
     assert not Reservation.objects.filter(ticket_type=ticket_type, state="held").exists()
     assert desktop.complaints() == []
 
@@ -191,11 +191,11 @@ def test_a_browser_computes_the_place_that_was_drawn_and_keeps_it(
     Inventory.objects.filter(pk=ticket_type.pk).update(closes_at=timezone.now() + timedelta(seconds=1))
     projections.announce_line(event_id=ticket_type.event_id)
     desktop.says("h1", "Ticket sales have ended")
-    desktop.says("[data-part=status]", "you have not paid anything")
+    desktop.says("[data-part=status]", "You were not charged")
     assert not any(form.is_displayed() for form in desktop.all("form[data-part]"))
     desktop.driver.refresh()
     desktop.says("h1", "Ticket sales have ended")
-    desktop.says("[data-part=status]", "you have not paid anything")
+    desktop.says("[data-part=status]", "You were not charged")
 
 
 def test_a_browser_that_gets_no_socket_learns_of_the_turn_in_time(
@@ -224,7 +224,7 @@ def test_a_visitor_sees_each_phase_and_the_page_asks_nothing(
     assert not any(form.is_displayed() for form in desktop.all("form[data-part]"))
 
     Inventory.objects.filter(pk=later.pk).update(opens_at=timezone.now() + timedelta(minutes=10))
-    desktop.says("h1", "Enter the line")
+    desktop.says("h1", "Join the line")
     opens_at = Inventory.objects.get(pk=later.pk).opens_at
     desktop.says("[data-when=lobby]", f"{opens_at:%-I:%M}")
     assert desktop.one("form[data-part=enter] button[type=submit]").is_displayed()
@@ -232,7 +232,7 @@ def test_a_visitor_sees_each_phase_and_the_page_asks_nothing(
     picture(desktop, "visitor-lobby-desktop")
 
     open_sale([later])
-    desktop.says("h1", "Nobody waits in line")
+    desktop.says("h1", "Nobody is waiting in line")
     axe_on_a_phone(desktop)
     Inventory.objects.filter(pk=later.pk).update(paused=True)
     Event.objects.filter(pk=later.event_id).update(status="cancelled")
@@ -264,15 +264,15 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     desktop.says("form[data-part=moves]", "Open the sale now")
     desktop.write("#message", "Doors at 9.")
     act(action=Action.MESSAGE, text="Doors at 8.")
-    desktop.says("[data-part=figures]", "Message to all who wait: Doors at 8.")
-    desktop.says("[data-part=record]", "Message to all who wait: Doors at 8.")
+    desktop.says("[data-part=figures]", "Message to everybody in line: Doors at 8.")
+    desktop.says("[data-part=record]", "Message to everybody in line: Doors at 8.")
     desktop.press("form[data-part=message] button")
-    desktop.says(".alert", "Somebody else changed this since you opened the page.")
+    desktop.says(".alert", "Somebody else has made a change since you opened the page.")
     assert desktop.one("#message").get_attribute("value") == "Doors at 9."
     desktop.says("live-badge", "Live")
     picture(desktop, "desk-refused-desktop")
     desktop.press("form[data-part=message] button")
-    desktop.says("[data-part=figures]", "Message to all who wait: Doors at 9.")
+    desktop.says("[data-part=figures]", "Message to everybody in line: Doors at 9.")
     axe_on_a_phone(desktop)
     picture(desktop, "desk-lobby-desktop")
 
@@ -281,7 +281,7 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     assert "Open the sale now" not in desktop.one("form[data-part=moves]").text
     act(action=Action.GIVE_VALUE, text="6 14 38")
     desktop.wait(lambda desk: not desk.all("form[data-part=value]")[0].is_displayed())
-    desktop.says("[data-part=record]", "Public value given: 6 14 38")
+    desktop.says("[data-part=record]", "Public value entered: 6 14 38")
     picture(desktop, "desk-open-desktop")
     [refused] = desktop.complaints()
     assert "409 (Conflict)" in refused
@@ -323,6 +323,6 @@ def test_the_page_of_an_event_leads_to_the_line_while_nothing_can_be_reserved(
 
     hold_already(later, user_make().pk)
     enter(later, user_make().pk)
-    desktop.says(".types .tone", "By the line")
+    desktop.says(".types .tone", "Through the line")
     desktop.press("[data-field=line] a")
-    desktop.says("h1", "Enter the line")
+    desktop.says("h1", "Join the line")

@@ -58,13 +58,13 @@ def test_from_the_first_event_to_the_last_refund(system: System, organiser: Brow
         organiser.says(".headline .tone", "Refunded")
     assert _told(organiser, event) == [
         "Cancelled the event",
-        "Downloaded the attendees",
+        "Downloaded the list of attendees",
         "Refunded €15.00",
         "Sent message",
         "Edited the event",
         "Sold for €15.00 in cash",
         "Put the event on sale",
-        "Made the event",
+        "Created the event",
     ]
     assert organiser.complaints() == []
 
@@ -129,7 +129,7 @@ def _sell_at_the_counter(organiser: Browser, office: str, ticket_type: TicketTyp
     organiser.go(f"{office}sell/")
     organiser.write(f"[name=amount_{ticket_type.pk}]", "1")
     organiser.press("button[value=total]")
-    organiser.says("main", "To take: €15.00")
+    organiser.says("main", "Amount to collect: €15.00")
     organiser.press("button[value=cash]")
     organiser.says("main", "Show the tickets")
 
@@ -189,8 +189,8 @@ def _cancel(organiser: Browser, office: str) -> None:
     organiser.go(f"{office}cancel/")
     organiser.press("[name=sure]")
     organiser.press("button.danger")
-    organiser.says("main", "€60.00 went back, for 2 of 3 orders.")  # the page reloads itself
-    organiser.says("main", "It was paid in cash.")
+    organiser.says("main", "€60.00 refunded, for 2 of 3 orders.")  # the page reloads itself
+    organiser.says("main", "This order was paid in cash.")
 
 
 def _told(organiser: Browser, event: int) -> list[str]:

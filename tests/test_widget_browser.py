@@ -147,7 +147,7 @@ def test_a_new_look_is_on_all_pages_of_all_processes(system: System, person: Bro
     person.write("#id_name", "Club Nord")
     person.run("document.querySelector('#id_accent').value = '#ffee00'")
     person.press("main form button[type=submit]")
-    person.says("#id_accent_error", "its contrast is 1.15, and 4.5 is needed")
+    person.says("#id_accent_error", "Its contrast is 1.15, but at least 4.5 is needed")
     axe(person)
     assert all("400 (Bad Request)" in each for each in person.complaints())
     try:

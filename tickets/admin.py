@@ -21,7 +21,7 @@ from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
 from tickets.permissions import Permission
 
-CANNOT_DELETE = "Tickets of {} were reserved, so it cannot be deleted. Pause its sale instead."
+CANNOT_DELETE = "The event {} cannot be deleted, because tickets were reserved. Pause its sale instead."
 
 
 class TicketTypeInline(admin.TabularInline):

@@ -58,7 +58,9 @@ class EventForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any] | None:
         if self.meanwhile:
-            self.add_error(None, _("Nothing was saved, because somebody else changed this event meanwhile."))
+            self.add_error(
+                None, _("Nothing was saved, because somebody else has changed this event in the meantime.")
+            )
             for sentence in self.meanwhile:
                 self.add_error(None, sentence)
             self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
@@ -98,7 +100,9 @@ class EventForm(forms.ModelForm):
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()
         if not money.is_currency(currency):
-            raise forms.ValidationError(_("Enter a currency code of ISO 4217, for example EUR."))
+            raise forms.ValidationError(
+                _("Enter a currency code of three letters (ISO 4217), for example EUR.")
+            )
         before = self.initial.get("currency")
         if self.instance.pk and currency != before:
             self._check_currency_may_change(before)
@@ -106,13 +110,20 @@ class EventForm(forms.ModelForm):
 
     def _check_currency_may_change(self, before: str | None) -> None:
         if event_selectors.is_reserved(event_id=self.instance.pk):
-            sentence = _("Tickets were reserved in %(currency)s, so the currency can no longer be changed.")
+            sentence = _(
+                "The currency can no longer be changed, because tickets were reserved in %(currency)s."
+            )
             raise forms.ValidationError(sentence % {"currency": before})
         if event_selectors.has_codes_with_amounts(event_id=self.instance.pk):
-            sentence = _("The event has codes with amounts in %(currency)s, so its currency stays.")
+            sentence = _(
+                "The currency cannot be changed, because this event has codes with amounts in %(currency)s."
+            )
             raise forms.ValidationError(sentence % {"currency": before})
         if not self.may_change_types:
-            sentence = _("This changes all prices. You do not have permission to change ticket types.")
+            sentence = _(
+                "You cannot change the currency. This would change all prices, and you do not have"
+                " permission to change ticket types."
+            )
             raise forms.ValidationError(sentence)
 
 
@@ -128,13 +139,13 @@ class TicketTypeForm(forms.ModelForm):
         label="Opens at",
         required=False,
         widget=AdminSplitDateTime(),
-        help_text="Leave empty to open the sale at once.",
+        help_text="Leave this field empty to open the sale immediately.",
     )
     closes_at = forms.SplitDateTimeField(
         label="Closes at",
         required=False,
         widget=AdminSplitDateTime(),
-        help_text="Leave empty to close it when the event begins.",
+        help_text="Leave this field empty to close the sale when the event begins.",
     )
     paused = forms.BooleanField(label="Paused", required=False)
 
@@ -190,8 +201,8 @@ class TicketTypeForm(forms.ModelForm):
         capacity: int = self.cleaned_data["capacity"]
         if capacity < self.taken:
             sentence = ngettext(
-                "%(n)s ticket is on hold or sold already.",
-                "%(n)s tickets are on hold or sold already.",
+                "%(n)s ticket is already reserved or sold.",
+                "%(n)s tickets are already reserved or sold.",
                 self.taken,
             )
             raise forms.ValidationError(sentence % {"n": self.taken})
@@ -272,10 +283,15 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
             return
         shown = [form for form in kept if not form.cleaned_data.get("hidden")]
         if shown and all(form.cleaned_data.get("opens_at", "wrong") is None for form in shown):
-            shown[0].add_error("opens_at", _("Set when the sale opens, because this event opens by a draw."))
+            shown[0].add_error(
+                "opens_at",
+                _("Set a time when the sale opens. An event that opens by a draw needs this time."),
+            )
 
     @staticmethod
     def _check_deletable(form: forms.ModelForm) -> None:
         if form.instance.pk and event_selectors.is_type_reserved(ticket_type=form.instance.pk):
-            sentence = _("Tickets of type %(name)s were reserved, so it cannot be deleted.")
+            sentence = _(
+                "The ticket type %(name)s cannot be deleted, because tickets of this type were reserved."
+            )
             raise forms.ValidationError(sentence % {"name": form.instance.name})

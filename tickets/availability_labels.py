@@ -47,7 +47,7 @@ def of_event(event: Mapping[str, Any], held: int | None = None) -> Label:
     if held is None:
         return Label(tone="sold-out", text=_("No tickets left"))
     if held > 0:
-        return Label(tone="held", text=_("All on hold"))
+        return Label(tone="held", text=_("All reserved"))
     return Label(tone="sold-out", text=_("Sold out"))
 
 
@@ -70,7 +70,7 @@ def _not_on_sale(sale: str, opens_at: datetime | None, time_zone: str) -> Label 
     if sale == SaleState.PAUSED:
         return Label(tone="paused", text=_("Sales paused"))
     if sale == SaleState.LINE:
-        return Label(tone="line", text=_("By the line"))
+        return Label(tone="line", text=_("Through the line"))
     return None
 
 
@@ -82,8 +82,8 @@ def _opening(opens_at: datetime | None, time_zone: str) -> str:
 
 def _all_on_hold(next_release_at: datetime | None, time_zone: str) -> str:
     if next_release_at is None:
-        return _("All on hold")
-    return _("All on hold. Some may become available at %(time)s") % {
+        return _("All reserved")
+    return _("All reserved. Some may become available at %(time)s") % {
         "time": formats.time_to_the_second(next_release_at, time_zone)
     }
 

@@ -111,7 +111,7 @@ def outdated(event: Event, data: QueryDict) -> tuple[list[str], QueryDict] | Non
     before: Values = made_from.get("values", {}) if made_from.get("event") == event.pk else {}
     now = values_of(event)
     sentences = list(_changes(before, now)) or [
-        _("The event was changed meanwhile, but nothing that this form shows.")
+        _("The event was changed in the meantime, but this form does not show what was changed.")
     ]
     return sentences, _updated_form(data, before, now, event=event, made_from=seal(event))
 

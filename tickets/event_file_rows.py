@@ -18,9 +18,9 @@ SEPARATORS = (",", ";", "\t")
 LARGEST_CELL = 100_000  # characters; the csv module itself refuses cells that are a little longer
 BOMS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 NOT_TEXT = {
-    b"PK\x03\x04": "This is a workbook or an archive, not a text. Save the sheet as CSV (UTF-8) and load that.",
-    b"\xd0\xcf\x11\xe0": "This is a workbook, not a text. Save the sheet as CSV (UTF-8) and load that.",
-    b"%PDF": "This is a PDF, not a text. Save the table as CSV (UTF-8) and load that.",
+    b"PK\x03\x04": "This is a workbook or an archive, not a text. Save the sheet as CSV (UTF-8) and load it.",
+    b"\xd0\xcf\x11\xe0": "This is a workbook, not a text. Save the sheet as CSV (UTF-8) and load it.",
+    b"%PDF": "This is a PDF, not a text. Save the table as CSV (UTF-8) and load it.",
 }
 NOT_UTF8 = "This file is not in UTF-8. Save it as CSV UTF-8, or as JSON in UTF-8."
 COUNTERPART = {"name": "event"}  # JSON has another name for this column
@@ -86,9 +86,9 @@ def _wrong_columns(line: int, found: list[str], known: Iterable[str]) -> list[Mi
     """Return a mistake for each column name that occurs twice, and for each that does not exist."""
     doubled = sorted({name for name in found if name and found.count(name) > 1})
     unknown = sorted({name for name in found if name and name not in known})
-    mistakes = [(line, f"The column {name} is there more than once.") for name in doubled]
+    mistakes = [(line, f"The column {name} appears more than once.") for name in doubled]
     names = ", ".join(known)
-    return [*mistakes, *((line, f"There is no column {name} here. There are: {names}.") for name in unknown)]
+    return [*mistakes, *((line, f"There is no column {name}. The columns are: {names}.") for name in unknown)]
 
 
 # CSV -----------------------------------------------------------------------------------------------------
@@ -113,8 +113,8 @@ def _csv_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator[
 
 def _csv_sentence(error: csv.Error) -> str:
     if "field larger" in str(error):
-        return "A cell is too long. If it should not be, a quotation mark is missing here or above."
-    return f"This is not CSV ({error}). Check the quotation marks here and above."
+        return "A cell is too long. A quotation mark may be missing on this line or above."
+    return f"This is not CSV ({error}). Check the quotation marks on this line and above."
 
 
 def _headings(line: int, cells: list[str], columns: Columns) -> list[str]:
@@ -164,7 +164,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if _column(name) in found:
-            raise _Doubled(f"{name} is there more than once.")
+            raise _Doubled(f"{name} appears more than once.")
         found[_column(name)] = value
     return found
 
@@ -216,15 +216,15 @@ def _json_items(text: str) -> Iterator[tuple[int, Any]]:
         except _Doubled as error:
             raise FileErrors([(line, str(error))]) from None
         except RecursionError:
-            raise FileErrors([(line, "This is nested too deeply.")]) from None
+            raise FileErrors([(line, "This file is nested too deeply.")]) from None
         yield line, item
         at = _skip(text, at)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
-            raise FileErrors([(_line(text, at), "Expected a comma or ] after an event.")])
+            raise FileErrors([(_line(text, at), "A comma or ] is missing after an event.")])
     if (after := _skip(text, at + 1)) < len(text):
-        raise FileErrors([(_line(text, after), "There is something after the end of the list.")])
+        raise FileErrors([(_line(text, after), "There is text after the end of the list.")])
 
 
 def _line(text: str, at: int) -> int:

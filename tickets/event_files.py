@@ -144,7 +144,7 @@ class _Cells:
             return default
         try:
             if len(text) > LARGEST_CELL:
-                raise ValueError(f"This has {len(text)} characters. The most is {LARGEST_CELL}.")  # noqa: TRY301
+                raise ValueError(f"This text has {len(text)} characters. The maximum is {LARGEST_CELL}.")  # noqa: TRY301
             return convert(text)
         except (ValueError, OverflowError) as error:
             self.refuse(f"{name}: {error}")
@@ -173,7 +173,7 @@ class _Cells:
 
         def convert(text: str) -> str:
             if text not in list(rules.Buyers):
-                raise ValueError(f"{text[:40]!r} is neither anyone nor accounts.")
+                raise ValueError(f"{text[:40]!r} is not possible here. Write anyone or accounts.")
             return text
 
         return str(self._read(name, convert, rules.Buyers.ANYONE.value))

@@ -19,16 +19,19 @@ TYPE_TEXTS = {
     "name": (_("Name"), _("For example Regular, VIP or Reduced.")),
     "price": (_("Price"), _("For example 15.00 or 15,00; 0 for a free ticket.")),
     "capacity": (_("Capacity"), _("How many tickets of this type there are.")),
-    "max_per_user": (_("Limit per person"), _("How many of them one person may have.")),
-    "opens_at": (_("Sale opens"), _("Leave it empty to open the sale at once.")),
-    "closes_at": (_("Sale closes"), _("Leave it empty to close the sale when the event begins.")),
-    "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type until you resume it.")),
+    "max_per_user": (_("Limit per person"), _("How many tickets of this type one person may have.")),
+    "opens_at": (_("Sale opens"), _("Leave this field empty to open the sale immediately.")),
+    "closes_at": (_("Sale closes"), _("Leave this field empty to close the sale when the event begins.")),
+    "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type until you resume the sale.")),
     "hidden": (
         _("Hide from buyers"),
-        _("Buyers do not see this type. They can reserve it only with a code for it. Staff can sell it."),
+        _(
+            "Buyers do not see this ticket type. They can reserve it only with a code for this type."
+            " Staff can sell it."
+        ),
     ),
 }
-LEFT_IN_THE_PAST = _("This is in the past. Change it before you put the event on sale.")
+LEFT_IN_THE_PAST = _("This time is in the past. Change it before you put the event on sale.")
 
 
 class Folded(forms.BaseForm):
@@ -69,7 +72,7 @@ class OfficeEventForm(Folded, EventForm):
     time_zone = TimeZoneField(  # type: ignore[assignment]  # in the admin it is a select
         label=_("Time zone"),
         initial=default_time_zone,
-        help_text=_("All times are in this time zone. Type a city to find it."),
+        help_text=_("All times are in this time zone. Type a city to find its time zone."),
     )
 
     class Meta:
@@ -103,21 +106,24 @@ class OfficeEventForm(Folded, EventForm):
             "opening": _("How the sale opens"),
         }
         help_texts = {
-            "name": _("As it appears on tickets and in the list of events."),
-            "venue": _("The name of the place, for example Town Hall. May be empty."),
-            "address": _("Street, postcode and town, as people enter them in a map. May be empty."),
-            "date": _("Sales end then, unless a ticket type says otherwise."),
-            "ends_at": _("May be empty."),
+            "name": _("The name as it appears on tickets and in the list of events."),
+            "venue": _("The name of the place, for example Town Hall. Optional."),
+            "address": _("Street, postcode and town, as people enter them in a map. Optional."),
+            "date": _("Ticket sales end at this time, unless you set another time for a ticket type."),
+            "ends_at": _("Optional."),
             "currency": _(
-                "Three letters, for example EUR. It can no longer be changed once tickets have been reserved."
+                "Three letters, for example EUR. You cannot change the currency after tickets have been"
+                " reserved."
             ),
             "description": _(
-                "All that people should know. An empty line begins a paragraph, **two stars** make text bold, a"
-                " line that begins with - is a point of a list, and [words](https://example.org) are a link."
+                "All that people should know. An empty line begins a new paragraph. Write **two stars**"
+                " around words to make them bold, a hyphen (-) before each point of a list, and"
+                " [words](https://example.org) for a link."
             ),
-            "buyers": _("Without an account, an e-mail address is enough."),
+            "buyers": _("People without an account need only an e-mail address."),
             "opening": _(
-                "With a draw, people enter a lobby before the opening, and a draw decides who is first."
+                "With a draw, people join a line before the sale opens. The draw then decides who gets"
+                " tickets first."
             ),
         }
 
@@ -142,7 +148,9 @@ class OfficeEventForm(Folded, EventForm):
     def clean_date(self) -> datetime:
         date = super().clean_date()
         if self._is_draft() and "date" in self.changed_data and date <= self.now:
-            raise forms.ValidationError(_("This is in the past. Tickets are sold before an event begins."))
+            raise forms.ValidationError(
+                _("This time is in the past. Tickets are sold before an event begins.")
+            )
         return date
 
 
@@ -175,7 +183,7 @@ class OfficeTypeForm(Folded, TicketTypeForm):
         closes_at = super().clean_closes_at()
         is_draft = self.event.status == Event.Status.DRAFT
         if is_draft and closes_at is not None and "closes_at" in self.changed_data and closes_at <= self.now:
-            raise forms.ValidationError(_("This is in the past. The sale would be over already."))
+            raise forms.ValidationError(_("This time is in the past, so the sale would already be over."))
         return closes_at
 
 

@@ -42,9 +42,9 @@ class Obstacle(StrEnum):
 
 
 SENTENCES = {
-    Obstacle.BEGUN: "The event has begun already. Change its date first.",
-    Obstacle.NO_TICKETS: "There is no ticket to sell. Add a ticket type with a capacity first.",
-    Obstacle.CLOSED: "The sale of all ticket types has closed already. Change when it closes first.",
+    Obstacle.BEGUN: "The event has already begun. Change its date first.",
+    Obstacle.NO_TICKETS: "There are no tickets to sell. Add a ticket type with a capacity first.",
+    Obstacle.CLOSED: "The sales of all ticket types have already closed. Set later closing times first.",
     Obstacle.NO_OPENING: (
         "The sale opens by a draw. Fill in “Sale opens” for at least one ticket type that buyers see."
     ),
@@ -83,7 +83,10 @@ class NotOnSale(Conflict):
 
 class EventReserved(Conflict):
     code = "event_reserved"
-    sentence = "Tickets of this event were reserved, so it cannot be a draft again. Pause its sale instead."
+    sentence = (
+        "This event cannot become a draft again, because tickets were reserved. Pause the sale of"
+        " the event instead."
+    )
 
 
 class EventIncomplete(Conflict):
@@ -93,7 +96,7 @@ class EventIncomplete(Conflict):
 
 class EventOutdated(Conflict):
     code = "event_outdated"
-    sentence = "Somebody changed this event since you opened the page. Check it again."
+    sentence = "Somebody has changed this event since you opened the page. Check the event again."
 
 
 class EventCancelled(Conflict):
@@ -154,5 +157,6 @@ def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:
     """Raise ValueError, with a sentence, if a sale does not open before it closes."""
     if opens_at is not None and opens_at >= closes_at:
         raise ValueError(
-            "A sale must open before it closes. If no closing time is set, it closes when the event begins."
+            "A sale must open before it closes. If no closing time is set, the sale closes when the"
+            " event begins."
         )

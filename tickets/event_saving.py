@@ -19,13 +19,15 @@ TOLD = {"date", "time_zone", "venue", "address"}  # buyers get a mail if one of 
 IN_CALENDARS = {*TOLD, "ends_at", "name"}
 # Sentences for staff when the database refuses a valid form, because another person was quicker.
 SENTENCES = {
-    "inventory_never_oversold": "A capacity is lower than the tickets that are on hold or sold.",
+    "inventory_never_oversold": "A capacity is lower than the number of tickets that are reserved or sold.",
     "inventory_opens_before_it_closes": "A sale must open before it closes.",
     "ticket_type_unique_in_event": "Two ticket types of an event cannot have the same name.",
-    "event_currency_fixed": "Tickets have been reserved meanwhile, so the currency can no longer be changed.",
+    "event_currency_fixed": (
+        "The currency can no longer be changed, because tickets have been reserved in the meantime."
+    ),
 }
 TYPE_RESERVED = gettext_noop(
-    "Tickets of a type that you wanted to delete have been reserved meanwhile, so it can no longer be deleted."
+    "A ticket type can no longer be deleted, because tickets of this type have been reserved in the meantime."
 )
 
 

@@ -53,8 +53,8 @@ def live_text(own: Own) -> str:
         )
     else:
         text = ngettext(
-            "You have %(n)s ticket on hold. Go to checkout",
-            "You have %(n)s tickets on hold. Go to checkout",
+            "You have %(n)s reserved ticket. Go to checkout",
+            "You have %(n)s reserved tickets. Go to checkout",
             own.on_hold,
         )
     return text % count

@@ -61,7 +61,9 @@ class SoldOut(Conflict):
 
 class AllHeld(Conflict):
     code = "all_held"
-    sentence = "All remaining tickets of this type are held by other buyers. Some may become available again."
+    sentence = (
+        "All remaining tickets of this type are reserved by other buyers. Some may become available again."
+    )
 
 
 class NotEnough(Conflict):
@@ -71,7 +73,7 @@ class NotEnough(Conflict):
 
 class AlreadyReserved(Conflict):
     code = "already_reserved"
-    sentence = "You already have tickets of this type on hold. Pay for them or release them first."
+    sentence = "You have already reserved tickets of this type. Pay for them or release them first."
 
 
 class OverLimit(Conflict):
@@ -87,13 +89,14 @@ class AccountRequired(Forbidden):
 class TooManyHeld(Conflict):
     code = "too_many_held"
     sentence = (
-        "You already have as many unpaid orders as one person may have. Pay for one or release it first."
+        "You already have as many unpaid orders as one person may have. Pay for one of them or"
+        " release it first."
     )
 
 
 class CoolingDown(TooMany):
     code = "cooling_down"
-    sentence = "You let several holds expire. Please wait before you reserve again."
+    sentence = "Several of your reservations have expired. Please wait before you reserve again."
 
 
 class SaleNotOpen(Conflict):
@@ -113,12 +116,12 @@ class SalePaused(Conflict):
 
 class LineFirst(Conflict):
     code = "line_first"
-    sentence = "Tickets of this type go to those who wait in line first. Join the line."
+    sentence = "People who wait in line get tickets of this type first. Join the line."
 
 
 class OrderFull(Conflict):
     code = "order_full"
-    sentence = f"An order has at most {MOST_TYPES} ticket types."
+    sentence = f"An order can have at most {MOST_TYPES} ticket types."
 
 
 class SeveralEvents(Invalid):
@@ -133,7 +136,7 @@ class UnknownTicketType(Invalid):
 
 class TotalTooLarge(Invalid):
     code = "invalid"
-    sentence = "The total price is higher than a payment can be. Choose fewer tickets."
+    sentence = "The total price is too high for one payment. Choose fewer tickets."
 
     def __init__(self) -> None:
         super().__init__(errors={"amount": [self.sentence]})
@@ -141,7 +144,7 @@ class TotalTooLarge(Invalid):
 
 class ReservationEnded(Gone):
     code = "reservation_ended"
-    sentence = "This reservation has ended. Its tickets are on sale again."
+    sentence = "This reservation has ended, and its tickets are back on sale."
 
 
 class AlreadyValidated(Conflict):
@@ -156,7 +159,7 @@ class PaymentInProgress(Conflict):
 
 class NotExtendable(Conflict):
     code = "not_extendable"
-    sentence = "This hold cannot be extended any further."
+    sentence = "This reservation cannot be extended any further."
 
 
 def check_instant(instant: datetime) -> None:
@@ -264,7 +267,7 @@ def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
 def check_items(ticket_types: Sequence[int]) -> None:
     """Raise Invalid unless these ticket types can be one order: 1 to 20, each once."""
     if not 1 <= len(ticket_types) <= MOST_TYPES:
-        sentence = f"An order has 1 to {MOST_TYPES} ticket types."
+        sentence = f"An order must have 1 to {MOST_TYPES} ticket types."
     elif len(set(ticket_types)) < len(ticket_types):
         sentence = "List each ticket type only once, with the total number of tickets."
     else:

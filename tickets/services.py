@@ -313,7 +313,7 @@ def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
     with db.transaction():
         known = event_selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [
-            (event.line, f"{event.name} on {event.date.isoformat()} exists already.")
+            (event.line, f"{event.name} on {event.date.isoformat()} already exists.")
             for event in events
             if (event.name, event.date) in known
         ]

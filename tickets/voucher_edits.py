@@ -51,7 +51,7 @@ def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: Que
     fresh["made_from"] = _seal(voucher, event)
     form = CodeForm(fresh, event=event, types=types, voucher=voucher)
     changes = list(_changes(before, now, {str(each.pk): each.name for each in types}))
-    form.meanwhile = changes or [_("Somebody saved this code again, but changed nothing.")]
+    form.meanwhile = changes or [_("Somebody else saved this code in the meantime, but changed nothing.")]
     return form
 
 
@@ -70,7 +70,9 @@ def new_form_sent(event: Event, types: list[TicketType], data: QueryDict) -> New
     fresh["made_from"] = _new_seal(event)
     form = NewCodeForm(fresh, event=event, types=types)
     changes = list(_changes(before, _values_of_event(event), {}))
-    form.meanwhile = changes or [_("Somebody changed this event since you opened the page. Check it again.")]
+    form.meanwhile = changes or [
+        _("Somebody has changed this event since you opened the page. Check the event again.")
+    ]
     return form
 
 
@@ -126,7 +128,7 @@ def _changes(before: Values, now: Values, names: Mapping[str, str]) -> Iterator[
     if not before:
         return
     if before.get(ENDED) != now.get(ENDED):
-        yield _("The code has ended.") if now[ENDED] else _("The code can be used again.")
+        yield _("The code can no longer be used.") if now[ENDED] else _("The code can be used again.")
     for field in FIELDS:
         first = f"{field}_0" if field in MOMENTS else field
         if first not in before or first not in now:
@@ -150,5 +152,7 @@ def _words(field: str, values: Values, names: Mapping[str, str]) -> str:
     if field == SWITCH:
         return _("on") if value else _("off")
     if field == TYPES:
-        return ", ".join(names.get(pk, pk) for pk in value.split(",") if pk) or _("all that buyers see")
+        return ", ".join(names.get(pk, pk) for pk in value.split(",") if pk) or _(
+            "all ticket types that buyers see"
+        )
     return value or _("empty")

@@ -22,7 +22,7 @@ PRICE_RULES = [
     (PriceRule.PERCENT.value, _lazy("Percent off")),
     (PriceRule.LESS.value, _lazy("Amount off each ticket")),
     (PriceRule.FIXED.value, _lazy("Fixed price of each ticket")),
-    (PriceRule.UNCHANGED.value, _lazy("The price stays")),
+    (PriceRule.UNCHANGED.value, _lazy("The price does not change")),
 ]
 
 
@@ -32,14 +32,14 @@ class CodeForm(forms.Form):
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
 
     made_from = forms.CharField(required=False, widget=forms.HiddenInput)
-    price_rule = forms.ChoiceField(label=_lazy("How it changes the price"), choices=PRICE_RULES)
+    price_rule = forms.ChoiceField(label=_lazy("Effect on the price"), choices=PRICE_RULES)
     price_value = forms.CharField(
-        label=_lazy("How much"),
+        label=_lazy("Amount or percentage"),
         required=False,
         max_length=money.TEXT_LENGTH,
         help_text=_lazy(
-            "10 for ten percent, or an amount such as 5.00. A code never makes a ticket cost less than 0.00,"
-            " or more than its usual price."
+            "Enter 10 for ten percent, or an amount such as 5.00. With a code, a ticket never costs"
+            " less than 0.00 or more than its usual price."
         ),
     )
     opens_early = forms.BooleanField(
@@ -53,31 +53,35 @@ class CodeForm(forms.Form):
         coerce=int,
         widget=forms.CheckboxSelectMultiple,
         help_text=_lazy(
-            "If you choose none, the code is for all types that buyers see. Hidden types can be reserved"
-            " only with a code for which they are chosen."
+            "If you choose none, the code is for all ticket types that buyers see. Hidden ticket types"
+            " can be reserved only with a code for which they are chosen."
         ),
     )
     most_uses = WholeNumberField(
-        label=_lazy("For how many tickets"),
+        label=_lazy("Maximum number of tickets"),
         required=False,
         min_value=1,
         max_value=rules.LARGEST_AMOUNT,
-        help_text=_lazy("For each code, in all orders together. Leave it empty for no limit."),
+        help_text=_lazy(
+            "This limit is for each code, in all orders together. Leave this field empty for no limit."
+        ),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )
     valid_from = DateAndTimeField(
-        label=_lazy("Valid from"), required=False, help_text=_lazy("Leave it empty if it is valid at once.")
+        label=_lazy("Valid from"),
+        required=False,
+        help_text=_lazy("Leave this field empty if the code is valid immediately."),
     )
     valid_until = DateAndTimeField(
         label=_lazy("Valid until"),
         required=False,
-        help_text=_lazy("Leave it empty for a code that does not expire."),
+        help_text=_lazy("Leave this field empty for a code that does not expire."),
     )
     note = forms.CharField(
         label=_lazy("Note"),
         required=False,
         max_length=voucher_rules.NOTE_LENGTH,
-        help_text=_lazy("For staff, for example who gets it. Buyers do not see it."),
+        help_text=_lazy("For staff, for example who gets the code. Buyers do not see this note."),
     )
 
     def __init__(
@@ -129,7 +133,9 @@ class CodeForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if self.meanwhile:
-            self.add_error(None, _("Nothing was saved, because somebody else changed this meanwhile."))
+            self.add_error(
+                None, _("Nothing was saved, because somebody else has changed this in the meantime.")
+            )
             for sentence in self.meanwhile:
                 self.add_error(None, sentence)
             self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
@@ -144,7 +150,9 @@ class CodeForm(forms.Form):
         if given.get("price_rule") == PriceRule.UNCHANGED and not (
             given.get("opens_early") or given.get("ticket_types")
         ):
-            sentence = _("This code would give nothing. Choose a price, a presale, or ticket types.")
+            sentence = _(
+                "This code would have no effect. Choose a change of the price, a presale or ticket types."
+            )
             self.add_error("price_rule", sentence)
         return given
 
@@ -174,17 +182,20 @@ class NewCodeForm(CodeForm):
         label=_lazy("Code"),
         required=False,
         help_text=_lazy(
-            "The text that buyers enter, for example SPRING. Capital letters do not matter. Leave it empty"
-            " to get a random code. If you make several codes, each begins with this text and ends with"
-            " random characters."
+            "The text that buyers enter, for example SPRING. Upper and lower case make no difference."
+            " Leave this field empty to get a random code. If you create several codes, each begins"
+            " with this text and ends with random characters."
         ),
     )
     number = WholeNumberField(
-        label=_lazy("How many codes"),
+        label=_lazy("Number of codes"),
         min_value=1,
         max_value=MOST_AT_ONCE,
         initial=1,
-        help_text=_lazy("More than one: each gets random characters at its end. The list can be downloaded."),
+        help_text=_lazy(
+            "If you create more than one code, each code gets random characters at the end. You can"
+            " download the list of codes."
+        ),
         error_messages={"invalid": _lazy("Enter a whole number.")},
     )
     key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)

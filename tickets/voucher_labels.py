@@ -40,7 +40,7 @@ def used(reservation: Reservation) -> str:
         return _("code %(code)s") % known
     discount = money.to_text(reservation.discount_minor, reservation.currency)
     known["off"] = formats.money(discount, reservation.currency)
-    return _("code %(code)s: %(off)s off each") % known
+    return _("code %(code)s: %(off)s off each ticket") % known
 
 
 def _price(voucher: Giving, currency: str) -> str:
@@ -51,7 +51,7 @@ def _price(voucher: Giving, currency: str) -> str:
     amount = formats.money(money.to_text(voucher.price_value, currency), currency)
     if voucher.price_rule == PriceRule.LESS:
         return _("%(amount)s off each ticket") % {"amount": amount}
-    return _("tickets for %(amount)s") % {"amount": amount}
+    return _("each ticket for %(amount)s") % {"amount": amount}
 
 
 def state(voucher: Voucher, *, now: datetime) -> Label:
@@ -60,7 +60,7 @@ def state(voucher: Voucher, *, now: datetime) -> Label:
     found = voucher_rules.state_of(now=now, **{name: getattr(voucher, name) for name in deciding})
     return {
         VoucherState.VALID: Label(tone="open", text=_("Can be used")),
-        VoucherState.NOT_YET: Label(tone="upcoming", text=_("Not yet")),
+        VoucherState.NOT_YET: Label(tone="upcoming", text=_("Not valid yet")),
         VoucherState.USED_UP: Label(tone="sold-out", text=_("Used up")),
         VoucherState.ENDED: Label(tone="ended", text=_("Ended")),
     }[found]

@@ -34,7 +34,7 @@ class VoucherState(StrEnum):
 
 class CodeUnknown(Conflict):
     code = "code_unknown"
-    sentence = "There is no such code for this event. Check how it is written."
+    sentence = "There is no such code for this event. Check the spelling."
 
 
 class CodeNotYetValid(Conflict):
@@ -49,7 +49,7 @@ class CodeEnded(Conflict):
 
 class CodeUsedUp(Conflict):
     code = "code_used_up"
-    sentence = "This code has been used for as many tickets as it allows."
+    sentence = "This code was already used for as many tickets as it allows."
 
 
 class CodeNotForType(Conflict):
@@ -60,29 +60,32 @@ class CodeNotForType(Conflict):
 class CodeChanged(Conflict):
     code = "code_changed"
     sentence = (
-        "Your code has changed. The tickets that you have on hold keep their price. To reserve more, release"
-        " them first."
+        "The conditions of your code have changed. Tickets that you have already reserved keep"
+        " their price. To reserve more, release these tickets first."
     )
 
 
 class CodeExists(Conflict):
     code = "code_exists"
-    sentence = "This event has a code with this text already."
+    sentence = "This event already has a code with this text."
 
 
 class CodeTooLong(Invalid):
     code = "invalid"
-    sentence = "The text is too long for random characters behind it."
+    sentence = "The text is too long, because random characters are added at the end. Use a shorter text."
 
 
 class CodeLimitTooLow(Conflict):
     code = "code_limit_too_low"
-    sentence = "More tickets are on hold or sold with this code already."
+    sentence = "More tickets than this are already reserved or sold with this code."
 
 
 class CodeOutdated(Conflict):
     code = "code_outdated"
-    sentence = "Somebody changed this code since you opened the page. Nothing was saved. Check it again."
+    sentence = (
+        "Nothing was saved, because somebody has changed this code since you opened the page."
+        " Check the code again."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

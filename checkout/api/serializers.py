@@ -36,7 +36,7 @@ class PayInput(ContactInput):
     )
     price = MoneyField(
         required=False,
-        validators=[RegexValidator(f"^{PRICE}$", "This must be a decimal in plain digits, such as 15.00.")],
+        validators=[RegexValidator(f"^{PRICE}$", "This must be a decimal number in digits, such as 15.00.")],
         help_text="The `full_price` that the buyer was shown. If it has changed since, nobody is charged.",
     )
 
@@ -47,7 +47,8 @@ class RefundInput(serializers.Serializer):
         help_text="A decimal with the currency's digits. If it is left out, all that is left is refunded.",
     )
     return_tickets = serializers.BooleanField(
-        default=False, help_text="Put the tickets back on sale; with a full refund only."
+        default=False,
+        help_text=("Whether to put the tickets back on sale. Possible only with a full refund."),
     )
 
 
@@ -81,11 +82,13 @@ class Payment(serializers.Serializer):
 class Refund(serializers.Serializer):
     id = serializers.IntegerField()
     amount = serializers.CharField()
-    return_tickets = serializers.BooleanField(help_text="Whether its success puts the tickets back on sale.")
+    return_tickets = serializers.BooleanField(
+        help_text=("Whether the tickets go back on sale when the refund succeeds.")
+    )
     status = serializers.ChoiceField(choices=[status.value for status in RefundStatus])
     error = serializers.CharField(help_text="The gateway's reason, if it refused the refund.")
     elsewhere = serializers.BooleanField(
-        help_text="Whether staff recorded that the money went back outside of this shop."
+        help_text="Whether staff recorded that the refund was made outside this shop."
     )
     created = serializers.DateTimeField()
 

@@ -16,7 +16,7 @@ from overlord.kernel.preconditions import check_version
 from tickets import operations as tickets
 from tickets.models import Reservation
 
-RELEASED_SENTENCE = "The hold was released and its tickets are on sale again."
+RELEASED_SENTENCE = "The reservation was released, and its tickets are back on sale."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -232,7 +232,7 @@ def _address_forget(address: str) -> None:
 def _going_on(user_id: int) -> Iterator[str]:
     """Yield what must end before a user is erased, because it needs the address or would still change rows."""
     if Reservation.objects.filter(buyer=user_id, state__in=Reservation.LIVE).exists():
-        yield gettext_noop("tickets are on hold")
+        yield gettext_noop("tickets are reserved")
     if Payment.objects.filter(buyer=user_id, status__in=IN_FLIGHT).exists():
         yield gettext_noop("a payment is in progress")
     if Refund.objects.filter(payment__buyer=user_id, status__in=REFUND_IN_FLIGHT).exists():

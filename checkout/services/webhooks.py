@@ -11,7 +11,7 @@ from overlord.kernel.queues import enqueue
 
 class InvalidSignature(Invalid):
     code = "invalid_signature"
-    sentence = "The gateway did not sign this message, or signed it too long ago."
+    sentence = "The signature of this message is missing, wrong or too old."
 
 
 def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:

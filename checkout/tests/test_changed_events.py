@@ -140,7 +140,7 @@ def test_each_order_of_a_buyer_gets_its_new_calendar_file_in_one_mail(
     }
     for order in orders:
         assert f"Order number: {order}\n" in message.body
-    assert "The attached files bring" in message.body
+    assert "Open the attached files" in message.body
 
 
 def test_an_order_that_was_refunded_gets_none(
@@ -162,7 +162,7 @@ def test_an_order_that_was_refunded_gets_none(
     order = payment.reservation_id
     assert files_of(message) == {f"event-{event.pk}.ics": f"event-{event.pk}-order-{order}@ticket-overlord"}
     assert f"Order number: {second.reservation_id}" not in message.body
-    assert "The attached file brings" in message.body
+    assert "Open the attached file " in message.body
 
 
 def test_the_form_counts_those_alone_who_get_a_mail(

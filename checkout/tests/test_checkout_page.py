@@ -69,7 +69,7 @@ def test_paid_tickets_of_a_cancelled_event_are_not_called_confirmed(
     is_cancelled = status == EventStatus.CANCELLED
     for text in ("Your event is cancelled", "Your tickets are no longer valid."):
         assert (text in order) == is_cancelled
-    for text in ("Your tickets are confirmed", "Show tickets", "Make a new link"):
+    for text in ("Your tickets are confirmed", "Show tickets", "Create a new link"):
         assert (text in order) != is_cancelled
     assert ("This event is cancelled." in mine) == is_cancelled
     assert ("Show tickets" in mine) != is_cancelled
@@ -85,4 +85,4 @@ def test_a_released_order_that_is_paid_for_is_not_called_expired(buyer: User, pa
     assert page.status_code == 410
     alert = re.search(r'id="error"><h2>([^<]*)<', page.content.decode())
     assert alert
-    assert alert[1] == "Your hold was released, and the tickets are back on sale."
+    assert alert[1] == "Your reservation was released, and the tickets are back on sale."

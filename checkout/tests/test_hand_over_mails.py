@@ -64,7 +64,7 @@ def test_each_is_told_once_and_only_the_new_holder_gets_a_link(
     assert "Hello Grace" in texts[FRIEND]
     assert "/t/" not in texts[buyer.email]
     assert FRIEND not in texts[buyer.email]
-    assert "no longer opens the door" in texts[buyer.email]
+    assert "no longer works at the door" in texts[buyer.email]
 
 
 def test_only_the_new_holder_gets_files_and_only_of_this_ticket(

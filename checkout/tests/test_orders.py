@@ -634,7 +634,7 @@ class TestThePage:
         answer = page.post(f"{place}pay/", {"token": "ok", "price": "50.02"})
 
         assert answer.status_code == 409
-        assert "Your order has changed" in answer.content.decode()
+        assert "Your order and its price have changed" in answer.content.decode()
         assert "Pay €80.02" in answer.content.decode()
         assert states(payment) == ["held"] * 3
 

@@ -325,11 +325,11 @@ class TestThePage:
 
         assert (answer.status_code, answer.headers["Location"]) == (302, order)
         page = office.get(order).content.decode()
-        assert f"mona recorded that the money went back elsewhere: {NOTE}" in page
-        assert "asked for by mona: paid back elsewhere" in page
+        assert f"mona recorded a refund that was made outside this shop: {NOTE}" in page
+        assert "requested by mona: refunded outside this shop" in page
         assert place not in page
         journal = office.get(f"/office/journal/?order={paid.reservation_id}").content.decode()
-        assert "Recorded that money went back elsewhere" in journal
+        assert "Recorded a refund that was made outside this shop" in journal
         audit()
 
     def test_it_keeps_what_was_written_when_it_is_refused(
@@ -348,7 +348,7 @@ class TestThePage:
     ) -> None:
         assert place not in office.get(place.removesuffix("elsewhere/")).content.decode()
         page = office.post(place, {"text": NOTE, "version": paid.version}, follow=True).content.decode()
-        assert "No refund of this order was refused." in page
+        assert "No refund of this order was refused, so there is nothing to record." in page
         assert not Refund.objects.exists()
 
     def test_it_needs_the_permission_to_refund(

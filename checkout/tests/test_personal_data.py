@@ -402,7 +402,7 @@ def test_an_erased_person_can_be_refunded(
 
 def test_nobody_is_erased_while_something_is_unfinished(person: User, ticket_type: TicketType) -> None:
     held = claim(person.pk, ticket_type)
-    with pytest.raises(CommandError, match="tickets are on hold"):
+    with pytest.raises(CommandError, match="tickets are reserved"):
         call_command("person_erase", str(person.pk), "--yes")
     assert User.objects.get(pk=person.pk).username == "wanda"
     Reservation.objects.filter(pk=held.reservation["id"]).delete()
@@ -566,7 +566,7 @@ class TestPages:
         place = f"/office/personal-data/{person.pk}/"
         answer = clerk.post(place, {"said": person.email})
         assert answer.status_code == 409
-        assert "tickets are on hold" in answer.content.decode()
+        assert "tickets are reserved" in answer.content.decode()
         person.refresh_from_db()
         assert person.is_active
 

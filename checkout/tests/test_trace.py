@@ -74,11 +74,14 @@ def test_each_payment_leaves_its_steps(
     ended = {
         "ok": "The payment succeeded",
         "card_error": "The payment failed: the card was declined",
-        "payment_error": "The payment failed: the payment service could not take it",
+        "payment_error": "The payment failed: the payment service could not process it",
     }[token]
     for what, detail in (
         ("The payment was prepared", "NOT_STARTED, try 0"),
-        ("The buyer pressed pay; the payment is waiting to be sent to the payment service", "PENDING, try 1"),
+        (
+            "The buyer pressed Pay, and the payment is waiting to be sent to the payment service",
+            "PENDING, try 1",
+        ),
         ("The payment was sent to the payment service", "PROCESSING, try 1, attempt 1"),
         (ended, f"{status}, try 1"),
     ):

@@ -416,7 +416,7 @@ class TestLateMoney:
             [tag] = re.findall(f"{hidden}[^>]*>", shown)
             assert tag.endswith(" hidden>"), tag
         assert re.search(r'<p class="alert"[^>]*(?<! hidden)>The payment service does not answer', shown)
-        assert "Held until" in page.get("/me/").content.decode()
+        assert "Reserved until" in page.get("/me/").content.decode()
 
     def test_control_a_second_try_of_an_abandoned_payment_would_charge_twice(
         self, api: APIClient, buyer: User, abandoned_on_hold: Payment, monkeypatch: pytest.MonkeyPatch

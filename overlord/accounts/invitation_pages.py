@@ -77,6 +77,8 @@ def _page(
 
 
 def _welcome(request: HttpRequest, found: StaffInvitation) -> HttpResponse:
-    sentence = _("You are staff now, as %(role)s. The menu leads to your pages.") % {"role": found.role.name}
+    sentence = _("You are now a member of staff. Your role: %(role)s. Use the menu to open your pages.") % {
+        "role": found.role.name
+    }
     messages.success(request, sentence)
     return redirect(first_page(User.objects.get(pk=actor_id(request))))  # read again: it has a role now

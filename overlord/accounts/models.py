@@ -226,7 +226,7 @@ class ApiToken(models.Model):
     # When an HTTP request last came with it, exact to ten minutes; null: not since it was made.
     last_used_at = models.DateTimeField(null=True)
     second_factor = models.BooleanField(
-        default=False, db_default=False, help_text="Its log-in showed the second factor."
+        default=False, db_default=False, help_text="Whether the person logged in with the second factor."
     )
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ LANGUAGE_KEEP = (
 
 class EmailHasAccount(Conflict):
     code = "email_has_account"
-    sentence = "There is an account with this e-mail address. Log in to it to pay."
+    sentence = "There is already an account with this e-mail address. Log in to pay."
 
 
 def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> None:

@@ -11,7 +11,7 @@ INVITATION_LIFETIME = timedelta(days=7)
 
 class RightsBeyondYours(Forbidden):
     code = "rights_beyond_yours"
-    sentence = "This needs permissions that you do not have yourself. Ask somebody who has them."
+    sentence = "This action needs permissions that you do not have. Ask somebody who has them."
 
 
 class NotYourself(Conflict):
@@ -21,22 +21,25 @@ class NotYourself(Conflict):
 
 class NoRole(Conflict):
     code = "no_role"
-    sentence = "Choose at least one role. To take all roles away, end the access."
+    sentence = "Choose at least one role. To remove all roles, end the person's access instead."
 
 
 class PersonOutdated(Conflict):
     code = "person_outdated"
-    sentence = "Nothing was changed, because somebody else changed this meanwhile. Check it again."
+    sentence = (
+        "Nothing was changed, because somebody else has changed this person's access in the"
+        " meantime. Check the page again."
+    )
 
 
 class AlreadyStaff(Conflict):
     code = "already_staff"
-    sentence = "This person has access already. Change the roles in the list."
+    sentence = "This person already has access. Change the person's roles in the list."
 
 
 class AlreadyInvited(Conflict):
     code = "already_invited"
-    sentence = "This person is invited already. Send the invitation again, or withdraw it first."
+    sentence = "This person is already invited. Send the invitation again, or withdraw it first."
 
 
 class InvitationEnded(Gone):
@@ -46,25 +49,31 @@ class InvitationEnded(Gone):
 
 class InvitationOfAnother(Conflict):
     code = "invitation_of_another"
-    sentence = "This invitation is for another account. Log in to the account to which it was sent."
+    sentence = (
+        "This invitation is for another account. Log in to the account with the e-mail address to"
+        " which the invitation was sent."
+    )
 
 
 class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
     sentence = (
-        "This needs your second factor. Log in again, with a code from your authenticator app or a backup"
-        " code as `code`."
+        "This request needs your second factor. Log in again, and send a code from your"
+        " authenticator app or a backup code as `code`."
     )
 
 
 class WrongCode(Invalid):
     code = "wrong_code"
-    sentence = "This code is wrong, or it was used already. Wait for the next one."
+    sentence = "This code is wrong or was already used. Wait for the next code."
 
 
 class FactorOutdated(Conflict):
     code = "factor_outdated"
-    sentence = "Nothing was changed, because your second factor has changed since you opened the page."
+    sentence = (
+        "Nothing was changed, because your second factor has changed since you opened the page."
+        " Check the page, then try again."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,14 +38,14 @@ class InvalidCredentials(Invalid):
 
 class NotAGuest(Conflict):
     code = "not_a_guest"
-    sentence = "This account has a password already."
+    sentence = "This account already has a password."
 
 
 class WrongEmailCode(Invalid):
     code = "wrong_email_code"
     sentence = (
-        "This code is wrong or no longer valid. Use the code from the newest mail. It works for fifteen"
-        " minutes and five tries."
+        "This code is wrong or no longer valid. Use the code from the newest mail. A code is valid"
+        " for 15 minutes and at most five tries."
     )
 
 
@@ -96,10 +96,12 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
     task cannot be enqueued.
     """
     if not User.objects.filter(pk=guest_id, is_guest=True).exists():
-        raise NotAGuest("An account has an address already.")
+        raise NotAGuest("This account already has an e-mail address.")
     limits.count_email_code(address=address, email=name_key(email))
     if selectors.is_email_of_account(email=email):
-        raise operations.EmailHasAccount("There is an account with this e-mail address. Log in to it.")
+        raise operations.EmailHasAccount(
+            "There is already an account with this e-mail address. Log in to this account."
+        )
     asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
     made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
     if not enqueue("accounts.email_code_send", user_id=guest_id):

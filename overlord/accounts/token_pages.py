@@ -25,5 +25,5 @@ def token_end(request: HttpRequest, token_id: int) -> HttpResponse:
     """End one API token of the user's account."""
     if request.method == "POST":
         services.own_token_end(user_id=actor_id(request), number=token_id)
-        messages.success(request, _("The program is logged out."))
+        messages.success(request, _("The program was logged out."))
     return redirect("tokens")

@@ -40,7 +40,10 @@ class CancelForm(forms.Form):
         max_length=MESSAGE_LENGTH,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text=_lazy("The mail contains this text: for example why, and whether there is another date."),
+        help_text=_lazy(
+            "This text is part of the mail to buyers. For example, say why the event is cancelled and"
+            " whether there is another date."
+        ),
     )
     sure = forms.BooleanField(
         label=_lazy("Cancel this event and refund its orders"), help_text=_lazy("This cannot be undone.")
@@ -85,7 +88,9 @@ def cancel_retry(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try again all refunds that the gateway refused."""
     if request.method == "POST":
         count = services.cancellation_retry(staff_id=actor_id(request), event_id=event_id)
-        sentence = ngettext("%(n)s refund is tried again.", "%(n)s refunds are tried again.", count)
+        sentence = ngettext(
+            "%(n)s refund is being tried again.", "%(n)s refunds are being tried again.", count
+        )
         messages.success(request, sentence % {"n": count})
     return redirect("office_cancel", event_id)
 

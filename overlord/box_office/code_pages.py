@@ -92,7 +92,7 @@ def code_new(request: HttpRequest, event_id: int) -> HttpResponseBase:
             return code_new(request, event_id)  # show the form again, with the event as it is now
         except DomainError as refused:
             return _refused(request, event, form, refused)
-    sentence = ngettext("The code %(text)s was made.", "%(n)s codes were made.", len(made))
+    sentence = ngettext("The code %(text)s was created.", "%(n)s codes were created.", len(made))
     messages.success(request, sentence % {"text": made[0], "n": len(made)})
     return redirect("office_codes", event_id)
 
@@ -158,7 +158,9 @@ def code_end(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse:
         except CodeOutdated as refused:
             messages.warning(request, error_messages.detail_of(refused))
         else:
-            messages.success(request, _("The code has ended.") if ended else _("The code can be used again."))
+            messages.success(
+                request, _("The code can no longer be used.") if ended else _("The code can be used again.")
+            )
     return redirect("office_code", event_id, code_id)
 
 

@@ -37,13 +37,15 @@ class CounterForm(forms.Form):
         label=_lazy("Name"),
         max_length=texts.PERSON_NAME_LENGTH,
         required=False,
-        help_text=_lazy("May be empty."),
+        help_text=_lazy("Optional."),
     )
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=texts.EMAIL_LENGTH,
         required=False,
-        help_text=_lazy("The tickets are sent to this address. Without one, show or print them here."),
+        help_text=_lazy(
+            "We send the tickets to this address. If you leave it empty, show or print the tickets here."
+        ),
     )
     price = forms.CharField(max_length=money.TEXT_LENGTH, required=False, widget=forms.HiddenInput)
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
@@ -63,7 +65,8 @@ class CounterForm(forms.Form):
                 min_value=0,
                 max_value=MOST_OF_A_TYPE,
                 required=False,
-                help_text=_("%(price)s each. Left: %(left)s. At most %(most)s in one sale.") % facts,
+                help_text=_("%(price)s each. Tickets left: %(left)s. At most %(most)s tickets in one sale.")
+                % facts,
                 error_messages={"invalid": _("Enter a whole number.")},
             )
         self.order_fields([*self.amounts, "name", "email"])
@@ -112,9 +115,9 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         if isinstance(refused, FormSold):
             form.data = {**{each: form.data[each] for each in form.data}, "key": _new_key()}
         return _page(request, event, form, status=problems.status_of(refused))
-    sentence = _("This form has already sold order %(n)s. Nothing more was sold.")
+    sentence = _("This form was already used for order %(n)s. Nothing more was sold.")
     if not sold.replayed:
-        sentence = _("Sold, as order %(n)s. The tickets are ready.")
+        sentence = _("Order %(n)s was sold. The tickets are ready.")
     messages.success(request, sentence % {"n": sold.order_id})
     return redirect(f"{reverse('office_counter', args=[event_id])}?sold={given['key']}")
 

@@ -208,7 +208,9 @@ def event_copy(request: HttpRequest, event_id: int) -> HttpResponse:
     if request.method != "POST":
         return redirect("office_event", event_id)
     copied = services.event_copy(staff_id=actor_id(request), event_id=event_id, now=clock.now())
-    messages.success(request, _("This is the copy, as a draft. Change its date before it goes on sale."))
+    messages.success(
+        request, _("The event was copied as a draft. Change the date before you put this event on sale.")
+    )
     return redirect("office_event_edit", copied)
 
 

@@ -90,13 +90,13 @@ JOURNAL = Source(
 
 # Orders and money ----------------------------------------------------------------------------------------
 ORDER_DEEDS = {
-    OrderAction.NOTE: _lazy("Kept a note"),
+    OrderAction.NOTE: _lazy("Wrote a note"),
     OrderAction.MAIL: _lazy("Sent the mail again"),
-    OrderAction.ADDRESS: _lazy("Changed the address of the buyer"),
-    OrderAction.RELEASE: _lazy("Released the hold"),
+    OrderAction.ADDRESS: _lazy("Changed the e-mail address of the buyer"),
+    OrderAction.RELEASE: _lazy("Released the reservation"),
     OrderAction.RETURN: _lazy("Put tickets back on sale"),
     OrderAction.RETRY: _lazy("Tried a refund again"),
-    OrderAction.ELSEWHERE: _lazy("Recorded that money went back elsewhere"),
+    OrderAction.ELSEWHERE: _lazy("Recorded a refund that was made outside this shop"),
 }
 
 
@@ -167,7 +167,11 @@ REFUNDS = Source(
 
 def _sale(row: CounterSale) -> Deed:
     amount = _money(row.payment.amount_minor, row.payment.currency)
-    text = _("Gave free tickets") if row.is_free else _("Sold for %(amount)s in cash") % {"amount": amount}
+    text = (
+        _("Gave tickets free of charge")
+        if row.is_free
+        else _("Sold for %(amount)s in cash") % {"amount": amount}
+    )
     return Deed(at=row.at, actor=row.sold_by, what=text, event=row.event_id, order=row.payment.reservation_id)
 
 

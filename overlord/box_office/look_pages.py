@@ -28,7 +28,7 @@ def look(request: HttpRequest) -> HttpResponse:
         return render(request, "box_office/look.html", {"form": services.look_form()})
     shown = services.look_save(data=request.POST, then=partial(_journal, request, Action.LOOK_CHANGED))
     if shown.is_saved:
-        messages.success(request, _("Saved. All pages show it within two seconds."))
+        messages.success(request, _("Saved. All pages show the changes within two seconds."))
         return redirect("office_look")
     status = HTTPStatus.CONFLICT if shown.form.meanwhile else HTTPStatus.BAD_REQUEST
     return render(request, "box_office/look.html", {"form": shown.form, "is_sent": True}, status=status)

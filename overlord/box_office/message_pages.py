@@ -40,7 +40,7 @@ KINDS = {
 }
 AUDIENCES = {
     Audience.TICKETS: _lazy("Everybody who has tickets"),
-    Audience.NOT_ADMITTED: _lazy("People who have not come yet"),
+    Audience.NOT_ADMITTED: _lazy("People who have not been admitted yet"),
     Audience.EVERYONE: _lazy("Everybody who ever bought a ticket, including those who got a refund"),
 }
 
@@ -57,12 +57,14 @@ class MessageForm(forms.Form):
         label=_lazy("Message"),
         max_length=rules.TEXT_LENGTH,
         widget=forms.Textarea(attrs={"rows": 12}),
-        help_text=_lazy("Plain text, or Markdown as in the description of an event."),
+        help_text=_lazy("Plain text or Markdown, as in the description of an event."),
     )
     kind = forms.ChoiceField(
-        label=_lazy("What it is about"),
+        label=_lazy("Kind of message"),
         choices=[(kind.value, text) for kind, text in KINDS.items()],
-        help_text=_lazy("News has a link to stop it, and does not go to people who used this link."),
+        help_text=_lazy(
+            "Each news mail has an unsubscribe link. People who have unsubscribed do not get news."
+        ),
     )
     audience = forms.ChoiceField(
         label=_lazy("To"), choices=[(each.value, text) for each, text in AUDIENCES.items()]
@@ -71,7 +73,7 @@ class MessageForm(forms.Form):
         label=_lazy("Ticket type"), required=False, coerce=int, empty_value=None
     )
     with_holders = forms.BooleanField(
-        label=_lazy("Also to people to whom a ticket was handed over"), required=False, initial=True
+        label=_lazy("Also send to people to whom a ticket was handed over"), required=False, initial=True
     )
     key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
 
@@ -139,7 +141,8 @@ def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
     sent["key"] = secrets.token_hex(16)
     form = MessageForm(sent, event=event)
     sentence = _(
-        "Nothing was sent, because this form has already sent another message. Send it again to send this one too."
+        "Nothing was sent, because this form was already used for another message. Press Send"
+        " again to send this message too."
     )
     form.add_error(None, sentence)
     return form
@@ -204,6 +207,6 @@ def message_retry(request: HttpRequest, event_id: int, mailing_id: int) -> HttpR
     """Send the failed mails of a message again."""
     if request.method == "POST":
         count = services.failed_retry(staff_id=actor_id(request), event_id=event_id, mailing_id=mailing_id)
-        sentence = ngettext("%(n)s mail is tried again.", "%(n)s mails are tried again.", count)
+        sentence = ngettext("%(n)s mail is being sent again.", "%(n)s mails are being sent again.", count)
         messages.success(request, sentence % {"n": formats.number(count)})
     return redirect("office_message", event_id, mailing_id)

@@ -41,7 +41,7 @@ class AddressForm(forms.Form):
     email = forms.EmailField(
         label=_lazy("E-mail address"),
         max_length=texts.EMAIL_LENGTH,
-        help_text=_lazy("If you change it, links in earlier mails no longer work."),
+        help_text=_lazy("If you change the address, links in earlier mails no longer work."),
     )
     name = OneLineField(label=_lazy("Name"), max_length=texts.PERSON_NAME_LENGTH, required=False)
 
@@ -51,7 +51,7 @@ class NoteForm(forms.Form):
         label=_lazy("Note"),
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_lazy("For staff only. It stays with the order."),
+        help_text=_lazy("Only staff see this note. It is kept with the order."),
     )
 
 
@@ -59,10 +59,12 @@ class ElsewhereForm(forms.Form):
     """A text that says how the money of a refund went back by another way than the gateway."""
 
     text = forms.CharField(
-        label=_lazy("How it went back"),
+        label=_lazy("How the money was refunded"),
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_lazy("For example the number of the refund or the dispute. It stays with the order."),
+        help_text=_lazy(
+            "For example, the number of the refund or dispute. This text is kept with the order."
+        ),
     )
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
 
@@ -71,12 +73,14 @@ class RefundForm(forms.Form):
     """The amount to refund, and whether to return the tickets. The admin has the same form."""
 
     amount = forms.CharField(
-        label=_lazy("Amount"), required=False, help_text=_lazy("Leave it empty to refund all that is left.")
+        label=_lazy("Amount"),
+        required=False,
+        help_text=_lazy("Leave this field empty to refund the full remaining amount."),
     )
     return_tickets = forms.BooleanField(
         label=_lazy("Put the tickets back on sale"),
         required=False,
-        help_text=_lazy("Only when all that is left is refunded."),
+        help_text=_lazy("Possible only if you refund the full remaining amount."),
     )
     version = WholeNumberField(min_value=1, max_value=LARGEST_ID, required=False, widget=forms.HiddenInput())
 
@@ -119,7 +123,7 @@ def _state(found: dict[str, Any]) -> dict[str, str]:
     if Reservation.State.PAYING in states:
         return {"tone": "upcoming", "text": _("Payment in progress")}
     if Reservation.State.HELD in states:
-        return {"tone": "held", "text": _("On hold")}
+        return {"tone": "held", "text": _("Reserved")}
     return {"tone": "ended", "text": _("Ended")}
 
 
@@ -223,7 +227,7 @@ def _changed_sentence(order_id: int, *, is_address: bool) -> str:
     if not is_address:
         return _("The name was changed.")
     if checkout.has_tickets_to_send(order_id=order_id):
-        return _("The address was changed. Send the mail again, so that it arrives there.")
+        return _("The address was changed. Send the mail again, so that it arrives at the new address.")
     return _("The address was changed.")
 
 
@@ -271,14 +275,20 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
         raise NotFound()
     refund = checkout.refund_refused(payment=payment)
     if refund is None:  # somebody else has tried it again, or the button was pressed twice
-        messages.warning(request, _("This order has no refund to try again. The history shows its refunds."))
+        messages.warning(
+            request,
+            _(
+                "This order has no failed refund, so there is nothing to try again. The history lists all"
+                " refunds."
+            ),
+        )
         return redirect("office_order", order_id)
     staff_id = actor_id(request)
     return _do(
         request,
         order_id,
         lambda: services.refund_retry(staff_id=staff_id, refund_id=refund.pk),
-        _("The refund is being tried again. Its outcome shows in the history."),
+        _("The refund is being tried again. See the history for the result."),
     )
 
 
@@ -291,7 +301,13 @@ def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
         raise NotFound()
     refund = checkout.refund_refused(payment=payment)
     if refund is None:
-        messages.warning(request, _("No refund of this order was refused. The history shows its refunds."))
+        messages.warning(
+            request,
+            _(
+                "No refund of this order was refused, so there is nothing to record. The history lists all"
+                " refunds."
+            ),
+        )
         return redirect(*_after_refund(request, order_id))
     form, status = ElsewhereForm(request.POST or None, initial={"version": payment.version}), 200
     if request.method == "POST":
@@ -310,7 +326,7 @@ def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
                 form.data = {**request.POST.dict(), "version": str(payment.version)}
                 status = 409
             else:
-                messages.success(request, _("It was recorded that the money went back."))
+                messages.success(request, _("The refund was recorded."))
                 return redirect(*_after_refund(request, order_id))
     context = {
         "order_id": order_id,
@@ -367,7 +383,7 @@ def _refund(request: HttpRequest, payment: Payment, given: dict[str, Any]) -> No
 def _refund_sentence(payment: Payment) -> str:
     if payment.gateway == rules.COUNTER:
         return _("The refund was recorded. Pay the money back in cash.")
-    return _("The refund was started. Its outcome shows in the history.")
+    return _("The refund was started. See the history for the result.")
 
 
 def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:

@@ -134,7 +134,7 @@ def roles_make(request: HttpRequest) -> HttpResponse:
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
         roles.roles_make(actor_id=actor_id(request))
-        messages.success(request, _("The usual roles have been made."))
+        messages.success(request, _("The default roles were created."))
     else:
         messages.warning(request, error_messages.detail_of(RightsBeyondYours()))
     return redirect("office_people")
@@ -210,7 +210,7 @@ def person_end(request: HttpRequest, user_id: int) -> HttpResponse:
     except DomainError as refused:
         sentence = error_messages.detail_of(refused)
         return _person_page(request, user_id, error=sentence, status=problems.status_of(refused))
-    messages.success(request, _("The access has ended. The person is logged out everywhere."))
+    messages.success(request, _("The person no longer has access and is logged out everywhere."))
     return redirect("office_people")
 
 
@@ -230,7 +230,7 @@ def person_reset(request: HttpRequest, user_id: int) -> HttpResponse:
         sentence = error_messages.detail_of(refused)
         return _person_page(request, user_id, error=sentence, status=problems.status_of(refused))
     messages.success(
-        request, _("The second factor was reset. The person sets up another one at the next log-in.")
+        request, _("The second factor was reset. The person sets up a new one at the next log-in.")
     )
     return redirect("office_person", user_id)
 

@@ -55,28 +55,31 @@ class Conflict(DomainError):
     """The request is well-formed, but the current state does not allow it."""
 
     code = "conflict"
-    sentence = "The current state does not allow this."
+    sentence = "This is not possible in the current state."
 
 
 class Gone(DomainError):
     """The object existed and has ended."""
 
     code = "gone"
-    sentence = "This has ended."
+    sentence = "This is no longer available."
 
 
 class Outdated(DomainError):
     """The client made the request from a version that has changed since."""
 
     code = "outdated"
-    sentence = "This has changed since you read it, so nothing was done. Read it again."
+    sentence = (
+        "Nothing was changed, because the data has changed since you last read it. Read the data"
+        " again, then repeat your change."
+    )
 
 
 class Mismatch(DomainError):
     """An Idempotency-Key was used again for something else."""
 
     code = "idempotency_key_reused"
-    sentence = "This Idempotency-Key was used for another request."
+    sentence = "This Idempotency-Key was already used for another request. Send this request with a new key."
 
 
 class TooMany(DomainError):

@@ -58,7 +58,8 @@ def written_to_minor(text: str, currency: str) -> int:
     plain = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
     if _PLAIN.fullmatch(plain) is None:
         raise WrongValue(
-            "%(text)r is not an amount of money in plain digits, such as 15.00 or 15,00.", text=text[:_SHOWN]
+            "%(text)r is not an amount of money. Use only digits, for example 15.00 or 15,00.",
+            text=text[:_SHOWN],
         )
     return _to_minor(plain, currency, written=text)
 
@@ -78,12 +79,14 @@ def _to_minor(text: str, currency: str, *, written: str) -> int:
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         raise WrongValue(
-            "%(text)r is not an amount of money in plain digits, such as 15.00.", text=written[:_SHOWN]
+            "%(text)r is not an amount of money. Use only digits, for example 15.00.", text=written[:_SHOWN]
         )
     whole, fraction = plain[1], plain[2] or ""
     places = digits(currency)
     if len(fraction) > places:
-        raise WrongValue("%(text)r has more decimals than %(currency)s has.", text=written, currency=currency)
+        raise WrongValue(
+            "%(text)r has too many decimal places for %(currency)s.", text=written, currency=currency
+        )
     minor = int(whole + fraction.ljust(places, "0"))
     if minor > LARGEST_MINOR:
         raise WrongValue(

@@ -19,5 +19,5 @@ def whole_number(given: object, *, least: int, most: int) -> int:
     if isinstance(given, str) and _DIGITS.fullmatch(given):
         number = int(given)
     if number is None or not least <= number <= most:
-        raise WrongValue("This must be a whole number from %(least)s to %(most)s.", least=least, most=most)
+        raise WrongValue("Enter a whole number from %(least)s to %(most)s.", least=least, most=most)
     return number

@@ -21,7 +21,7 @@ from overlord.kernel.query_params import unreadable, whole
 Position = tuple[Any, ...]
 
 _SEPARATOR = "~"
-_UNKNOWN = "This is not a cursor that this list gave."
+_UNKNOWN = "This cursor is not valid. Use the cursor from `next` or `previous` of this list."
 # The sides of a cursor: it asks for the rows on this side of its position, in the list's order. An empty page has
 # no row whose position its links could name. So they name the position of its own cursor, with `from` or `upto`,
 # which include this position.

@@ -19,7 +19,7 @@ def version_of(headers: Mapping[str, str]) -> int | None:
     if given is None or given == "*":
         return None
     if re.fullmatch(SHAPE, given) is None:
-        sentence = f'{HEADER} must be the `version` of what is changed, in quotes, such as "3", or *.'
+        sentence = f'{HEADER} must be * or the `version` that you read, in quotes, such as "3".'
         raise Invalid(sentence, errors={HEADER: [sentence]})
     return int(given.strip('"'))
 

@@ -37,7 +37,7 @@ class RequestBodyReader:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not _is_readable(environ.get("CONTENT_TYPE", "")):
-            sentence = "The server does not read this type of body, or not in this charset. Use UTF-8."
+            sentence = "The server cannot read this content type or this character set. Use UTF-8."
             status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             return _refuse(start_response, status, "unsupported_media_type", sentence)
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -51,7 +51,7 @@ class RequestBodyReader:
             sentence = f"The request is larger than {most // 1_000_000} MB."
             return _refuse(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", sentence)
         if len(body) < length:  # a part of a body may be valid: `amount=10` may have become `amount=1`
-            sentence = "The request broke off."
+            sentence = "The connection ended before the whole request arrived. Send the request again."
             return _refuse(start_response, HTTPStatus.BAD_REQUEST, "request_incomplete", sentence)
         environ["wsgi.input"] = BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))

@@ -41,7 +41,7 @@ class Schema(AutoSchema):
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref
         refused = {
-            "description": "Refused: docs/errors.md has every code.",
+            "description": "The request was refused. docs/errors.md lists every code.",
             "content": {CONTENT_TYPE: {"schema": problem}},
         }
         return {**super()._get_response_bodies(direction), "default": refused}
@@ -57,7 +57,10 @@ if_match = OpenApiParameter(
     preconditions.HEADER,
     {"type": "string", "pattern": preconditions.SHAPE},
     OpenApiParameter.HEADER,
-    description="The `version` that you read, in quotes. If it is another one by now: 412, and nothing is done.",
+    description=(
+        "The `version` that you read, in quotes. If the version has changed since then, the"
+        " answer is 412 and nothing is changed."
+    ),
 )
 
 
@@ -65,9 +68,11 @@ class _Paginated:
     """The schema of the answers that `pagination.Pages` gives."""
 
     parameters = [
-        OpenApiParameter("cursor", str, description="From `next` or `previous`."),
+        OpenApiParameter("cursor", str, description="The cursor from `next` or `previous`."),
         OpenApiParameter(
-            "page_size", whole(least=1), description="25 unless said, and at most 100 are given."
+            "page_size",
+            whole(least=1),
+            description="How many entries a page has. The default is 25, and the maximum is 100.",
         ),
     ]
 

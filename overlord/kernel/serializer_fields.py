@@ -36,7 +36,7 @@ class MoneyField(serializers.CharField):
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError("This must be a decimal string.", code="invalid")
+            raise serializers.ValidationError("This must be a decimal number in a string.", code="invalid")
         return str(super().to_internal_value(data))
 
 

@@ -20,7 +20,7 @@ def one_line(text: str, *, most: int) -> str:
     """
     line = " ".join(text.split())
     if not line:
-        raise ValueError("This must not be empty.")
+        raise ValueError("This field must not be empty.")
     return _checked(line, most=most)
 
 
@@ -40,7 +40,11 @@ def name_key(name: str) -> str:
 
 def _checked(text: str, *, most: int, allowed: str = "") -> str:
     if any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text):
-        raise ValueError("This contains a control character or an invalid character. Remove it.")
+        raise ValueError(
+            "This text contains a control character or an invalid character. Remove this character."
+        )
     if len(text) > most:
-        raise WrongValue("This has %(n)s characters. At most %(most)s are allowed.", n=len(text), most=most)
+        raise WrongValue(
+            "This text has %(n)s characters. At most %(most)s are allowed.", n=len(text), most=most
+        )
     return text

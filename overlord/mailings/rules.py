@@ -47,7 +47,7 @@ def text_read(text: str) -> str:
     """Return the text of a message in the form that is stored; raise Invalid, also for an empty text."""
     found = _read("text", text, texts.paragraphs, most=TEXT_LENGTH)
     if not found:
-        raise Invalid("Write something first.", errors={"text": ["Write something first."]})
+        raise Invalid("Enter a text first.", errors={"text": ["Enter a text first."]})
     return found
 
 

@@ -44,19 +44,19 @@ def of_code(code: str, facts: Facts | None = None, *, otherwise: str = "") -> Er
 
 
 def _all_held(facts: Facts) -> TitleAndAdvice:
-    title = _("All remaining tickets are on hold for other buyers.")
+    title = _("All remaining tickets are reserved by other buyers.")
     release = facts.get("next_release_at")
     if isinstance(release, datetime):
-        return title, _("Some may become available at %(time)s. This page updates by itself.") % {
+        return title, _("Some tickets may become available at %(time)s. This page updates automatically.") % {
             "time": formats.time_to_the_second(release, facts.get("time_zone"))
         }
-    return title, _("Some may become available again. This page updates by itself.")
+    return title, _("Some tickets may become available again. This page updates automatically.")
 
 
 def _too_late(facts: Facts) -> TitleAndAdvice:
-    title = _("Your hold has expired, and the tickets are back on sale.")
+    title = _("Your reservation has expired, and the tickets are back on sale.")
     if facts.get("state") == "released":
-        title = _("Your hold was released, and the tickets are back on sale.")
+        title = _("Your reservation was released, and the tickets are back on sale.")
     return title, _("You were not charged. You can try to reserve the same tickets again.")
 
 
@@ -73,13 +73,13 @@ def _over_limit(facts: Facts) -> TitleAndAdvice:
         "The limit is %(n)s tickets of this type per person.",
         most,
     )
-    return title % {"n": formats.number(most)}, _("Tickets that you already have count too.")
+    return title % {"n": formats.number(most)}, _("The limit also counts tickets that you already have.")
 
 
 def _sale_not_open(facts: Facts) -> TitleAndAdvice:
     opens = facts.get("opens_at")
     when = formats.date_time(opens, facts.get("time_zone")) if isinstance(opens, datetime) else ""
-    return _("Ticket sales have not opened yet."), _("They open on %(when)s.") % {
+    return _("Ticket sales have not opened yet."), _("Ticket sales open on %(when)s.") % {
         "when": when
     } if when else ""
 
@@ -91,66 +91,72 @@ def _rate_limited(facts: Facts) -> TitleAndAdvice:
 
 
 def _cooling_down(facts: Facts) -> TitleAndAdvice:
-    return _("Several of your holds have expired."), _rate_limited(facts)[1]
+    return _("Several of your reservations have expired."), _rate_limited(facts)[1]
 
 
 _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "sold_out": lambda _facts: (
         _("These tickets are sold out."),
-        _("Choose another ticket type, or check again later: tickets are sometimes returned."),
+        _("Choose another ticket type, or check again later. Sometimes tickets become available again."),
     ),
     "all_held": _all_held,
     "not_enough": _not_enough,
     "already_reserved": lambda _facts: (
-        _("You already have tickets of this type on hold."),
-        _("Pay for them or release them before you reserve more."),
+        _("You have already reserved tickets of this type."),
+        _("Pay for these tickets or release them before you reserve more."),
     ),
     "over_limit": _over_limit,
     "sale_not_open": _sale_not_open,
     "sale_ended": lambda _facts: (_("Ticket sales have ended."), _("Nothing was reserved.")),
     "sale_paused": lambda _facts: (
         _("Ticket sales are paused."),
-        _("Your selection is kept. Try again when sales resume; this page updates by itself."),
+        _("Your selection is kept. Try again when sales resume. This page updates automatically."),
     ),
     "line_closed": lambda _facts: (
-        _("Nobody can enter this line now."),
-        _("You can enter it shortly before the sale opens. When nobody waits, reserve tickets directly."),
+        _("Nobody can join this line now."),
+        _(
+            "You can join the line shortly before the sale opens. If nobody is waiting, you can"
+            " reserve tickets directly."
+        ),
     ),
     "address_in_line": lambda _facts: (
-        _("Somebody with this e-mail address is in this line already."),
-        _("Each person has one place. Open this page on the device or in the account where you entered."),
+        _("Somebody with this e-mail address is already in this line."),
+        _(
+            "Each person gets only one place. Open this page on the device or in the account with"
+            " which you joined the line."
+        ),
     ),
     "entry_outdated": lambda _facts: (
-        _("You no longer have the place in line that this page showed. Nothing was changed."),
-        _("This page is up to date again."),
+        _("You no longer have the place in the line that this page showed. Nothing was changed."),
+        _("The page is now up to date."),
     ),
     "wrong_email_code": lambda _facts: (
         _("This code is wrong or no longer valid."),
-        _("Use the code from the newest mail. It works for fifteen minutes and five tries."),
+        _("Use the code from the newest mail. A code is valid for 15 minutes and at most five tries."),
     ),
     "line_action_refused": lambda _facts: (
-        _("This is not possible for the line now."),
-        _("The line may have moved in the meantime: check its state below."),
+        _("This is not possible in the current state of the line."),
+        _("The line may have changed in the meantime. Check its state below."),
     ),
     "line_outdated": lambda _facts: (
-        _("Nothing was done."),
-        _("Somebody else changed this since you opened the page. Check it again."),
+        _("Nothing was changed."),
+        _("Somebody else has made a change since you opened the page. Check the page again."),
     ),
     "line_first": lambda _facts: (
-        _("These tickets go to people in line first."),
-        _("Nothing was reserved. Enter the line: the page of the event leads there."),
+        _("People in the line get these tickets first."),
+        _("Nothing was reserved. Join the line from the page of the event."),
     ),
     "order_changed": lambda _facts: (
-        _("Your order has changed, and so has its price."),
+        _("Your order and its price have changed."),
         _("You were not charged. Check the new total, then pay."),
     ),
     "order_full": lambda _facts: (
-        _("An order has at most twenty ticket types."),
+        _("An order can have at most twenty ticket types."),
         _("Pay for this order first, or choose fewer ticket types."),
     ),
     "several_events": lambda _facts: (
         _("All tickets of an order must be for the same event."),
-        _("Make one order for each event."),
+        _("Create one order for each event."),
     ),
     "unknown_ticket_type": lambda _facts: (
         _("This ticket type is no longer available."),
@@ -158,7 +164,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "idempotency_key_reused": lambda _facts: (
         _("You have already reserved tickets from this page."),
-        _("They are under My tickets. To reserve more, choose tickets again."),
+        _("You can find these tickets under My tickets. To reserve more, choose tickets again."),
     ),
     "reservation_ended": lambda _facts: (
         _("This reservation has ended, and its tickets are back on sale."),
@@ -166,17 +172,20 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "reservation_expired": _too_late,
     "too_many_held": lambda _facts: (
-        _("You have several unpaid orders on hold."),
-        _("Pay for one or release it, then reserve more. You can find them under My tickets."),
+        _("You already have several unpaid orders."),
+        _(
+            "Pay for one of them or release it. Then you can reserve more. You can find your orders"
+            " under My tickets."
+        ),
     ),
     "cooling_down": _cooling_down,
     "email_required": lambda _facts: (
         _("Please enter your e-mail address."),
-        _("We send your tickets there. They stay on hold while you enter it."),
+        _("We send your tickets to this address. Your tickets stay reserved while you enter the address."),
     ),
     "email_has_account": lambda _facts: (
-        _("There is an account with this e-mail address."),
-        _("Log in to it to go on. Tickets that you have on hold follow you to your account."),
+        _("There is already an account with this e-mail address."),
+        _("Log in to this account to continue. Your reserved tickets move to the account."),
     ),
     "account_required": lambda _facts: (
         _("You need an account to buy tickets for this event."),
@@ -184,24 +193,27 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "already_validated": lambda _facts: (
         _("These tickets are already paid for."),
-        _("You can find them under My tickets."),
+        _("You can find these tickets under My tickets."),
     ),
-    "already_paid": lambda _facts: (_("This is already paid for."), _("You will not be charged twice.")),
+    "already_paid": lambda _facts: (
+        _("This order has already been paid for."),
+        _("You will not be charged twice."),
+    ),
     "payment_in_progress": lambda _facts: (
         _("A payment for these tickets is in progress."),
-        _("This page shows the result when it is complete. You will not be charged twice."),
+        _("This page shows the result as soon as the payment is complete. You will not be charged twice."),
     ),
     "ticket_changed": lambda _facts: (
-        _("This ticket has changed meanwhile."),
-        _("Nothing was done. Check it below."),
+        _("This ticket has changed in the meantime."),
+        _("Nothing was changed. Check the ticket below."),
     ),
     "ticket_used": lambda _facts: (
         _("This ticket was used at the door."),
-        _("It can no longer be handed over."),
+        _("The ticket can no longer be handed over."),
     ),
     "not_extendable": lambda _facts: (
-        _("Your hold cannot be extended any further."),
-        _("Please pay before your hold expires."),
+        _("Your reservation cannot be extended any further."),
+        _("Please pay before your reservation expires."),
     ),
     "permission_denied": lambda _facts: (
         _("You do not have access to this page."),
@@ -210,7 +222,8 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     "invitation_ended": lambda _facts: (
         _("This invitation no longer works."),
         _(
-            "It was used, withdrawn or sent again, or it has expired. Ask the person who invited you for a new one."
+            "The invitation was used, withdrawn or sent again, or it has expired. Ask the person who"
+            " invited you for a new invitation."
         ),
     ),
     "not_found": lambda _facts: (
@@ -223,7 +236,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Go back, or start again from the list of events."),
     ),
     "bad_host": lambda _facts: (
-        _("This server does not serve that address."),
+        _("This server does not have a site at this address."),
         _("Check the address and try again."),
     ),
     "busy": lambda _facts: (
@@ -232,10 +245,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "server_error": lambda _facts: (
         _("Something went wrong on our side."),
-        _("We have logged the error. Your tickets and payments are safe."),
+        _("We have recorded the error. Your tickets and payments are safe."),
     ),
     "csrf_failed": lambda _facts: (
         _("This page has expired."),
-        _("Reload it and try again. Nothing was changed."),
+        _("Reload the page and try again. Nothing was changed."),
     ),
 }

@@ -71,7 +71,7 @@ def answer(request: HttpRequest, status: HTTPStatus, *, code: str, detail: str) 
 
 def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
     """Answer a method that an address does not accept; `allowed` lists the methods that it accepts."""
-    detail = f"This address takes {allowed} only."
+    detail = f"This address accepts {allowed} only."
     response = answer(request, HTTPStatus.METHOD_NOT_ALLOWED, code="method_not_allowed", detail=detail)
     response["Allow"] = allowed
     return response
@@ -96,5 +96,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without a valid CSRF token (`CSRF_FAILURE_VIEW`)."""
-    detail = reason or "The form's security token is missing."
+    detail = reason or "The security token of the form is missing."
     return answer(request, HTTPStatus.FORBIDDEN, code="csrf_failed", detail=detail)

@@ -26,41 +26,42 @@ LABELS = {
     "name": _lazy("Name of the shop"),
     "accent": _lazy("Accent colour on light pages"),
     "accent_dark": _lazy("Accent colour on dark pages"),
-    "seller_name": _lazy("Who sells"),
-    "seller_address": _lazy("The seller's address"),
+    "seller_name": _lazy("Seller"),
+    "seller_address": _lazy("Address of the seller"),
     "sender_name": _lazy("Sender of mails"),
-    "reply_to": _lazy("Where answers to mails go"),
+    "reply_to": _lazy("Address for answers to mails"),
     "imprint": _lazy("Imprint"),
     "terms": _lazy("Terms and conditions"),
 }
 HINTS = {
     "name": _lazy(
-        "Appears in the head of each page, in mails and on tickets. If it is empty, they say Ticket Overlord."
+        "Appears at the top of each page, in mails and on tickets. If this field is empty, Ticket"
+        " Overlord appears there."
     ),
     "accent": _lazy(
-        "For buttons, links and symbols. Text in this colour must be readable, so its contrast is checked."
+        "For buttons, links and symbols. The contrast of this colour is checked, so that text is readable."
     ),
-    "accent_dark": _lazy("The same for people whose phone or computer shows dark pages."),
+    "accent_dark": _lazy("The accent colour for people whose phone or computer uses a dark mode."),
     "seller_name": _lazy(
-        "The name of the seller on receipts and in search engines. If it is empty, they show the name of the"
-        " shop."
+        "The name of the seller on receipts and in search engines. If this field is empty, the"
+        " name of the shop appears there."
     ),
     "seller_address": _lazy(
-        "Appears on receipts. Also write here other details that the law requires, such as a VAT number."
-        " May be empty."
+        "Appears on receipts. Add any other details that the law requires, such as a VAT number. Optional."
     ),
     "sender_name": _lazy(
-        "The name that people see in their mailbox. If it is empty, they see the name of the shop."
+        "The name that people see in their mailbox. If this field is empty, they see the name of the shop."
     ),
     "reply_to": _lazy(
-        "An e-mail address. If it is empty, answers go to the address that mails are sent from."
+        "An e-mail address. If this field is empty, answers go to the address from which the mails are sent."
     ),
     "imprint": _lazy(
-        "A page of its own, linked at the foot of each page. Markdown, as in descriptions of events."
+        "Buyers see the imprint on a separate page, with a link at the bottom of each page. You"
+        " can use Markdown, as in descriptions of events."
     ),
     "terms": _lazy(
-        "A page of its own, in Markdown. If you write one, the checkout says that buyers accept the terms by"
-        " paying."
+        "Buyers see the terms on a separate page. You can use Markdown. If you write terms here,"
+        " the checkout says that buyers accept them by paying."
     ),
 }
 
@@ -102,7 +103,9 @@ class LookForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any] | None:
         if self.meanwhile:
-            self.add_error(None, _("Nothing was saved, because somebody else changed this meanwhile."))
+            self.add_error(
+                None, _("Nothing was saved, because somebody else has changed this in the meantime.")
+            )
             for sentence in self.meanwhile:
                 self.add_error(None, sentence)
             self.add_error(None, _("Your own changes are still in the form. Check them and save again."))
@@ -154,13 +157,13 @@ def _checked_colour(text: str, scheme: colours.Scheme) -> str:
         }
         if scheme == colours.LIGHT:
             sentence = _(
-                "Text in this colour is hard to read on light pages: its contrast is %(has)s, and %(needed)s is"
-                " needed. Try the darker %(colour)s."
+                "Text in this colour is hard to read on light pages. Its contrast is %(has)s, but at least"
+                " %(needed)s is needed. Try the darker colour %(colour)s."
             )
         else:
             sentence = _(
-                "Text in this colour is hard to read on dark pages: its contrast is %(has)s, and %(needed)s is"
-                " needed. Try the lighter %(colour)s."
+                "Text in this colour is hard to read on dark pages. Its contrast is %(has)s, but at least"
+                " %(needed)s is needed. Try the lighter colour %(colour)s."
             )
         raise forms.ValidationError(sentence % facts)
     return colour
@@ -193,7 +196,7 @@ def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
         if _mark(now) != marks.get(name):
             sentences.append(_changed(name, str(label), now))
     fresh["made_from"] = seal(look)
-    return sentences or [_("Somebody saved this again, but changed nothing.")], fresh
+    return sentences or [_("Somebody else saved this in the meantime, but changed nothing.")], fresh
 
 
 def _mark(text: str) -> str:

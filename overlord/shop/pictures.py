@@ -128,7 +128,9 @@ def _drawn(content: bytes, shape: Shape) -> Image.Image:
                 sentence = _("This picture is too small. Each side must have %(n)s pixels or more.")
                 raise PictureRefused(sentence % {"n": shape.smallest})
             if max(opened.size) > shape.narrowest * min(opened.size):
-                sentence = _("This picture is too narrow. One side is more than %(n)s times the other.")
+                sentence = _(
+                    "This picture is too narrow. One side is more than %(n)s times as long as the other."
+                )
                 raise PictureRefused(sentence % {"n": shape.narrowest})
             opened.draft("RGB", (2 * LARGE, 2 * LARGE))
             return _narrowed(_flat(ImageOps.exif_transpose(opened)), LARGE)

@@ -50,7 +50,7 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
             request,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             code="unsupported_media_type",
-            detail="Bodies are not taken compressed.",
+            detail="The server does not accept compressed requests. Send the request without compression.",
         )
     if request.path.strip("/") in settings.ASKED_FROM_WITHIN:
         return None

@@ -13,7 +13,7 @@ from overlord.shop.look_forms import LookForm
 
 class LookOutdated(Conflict):
     code = "look_outdated"
-    sentence = "Somebody changed the look of the shop since you opened the page. Check it again."
+    sentence = "Somebody has changed the shop settings since you opened the page. Check them again."
 
 
 @dataclass(frozen=True, kw_only=True)

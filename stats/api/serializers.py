@@ -7,10 +7,10 @@ class EventStats(serializers.Serializer):
     id = serializers.IntegerField()
     event = serializers.CharField(help_text="The event's name.")
     currency = serializers.CharField()
-    reservation_amount = serializers.IntegerField(help_text="Reservations made.")
+    reservation_amount = serializers.IntegerField(help_text="The number of reservations made.")
     reserved_tickets = serializers.IntegerField(help_text="Tickets in these reservations.")
-    sold_amount = serializers.IntegerField(help_text="Tickets sold.")
-    profit = serializers.CharField(help_text="Money taken less refunds.")
+    sold_amount = serializers.IntegerField(help_text="The number of tickets sold.")
+    profit = serializers.CharField(help_text="The revenue, minus refunds.")
 
 
 class TicketTypeStats(serializers.Serializer):
@@ -19,6 +19,8 @@ class TicketTypeStats(serializers.Serializer):
     )
     currency = serializers.CharField()
     reservation_amount = serializers.IntegerField()
-    reservation_avg_amount = serializers.FloatField(help_text="Tickets in a reservation, on average.")
+    reservation_avg_amount = serializers.FloatField(
+        help_text=("The average number of tickets in a reservation.")
+    )
     sold_amount = serializers.IntegerField()
     profit = serializers.CharField()

@@ -42,7 +42,7 @@ class StatsView(APIView):
 class EventStats(StatsView):
     @extend_schema(
         operation_id="stats_events",
-        parameters=[OpenApiParameter("after", str, description="From the link to the next page.")],
+        parameters=[OpenApiParameter("after", str, description="The cursor from the link to the next page.")],
         responses=serializers.EventStats(many=True),
     )
     def get(self, request: Request) -> Response:

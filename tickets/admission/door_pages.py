@@ -82,7 +82,7 @@ def _post(request: HttpRequest, *, event_id: int, gate: str) -> dict[str, Any]:
         return {**scan, "undone": True}
     typed = request.POST.get("shown", "").replace("\0", "").strip()[: rules.SHOWN_LENGTH]
     if not typed:
-        raise Invalid(_("Scan a code, or type the serial of a ticket."))
+        raise Invalid(_("Scan a code, or type a ticket number."))
     is_code = codes.is_code(typed)
     shown = Shown(
         scan_id=_uuid(request, "scan_id"), code=typed if is_code else "", serial="" if is_code else typed
@@ -94,7 +94,7 @@ def _uuid(request: HttpRequest, name: str) -> UUID:
     try:
         return UUID(request.POST.get(name, ""))
     except ValueError:
-        raise Invalid(_("This form is not complete. Please load the page again.")) from None
+        raise Invalid(_("This form is not complete. Please reload the page.")) from None
 
 
 def _found(event_id: int, words: str) -> list[dict[str, Any]]:

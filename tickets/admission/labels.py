@@ -18,6 +18,6 @@ def results() -> dict[str, str]:
         ScanResult.OTHER_EVENT: _("For another event"),
         ScanResult.UNKNOWN: _("Not a ticket"),
         WAITING: _("Checking…"),
-        UNCHECKED: _("Let in, not checked"),
+        UNCHECKED: _("Let in without a check"),
         UNDONE: _("Admission undone"),
     }

@@ -201,5 +201,7 @@ def order_tickets(request: HttpRequest, reservation_id: int) -> HttpResponse:
         raise NotFound()
     if request.method == "POST":
         services.order_link_renew(buyer_id=actor_id(request), reservation_id=reservation_id)
-        messages.success(request, _("The link in your mail no longer works. This page has a new one."))
+        messages.success(
+            request, _("The link in your mail no longer works. Use the link of this page from now on.")
+        )
     return redirect("tickets_shown", selectors.order_link(order_id=order_id))

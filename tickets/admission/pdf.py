@@ -48,6 +48,10 @@ def _below_the_code(ticket: Mapping[str, Any]) -> Lines:
         (ticket["ticket_type_name"], 18),
         (ticket["holder"], 14),
         (_("Ticket %(n)s of %(of)s") % of, 12),
-        (_("Serial %(serial)s") % {"serial": ticket["serial"]}, 12),
-        ("\n" + _("Show this code at the door. It opens the door once, so give copies to nobody."), 10),
+        (_("Ticket number %(serial)s") % {"serial": ticket["serial"]}, 12),
+        (
+            "\n"
+            + _("Show this code at the door. It is valid only once, so do not give copies to other people."),
+            10,
+        ),
     ]

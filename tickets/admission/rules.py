@@ -41,7 +41,7 @@ class ScanResult(StrEnum):
 
 class NotAdmitted(Conflict):
     code = "not_admitted"
-    sentence = "This scan admitted nobody."
+    sentence = "Nobody was admitted with this scan, so there is nothing to undo."
 
 
 def scanned_at(claimed: datetime | None, *, now: datetime) -> datetime:
@@ -66,12 +66,12 @@ class TicketUsed(Conflict):
 
 class TicketChanged(Conflict):
     code = "ticket_changed"
-    sentence = "This ticket has changed meanwhile. Check it again."
+    sentence = "This ticket has changed in the meantime. Check the ticket again."
 
 
 class TicketHandedOver(Conflict):
     code = "ticket_handed_over"
-    sentence = "This ticket was handed over. Its new holder says who comes with it."
+    sentence = "This ticket was handed over. Only the person who has it now can change the name on it."
 
 
 class HandedTooOften(Conflict):

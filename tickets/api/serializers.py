@@ -71,7 +71,7 @@ class TicketType(serializers.Serializer):
     id = serializers.IntegerField()
     event = serializers.IntegerField()
     ticket_type = serializers.CharField()
-    price = serializers.CharField(help_text="A decimal with the currency's digits.")
+    price = serializers.CharField(help_text="A decimal, with as many decimal places as the currency has.")
     currency = serializers.CharField()
     amount = serializers.IntegerField()
     available = serializers.IntegerField()
@@ -97,16 +97,19 @@ class EventDetail(serializers.Serializer):
     ends_at = serializers.DateTimeField(allow_null=True)
     venue = serializers.CharField(help_text="May be empty. The address may be empty too.")
     address = serializers.CharField()
-    description = serializers.CharField(help_text="Markdown, as it was written.")
+    description = serializers.CharField(help_text="The description as it was written, in Markdown.")
     picture = serializers.CharField(
-        allow_null=True, help_text="The address on this server of a JPEG file, or null."
+        allow_null=True, help_text="The path of a JPEG file on this server, or null."
     )
     currency = serializers.CharField()
     buyers = serializers.ChoiceField(choices=[each.value for each in rules.Buyers])
     opening = serializers.ChoiceField(choices=[opening.value for opening in Opening])
     status = serializers.ChoiceField(
         choices=[EventStatus.ON_SALE.value, EventStatus.CANCELLED.value],
-        help_text="The sale of a cancelled event is `cancelled`. Drafts are not shown.",
+        help_text=(
+            "The state of the sale. It is `cancelled` if the event is cancelled. The API does not"
+            " show drafts."
+        ),
     )
     sale = SALE
     version = serializers.IntegerField()
@@ -131,9 +134,12 @@ class Reservation(serializers.Serializer):
     state = serializers.ChoiceField(choices=[state.value for state in ReservationState])
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
-    ended_at = serializers.DateTimeField(required=False, help_text="Present once it has ended.")
+    ended_at = serializers.DateTimeField(
+        required=False, help_text=("When the reservation ended. Present only if it has ended.")
+    )
     code = serializers.CharField(
-        required=False, help_text="Present if it was made with a discount or presale code."
+        required=False,
+        help_text=("The discount or presale code. Present only if the reservation was made with one."),
     )
     unit_discount = serializers.CharField(
         required=False, help_text="By how much the code reduced the unit price. Present with `code`."

@@ -17,8 +17,8 @@ def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> 
         return _before_the_draw(line, time_zone)
     if place <= line["served"]:
         return _(
-            "Your turn has come, but the tickets that you want are not available now. You keep your place: "
-            "tickets that come back are offered to you before anybody behind you."
+            "It is your turn, but the tickets that you want are not available now. You keep your"
+            " place. If tickets become available again, you can get them before the people behind you."
         )
     text = _("Your place is %(place)s.") % {"place": formats.number(place)}
     ahead = rules.people_ahead(place, line["served"]) or 0
@@ -30,25 +30,25 @@ def waiting_text(line: Mapping[str, Any], place: int | None, time_zone: str) -> 
 
 def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
     if line["seed"] is not None:
-        return _("The places have been drawn. Yours appears in a moment.")
+        return _("The places have been drawn. Your place appears in a moment.")
     if line["digest"] is not None:
         text = _("The list is closed. Places are drawn as soon as this value is known: %(name)s.")
         return text % {"name": line["public_name"]}
     when = formats.date_time(line["opens_at"], time_zone) if line["opens_at"] else ""
     text = _(
-        "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance."
+        "Places are drawn when the sale opens: %(when)s. Everybody who is in line by then has the"
+        " same chance."
     ) % {"when": when}
-    entered = ngettext("%(n)s person has entered.", "%(n)s people have entered.", line["entries"])
+    entered = ngettext("%(n)s person has joined.", "%(n)s people have joined.", line["entries"])
     return f"{text} {entered % {'n': formats.number(line['entries'])}}"
 
 
 def ended_text(is_cancelled: bool) -> str:
     """Return the sentence for people who still waited when the sale ended."""
     if is_cancelled:
-        return _("The event is cancelled. The line gives no more tickets, and you have not paid anything.")
+        return _("The event is cancelled. The line gives no more tickets. You were not charged.")
     return _(
-        "The sale ended before tickets could be given to you. The line gives no more tickets, "
-        "and you have not paid anything."
+        "The sale ended before you could get tickets. The line gives no more tickets. You were not charged."
     )
 
 
@@ -71,8 +71,8 @@ def reason_text(line: Mapping[str, Any]) -> str:
         return _("The organiser has paused the line. Your place stays the same.")
     if line["standing"]:
         return _(
-            "The tickets that people in line want are not available now. Tickets that come back go to the"
-            " next in line."
+            "The tickets that people in line want are not available now. If tickets become available"
+            " again, the next people in line get them."
         )
     if line["most_per_minute"] is not None:
         return _("The organiser has slowed the line down.")
@@ -84,10 +84,10 @@ def actions() -> dict[str, str]:
     return {
         Action.HOLD: _("Pause the line"),
         Action.GO_ON: _("Resume the line"),
-        Action.SLOWER: _("Slower"),
-        Action.FASTER: _("Faster"),
+        Action.SLOWER: _("Slow down the line"),
+        Action.FASTER: _("Speed up the line"),
         Action.OPEN_NOW: _("Open the sale now"),
-        Action.MESSAGE: _("Message to all who wait"),
-        Action.NAME_VALUE: _("Public value of the draw named"),
-        Action.GIVE_VALUE: _("Public value given"),
+        Action.MESSAGE: _("Message to everybody in line"),
+        Action.NAME_VALUE: _("Name of the public value saved"),
+        Action.GIVE_VALUE: _("Public value entered"),
     }

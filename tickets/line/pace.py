@@ -95,7 +95,7 @@ def slower(pace: Pace) -> int:
 def faster(pace: Pace) -> int | None:
     """Return the limit of a line that staff speed up: twice the limit, or None; raise LineActionRefused."""
     if pace.limit is None:
-        raise LineActionRefused("The line moves as fast as it can.")
+        raise LineActionRefused("The line already moves as fast as possible.")
     return pace.limit * 2 if pace.limit * 2 < FASTEST else None
 
 

@@ -42,7 +42,7 @@ class AddressForm(forms.Form):
         max_length=EMAIL_LENGTH,
         error_messages={
             "required": _lazy("Enter your e-mail address."),
-            "invalid": _lazy("This is not an e-mail address."),
+            "invalid": _lazy("This is not an e-mail address. Enter one such as name@example.org."),
         },
     )
 

@@ -101,17 +101,17 @@ class Action(StrEnum):
 
 class LineClosed(Conflict):
     code = "line_closed"
-    sentence = "Nobody can enter this line now."
+    sentence = "Nobody can join this line now."
 
 
 class EmailNotVerified(Conflict):
     code = "email_not_verified"
-    sentence = "A guest verifies an e-mail address before entering a line."
+    sentence = "Without an account, verify your e-mail address before you join the line."
 
 
 class AddressInLine(Conflict):
     code = "address_in_line"
-    sentence = "Somebody with this e-mail address is in this line already."
+    sentence = "Somebody with this e-mail address is already in this line."
 
 
 class EntryOutdated(Conflict):
@@ -121,14 +121,14 @@ class EntryOutdated(Conflict):
 
 class LineActionRefused(Conflict):
     code = "line_action_refused"
-    sentence = "This is not possible for the line now."
+    sentence = "This is not possible in the current state of the line."
 
 
 class LineOutdated(Conflict):
     """Somebody else has changed the value that an action of staff replaces. The fact `current` is its value now."""
 
     code = "line_outdated"
-    sentence = "Somebody else changed this since you opened the page. Check it again."
+    sentence = "Somebody else has made a change since you opened the page. Check the page again."
 
 
 def check_seen(current: str, *, seen: str | None, wanted: str | None = None) -> None:

@@ -110,7 +110,7 @@ def _checked(
     rules.check_may_enter(facts, is_guest=buyer_id is None or facts.address is not None)
     rules.check_choices(choices, types=facts.types)
     if facts.phase == Phase.OPEN and selectors.is_there(event_id=event_id, items=choices[0], now=now):
-        raise LineClosed("These tickets are on sale. Reserve them directly.")
+        raise LineClosed("These tickets are on sale. You can reserve them directly.")
     return facts
 
 

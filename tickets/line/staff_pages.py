@@ -35,7 +35,7 @@ def line_desk(request: HttpRequest, event_id: int) -> HttpResponse:
         )
     except DomainError as refused:
         return _page(request, event_id, refused=refused)
-    messages.success(request, _("Done. Everybody who waits sees it now."))
+    messages.success(request, _("Done. Everybody in line sees the change now."))
     return redirect("line_desk", event_id)
 
 

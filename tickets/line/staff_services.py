@@ -37,14 +37,14 @@ def line_act(
     """
     selectors.check_exists(event_id=event_id)
     if not selectors.opens_by_draw(event_id=event_id):
-        raise LineActionRefused("This event does not open by a draw.")
+        raise LineActionRefused("The sale of this event does not open by a draw.")
     text = _text(action, text)
     with db.transaction():
         line = operations.line_lock(event_id=event_id)
         if action == Action.NAME_VALUE:
             _name_value(event_id, line, text, seen)
         elif line is None:
-            raise LineActionRefused("The lobby of this event has not opened yet.")
+            raise LineActionRefused("Nobody can join the line of this event yet.")
         else:
             if action in SEEN:
                 rules.check_seen(SEEN[action](line), seen=seen, wanted=text if action in TEXTS else None)
@@ -71,7 +71,11 @@ def _text(action: Action, text: str) -> str:
         return ""
     plain = " ".join(text.split())
     if len(plain) > most or (not plain and action != Action.MESSAGE):
-        sentence = f"Write 1 to {most} characters." if action != Action.MESSAGE else f"Write at most {most}."
+        sentence = (
+            f"Write 1 to {most} characters."
+            if action != Action.MESSAGE
+            else f"Write at most {most} characters."
+        )
         raise Invalid(sentence, errors={"text": [sentence]})
     return plain
 
@@ -79,7 +83,7 @@ def _text(action: Action, text: str) -> str:
 def _name_value(event_id: int, line: Line | None, name: str, seen: str | None) -> None:
     if line is not None:
         raise LineActionRefused(
-            "The lobby has opened, so the name of the public value can no longer be changed."
+            "People can already join the line, so the name of the public value can no longer be changed."
         )
     named = PublicValue.objects.select_for_update().filter(pk=event_id).first()
     rules.check_seen(named.name if named else "", seen=seen, wanted=name)
@@ -123,16 +127,16 @@ def _message(line: Line, text: str, _now: datetime) -> None:
 
 def _open_now(line: Line, _text: str, now: datetime) -> None:
     if line.phase != Phase.LOBBY or line.digest is not None:
-        raise LineActionRefused("The list of this line is closed already.")
+        raise LineActionRefused("The list of this line is already closed.")
     tickets.sale_open(event_id=line.pk, now=now)
 
 
 def _give_value(line: Line, value: str, _now: datetime) -> None:
     """Store the public value that was named before the lobby opened. The list must be closed, its digest public."""
     if line.phase != Phase.LOBBY or line.digest is None or not line.public_name:
-        raise LineActionRefused("No draw waits for a value.")
+        raise LineActionRefused("No draw is waiting for a public value.")
     if line.public_value is not None:
-        raise LineActionRefused("The value is known already.")
+        raise LineActionRefused("The public value is already known.")
     operations.line_changed(line=line, public_value=value)
 
 

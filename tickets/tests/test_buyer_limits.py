@@ -157,7 +157,7 @@ class TestCoolingDown:
             f"/events/{types[2].event_id}/", {"ticket_type": types[2].pk, "amount": 2, "key": "k"}
         )
         assert answer.status_code == 429
-        assert "Several of your holds have expired." in answer.content.decode()
+        assert "Several of your reservations have expired." in answer.content.decode()
         assert 'value="2" required' in answer.content.decode()
 
 

@@ -86,8 +86,8 @@ class TestFilesOfPrograms:
             (b"\xd0\xcf\x11\xe0workbook", 1, "Save the sheet as CSV"),
             (HEAD.encode() + "Gala,2030-05-01 19:30,Ermäßigt,1,1\n".encode("cp1252"), 2, "not in UTF-8"),
             ((HEAD + ROW).encode("utf-16-le"), 1, "not in UTF-8"),
-            (b"event,date,date,ticket_type,price,amount\n", 1, "date is there more than once"),
-            (b"event,Name,date,ticket_type,price,amount\n", 1, "event is there more than once"),
+            (b"event,date,date,ticket_type,price,amount\n", 1, "date appears more than once"),
+            (b"event,Name,date,ticket_type,price,amount\n", 1, "event appears more than once"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1,1,note\n", 2, "in a column without a name"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1\n", 2, "amount is missing"),
             (HEAD.encode() + b'"Gala,2030-05-01 19:30,VIP,1,1\n', 2, "quotation marks"),
@@ -96,8 +96,12 @@ class TestFilesOfPrograms:
             ((HEAD + ROW).encode() + b"x" * 120_000 + b",2030-05-01 19:30,VIP,1,1\n", 3, "120000 characters"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP," + b"9" * 5001 + b",1\n", 2, "price"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1," + b"9" * 5001 + b"\n", 2, "whole number"),
-            (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1e999999,1\n", 2, "plain digits"),
-            (HEAD.replace(",", ";").encode() + b"Gala;2030-05-01 19:30;VIP;15,00;1\n", 2, "such as 15.00"),
+            (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1e999999,1\n", 2, "Use only digits"),
+            (
+                HEAD.replace(",", ";").encode() + b"Gala;2030-05-01 19:30;VIP;15,00;1\n",
+                2,
+                "for example 15.00",
+            ),
             (HEAD.encode() + b"Gala,01.05.2030 19:30,VIP,1,1\n", 2, "such as 2030-05-01 19:30"),
             (HEAD.encode() + b"Gala,9999-12-31T23:59:59-05:00,VIP,1,1\n", 2, "year must be"),
             (HEAD.encode() + b"Gala,0001-01-01T00:00:00+05:00,VIP,1,1\n", 2, "year must be"),
@@ -128,7 +132,7 @@ class TestFilesOfPrograms:
             ({"ticket_types": [{**TYPE, "name": "VIP"}]}, "no column event"),
             ({"ticket_types": [{**TYPE, "amount": 1.5}]}, "whole number"),
             ({"ticket_types": [{**TYPE, "amount": -1}]}, "whole number"),
-            ({"ticket_types": [{**TYPE, "price": 1e30}]}, "plain digits"),
+            ({"ticket_types": [{**TYPE, "price": 1e30}]}, "Use only digits"),
             ({"ticket_types": {"VIP": TYPE}}, "list of `ticket_types`"),
             ({"ticket_types": []}, "list of `ticket_types`"),
             ({"ticket_types": [TYPE, {**TYPE, "ticket_type": "ＶＩＰ"}]}, "already has a ticket type"),
@@ -142,8 +146,8 @@ class TestFilesOfPrograms:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ('[{"name": "A", "name": "B"}]', "name is there more than once"),
-            ('[{"name": "A", "Name": "B"}]', "Name is there more than once"),
+            ('[{"name": "A", "name": "B"}]', "name appears more than once"),
+            ('[{"name": "A", "Name": "B"}]', "Name appears more than once"),
             ("[" * 100_000, "nested too deeply"),
             ('[{"name": NaN, "date": "2030-05-01T19:30", "ticket_types": [{}]}]', "missing"),
             (JSON + "[]", "after the end"),
@@ -237,7 +241,7 @@ class TestReading:
 
         assert [line for line, _ in found] == [2, 3, 3, 4, 4, 4, 5, 5, 6]
         assert any("date" in sentence for line, sentence in found if line == 2)
-        assert any("more decimals than EUR" in sentence for line, sentence in found if line == 4)
+        assert any("too many decimal places for EUR" in sentence for line, sentence in found if line == 4)
 
     @pytest.mark.parametrize(
         ("text", "line"),
@@ -290,7 +294,7 @@ class TestLoading:
 
     def test_an_existing_event_is_not_loaded_again(self, tmp_path: Path) -> None:
         self.load(tmp_path, CSV)
-        with pytest.raises(CommandError, match="exists already"):
+        with pytest.raises(CommandError, match="already exists"):
             self.load(tmp_path, CSV.replace("Kabuki", "Noh"))
 
         assert TicketType.objects.count() == 3

@@ -94,7 +94,7 @@ def test_the_widget_counts_only_types_on_sale_now(tmp_path: Path) -> None:
         said("upcoming").includes("2027"),
       ]);
     """
-    assert run(tmp_path, script) == ["Only 5 left", "All on hold", "Sold out", True]
+    assert run(tmp_path, script) == ["Only 5 left", "All reserved", "Sold out", True]
 
 
 # The list of events in a page, with a clock of our own: `until(time)` moves it and runs the timers.

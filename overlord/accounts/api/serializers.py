@@ -36,17 +36,24 @@ class EmailInput(serializers.Serializer):
 
 class EmailAsked(serializers.Serializer):
     email = serializers.EmailField()
-    expires_at = serializers.DateTimeField(help_text="Until then the code counts.")
+    expires_at = serializers.DateTimeField(help_text="The time until which the code is valid.")
 
 
 class CodeInput(serializers.Serializer):
-    code = serializers.CharField(max_length=20, help_text="The six digits of the mail.")
+    code = serializers.CharField(max_length=20, help_text="The code of six digits from the mail.")
 
 
 class EmailVerified(serializers.Serializer):
-    id = serializers.IntegerField(help_text="Another one than before if this address was proven before.")
+    id = serializers.IntegerField(
+        help_text=(
+            "The id of the guest. It is a different one if the address was verified earlier for"
+            " another guest."
+        )
+    )
     email = serializers.EmailField()
-    token = serializers.CharField(allow_null=True, help_text="To use from now on, if the id is another one.")
+    token = serializers.CharField(
+        allow_null=True, help_text="The token to use from now on, if the id is a different one."
+    )
 
 
 class LoginInput(serializers.Serializer):
@@ -55,7 +62,10 @@ class LoginInput(serializers.Serializer):
     code = serializers.CharField(
         max_length=CODE_LENGTH,
         required=False,
-        help_text="Of staff: a code of the authenticator app or a backup code, for a token with the second factor.",
+        help_text=(
+            "For staff: a code from the authenticator app or a backup code. The token then has the"
+            " second factor."
+        ),
     )
 
 
@@ -63,11 +73,16 @@ class Token(serializers.Serializer):
     id = serializers.IntegerField(source="number")
     created = InstantField(source="created_at")
     last_used = InstantField(
-        source="last_used_at", allow_null=True, help_text="To ten minutes; null: not since it was made."
+        source="last_used_at",
+        allow_null=True,
+        help_text=(
+            "When the token was last used, with a precision of ten minutes. Null if it was not used"
+            " since it was created."
+        ),
     )
     expires_at = InstantField()
-    second_factor = serializers.BooleanField(help_text="Whether its log-in showed the second factor.")
-    current = serializers.SerializerMethodField(help_text="Whether this request came with it.")
+    second_factor = serializers.BooleanField(help_text="Whether the person logged in with the second factor.")
+    current = serializers.SerializerMethodField(help_text="Whether this request was made with this token.")
 
     def get_current(self, token: ApiToken) -> bool:
         return bool(token.key_hash == self.context["current"])

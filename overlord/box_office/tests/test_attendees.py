@@ -234,7 +234,7 @@ def test_the_list_is_read_backwards_too(
     lowest, highest = Ticket.objects.order_by("pk").values_list("pk", flat=True)[:1].get(), 2**63 - 1
     assert serials_on(office.get(f"{place(paid)}/?before={lowest}").content.decode()) == one
     empty = office.get(f"{place(paid)}/?after={highest - 1}").content.decode()
-    assert "No ticket matches." in empty
+    assert "No tickets match your search." in empty
     assert serials_on(office.get(f"{place(paid)}/{followed(empty, 'Back')}").content.decode()) == three
     for wrong in ("after=x", "before=0", f"after={highest + 1}"):
         assert serials_on(office.get(f"{place(paid)}/?{wrong}").content.decode()) == one

@@ -98,8 +98,8 @@ class TestMaking:
         [
             ({"price_value": "0"}, "from 1 to 100"),
             ({"price_value": "ten"}, "from 1 to 100"),
-            ({"price_rule": "fixed", "price_value": "1.234"}, "more decimals"),
-            ({"price_rule": "unchanged"}, "would give nothing"),
+            ({"price_rule": "fixed", "price_value": "1.234"}, "too many decimal places"),
+            ({"price_rule": "unchanged"}, "would have no effect"),
             ({"text": "two words"}, "no spaces"),
             ({"text": "un\u200bseen"}, "no spaces"),
             ({"text": "x" * 41}, "At most 40"),
@@ -185,10 +185,10 @@ class TestOne:
         page = answer.content.decode()
         assert answer.status_code == 409
         for sentence in (
-            "The code has ended.",
-            "How much changed from 10 to 20.",
+            "The code can no longer be used.",
+            "Amount or percentage changed from 10 to 20.",
             "Presale changed from off to on.",
-            f"Ticket types changed from all that buyers see to {ticket_type.name}.",
+            f"Ticket types changed from all ticket types that buyers see to {ticket_type.name}.",
         ):
             assert f"<li>{sentence}</li>" in page, sentence
         voucher.refresh_from_db()
@@ -282,7 +282,10 @@ class TestOne:
         reserve_with(api, ticket_type, "SPRING", 3)
         answer = Form(organiser, path(event, f"{voucher.pk}/")).send(most_uses="2")
 
-        assert (answer.status_code, "More tickets are on hold or sold" in answer.content.decode()) == (
+        assert (
+            answer.status_code,
+            "More tickets than this are already reserved or sold" in answer.content.decode(),
+        ) == (
             409,
             True,
         )

@@ -91,7 +91,7 @@ def test_an_outdated_page_changes_no_picture(ticket_type: TicketType, organiser:
     event.refresh_from_db()
     before = event.picture
     answer = upload(organiser, event, "blue", version=event.version - 1)
-    assert "Somebody changed this event" in answer.content.decode()
+    assert "Somebody has changed this event" in answer.content.decode()
     sent = {"version": event.version - 1, "remove": "1"}
     answer = organiser.post(f"/office/events/{event.pk}/picture/", sent, headers={"accept-language": "de"})
     assert "Jemand hat" in answer.content.decode()

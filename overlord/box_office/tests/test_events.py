@@ -180,7 +180,7 @@ class TestDraft:
         Inventory.objects.update(capacity=0)
         for path in ("", "preview/"):
             page = organiser.get(f"/office/events/{draft.pk}/{path}").content.decode()
-            assert "no ticket to sell" in page
+            assert "no tickets to sell" in page
             assert "Put on sale" not in page
             assert f'class="button" href="/office/events/{draft.pk}/edit/"' in page
 
@@ -207,11 +207,11 @@ class TestStatus:
         self, draft: Event, organiser: Client
     ) -> None:
         Inventory.objects.update(capacity=0)
-        assert "no ticket to sell" in status_set(organiser, draft, "on_sale").content.decode()
+        assert "no tickets to sell" in status_set(organiser, draft, "on_sale").content.decode()
         Inventory.objects.update(capacity=1, closes_at=timezone.now() - timedelta(days=1))
-        assert "has closed already" in status_set(organiser, draft, "on_sale").content.decode()
+        assert "have already closed" in status_set(organiser, draft, "on_sale").content.decode()
         Event.objects.update(date=timezone.now() - timedelta(days=1), ends_at=None)
-        assert "has begun already" in status_set(organiser, draft, "on_sale").content.decode()
+        assert "has already begun" in status_set(organiser, draft, "on_sale").content.decode()
         draft.refresh_from_db()
         assert draft.status == "draft"
 
@@ -220,7 +220,7 @@ class TestStatus:
         Form(organiser, f"/office/events/{draft.pk}/edit/").send(name="Ball")
         sent = {"status": "on_sale", "version": old}
         answer = organiser.post(f"/office/events/{draft.pk}/status/", sent, follow=True)
-        assert "Somebody changed this event" in answer.content.decode()
+        assert "Somebody has changed this event" in answer.content.decode()
         draft.refresh_from_db()
         assert draft.status == "draft"
 
@@ -233,7 +233,7 @@ class TestStatus:
         assert api.get(f"/event/events/{event.pk}/").status_code == 404
         status_set(organiser, event, "on_sale")
         claim(buyer.pk, ticket_type, 1)
-        assert "Tickets of this event were reserved" in status_set(organiser, event, "draft").content.decode()
+        assert "cannot become a draft again" in status_set(organiser, event, "draft").content.decode()
         event.refresh_from_db()
         assert event.status == "on_sale"
 
@@ -315,7 +315,7 @@ class TestForm:
         if not given["ends_at_0"]:
             del given["ends_at_1"]
         answer = Form(organiser, NEW).send(**given)
-        assert f'id="{field}_error">This is in the past.' in answer.content.decode()
+        assert f'id="{field}_error">This time is in the past' in answer.content.decode()
         assert not Event.objects.exists()
 
     def test_a_copy_of_a_past_event_can_be_saved_and_says_what_to_change(
@@ -330,12 +330,12 @@ class TestForm:
         assert Form(organiser, edit).send(name="Gala once more").status_code == 302
         event = organiser.get(f"/office/events/{draft.pk}/").content.decode()
         assert "Gala once more" in event
-        assert "The event has begun already." in event
+        assert "The event has already begun." in event
         refused = Form(organiser, edit).send(date_0="2021-05-01").content.decode()
         assert 'id="id_date_error"' in refused
         assert 'id="id_date_note"' not in refused
         assert Form(organiser, edit).send(date_0="2030-05-01").status_code == 302
-        assert "has closed already" in organiser.get(f"/office/events/{draft.pk}/").content.decode()
+        assert "have already closed" in organiser.get(f"/office/events/{draft.pk}/").content.decode()
 
     def test_the_sale_of_an_event_on_sale_may_be_ended_at_once(
         self, ticket_type: TicketType, organiser: Client
@@ -406,7 +406,7 @@ class TestForm:
     ) -> None:
         claim(buyer.pk, ticket_type, 3)
         answer = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/").send(type0_capacity="2")
-        assert "3 tickets are on hold or sold already." in answer.content.decode()
+        assert "3 tickets are already reserved or sold." in answer.content.decode()
 
     def test_a_ticket_type_is_deleted(self, draft: Event, organiser: Client) -> None:
         Form(organiser, f"/office/events/{draft.pk}/edit/").send(type0_DELETE="on")
@@ -445,7 +445,7 @@ def test_an_event_on_sale_has_a_line_for_the_organisers_own_site(
 @pytest.mark.parametrize(
     ("event", "inventory", "first"),
     [
-        ({"status": "draft"}, {"paused": True}, "Look at the preview"),
+        ({"status": "draft"}, {"paused": True}, "See the preview"),
         ({"status": "draft"}, {"paused": True, "capacity": 0}, "Edit"),
         ({}, {}, "Sell at the counter"),
         ({}, {"paused": True}, "Resume the sale"),

@@ -129,7 +129,7 @@ def test_a_draw_without_an_opening_is_refused(ticket_type: TicketType, organiser
     """Refuse it because no line would ever begin, and nobody could buy these tickets."""
     form = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/")
     answer = form.send(opening="draw")
-    assert "because this event opens by a draw" in answer.content.decode()
+    assert "An event that opens by a draw needs this time" in answer.content.decode()
     assert not Inventory.objects.get().line_first
     assert form.send(type0_opens_at_0="2020-01-01", type0_opens_at_1="10:00").status_code == 302
     assert Form(organiser, form.url).send(type0_opens_at_0="", type0_opens_at_1="").status_code == 400

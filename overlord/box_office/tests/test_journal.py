@@ -76,15 +76,15 @@ def test_each_action_is_listed_once_with_its_actor(
     assert [deed.what.partition(" event")[0] for deed in deeds] == [
         "Cancelled the",
         "Admin: changed",
-        "Downloaded the attendees",
+        "Downloaded the list of attendees",
         "Refunded €5.00",
-        "Kept a note",
+        "Wrote a note",
         "Paused the sale",
     ]
     assert {deed.actor for deed in deeds} == {mona}
     assert all(deed.request_id for deed in deeds if deed.what == "Paused the sale")
-    assert said(order=order) == ["Refunded €5.00", "Kept a note"]
-    assert said(person=mona.pk, action="order.note") == ["Kept a note"]
+    assert said(order=order) == ["Refunded €5.00", "Wrote a note"]
+    assert said(person=mona.pk, action="order.note") == ["Wrote a note"]
     assert said(event=event.pk + 1) == said(action="none") == []
     page = office.get("/office/journal/", {"event": event.pk}).content.decode()
     assert "Paused the sale" in page
@@ -102,9 +102,9 @@ def test_actions_of_organisers_on_events_are_recorded(
         office.post(f"/office/events/{copied}/status/", {"status": status, "version": str(version)})
 
     assert said(event=copied) == [
-        "Made the event a draft again",
+        "Changed the event back to a draft",
         "Put the event on sale",
-        f"Made the event as a copy of event {ticket_type.event_id}",
+        f"Created the event as a copy of event {ticket_type.event_id}",
     ]
 
 

@@ -120,8 +120,16 @@ def test_the_checkout_says_that_paying_accepts_the_terms(
 @pytest.mark.parametrize(
     ("field", "colour", "sentence"),
     [
-        ("accent", "#ff6600", "its contrast is 2.57, and 4.5 is needed. Try the darker #b24700."),
-        ("accent_dark", "#1a73e8", "its contrast is 3.33, and 4.5 is needed. Try the lighter #4c92ed."),
+        (
+            "accent",
+            "#ff6600",
+            "Its contrast is 2.57, but at least 4.5 is needed. Try the darker colour #b24700.",
+        ),
+        (
+            "accent_dark",
+            "#1a73e8",
+            "Its contrast is 3.33, but at least 4.5 is needed. Try the lighter colour #4c92ed.",
+        ),
         ("accent", "orange", "Write a colour as # and six digits"),
         ("reply_to", "kasse", "Enter a valid email address."),
         ("name", "Club\0Nord", "Null characters are not allowed."),
@@ -210,13 +218,13 @@ class TestLogo:
     def test_a_wrong_file_and_an_outdated_page_change_nothing(self, organiser: Client, folder: Path) -> None:
         for size, sentence in (
             ((600, 40), "48 pixels or more"),
-            ((1000, 90), "more than 10 times the other"),
+            ((1000, 90), "more than 10 times as long as the other"),
         ):
             answer = self.upload(organiser, size=size)
             assert answer.status_code == 400
             assert sentence in answer.content.decode()
         save(organiser, name="Club Nord")
-        assert "Somebody changed the look" in self.upload(organiser, version=1).content.decode()
+        assert "Somebody has changed the shop settings" in self.upload(organiser, version=1).content.decode()
         assert Look.objects.get().logo == ""
         assert not folder.exists() or not list(folder.iterdir())
 

@@ -49,7 +49,7 @@ def test_a_message_is_previewed_and_counted_before_it_is_sent(
 
     page = office.post(place, {**sent, "deed": "look"}).content.decode()
     assert "<em>seven</em>" in page
-    assert "It goes to 1 person." in page
+    assert "This message goes to 1 person." in page
     assert not Mailing.objects.exists()
     office.post(place, {**sent, "deed": "try"})
     assert [each.address for each in Recipient.objects.all()] == ["mona@example.org"]
@@ -72,7 +72,7 @@ def test_a_message_is_previewed_and_counted_before_it_is_sent(
         ({"subject": "x" * 151}, "Subject"),
         ({"subject": "a\x07b"}, "control character"),
         ({"text": "  \n "}, "Message"),
-        ({"kind": "spam"}, "What it is about"),
+        ({"kind": "spam"}, "Kind of message"),
         ({"audience": "all"}, "To"),
         ({"ticket_type": "999999"}, "Ticket type"),
         ({"key": "x"}, "Please check the form"),

@@ -62,13 +62,13 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
     [
         (
             partial(money.to_minor, "15,00", "EUR"),
-            "'15,00' is not an amount of money in plain digits, such as 15.00.",
-            "'15,00' ist kein Geldbetrag in einfachen Ziffern wie 15.00.",
+            "'15,00' is not an amount of money. Use only digits, for example 15.00.",
+            "'15,00' ist kein Geldbetrag. Verwenden Sie nur Ziffern, zum Beispiel 15.00.",
         ),
         (
             partial(money.written_to_minor, "15 EUR", "EUR"),
-            "'15 EUR' is not an amount of money in plain digits, such as 15.00 or 15,00.",
-            "'15 EUR' ist kein Geldbetrag in einfachen Ziffern wie 15,00 oder 15.00.",
+            "'15 EUR' is not an amount of money. Use only digits, for example 15.00 or 15,00.",
+            "'15 EUR' ist kein Geldbetrag. Verwenden Sie nur Ziffern, zum Beispiel 15,00 oder 15.00.",
         ),
         (
             partial(money.written_to_minor, "99999999999,50", "EUR"),
@@ -77,26 +77,30 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
         ),
         (
             partial(money.written_to_minor, "18,50", "JPY"),
-            "'18,50' has more decimals than JPY has.",
-            "'18,50' hat mehr Nachkommastellen als JPY.",
+            "'18,50' has too many decimal places for JPY.",
+            "'18,50' hat zu viele Nachkommastellen für JPY.",
         ),
         (
             partial(texts.one_line, "too long", most=3),
-            "This has 8 characters. At most 3 are allowed.",
-            "Das hat 8 Zeichen. Höchstens 3 sind erlaubt.",
+            "This text has 8 characters. At most 3 are allowed.",
+            "Dieser Text hat 8 Zeichen. Höchstens 3 sind erlaubt.",
         ),
-        (partial(texts.one_line, " ", most=3), "This must not be empty.", "Das darf nicht leer sein."),
+        (
+            partial(texts.one_line, " ", most=3),
+            "This field must not be empty.",
+            "Dieses Feld darf nicht leer sein.",
+        ),
         (
             partial(numbers.whole_number, "100 %", least=1, most=9),
-            "This must be a whole number from 1 to 9.",
-            "Das muss eine ganze Zahl von 1 bis 9 sein.",
+            "Enter a whole number from 1 to 9.",
+            "Geben Sie eine ganze Zahl von 1 bis 9 ein.",
         ),
     ],
 )
 def test_the_fault_of_a_value_is_told_in_the_readers_language(
     read: Callable[[], object], english: str, german: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"must|characters|amount|decimals") as refused:
+    with pytest.raises(ValueError, match=r"must|characters|amount|decimal places|Enter") as refused:
         read()
     assert str(refused.value) == wrong(refused.value) == english
     with translation.override("de"):

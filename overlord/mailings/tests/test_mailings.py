@@ -367,10 +367,10 @@ class TestNews:
         self, link: str, staff: User, ticket_type: TicketType
     ) -> None:
         browser = Client(headers={"accept": "text/html"})
-        assert b"stop news from this shop?" in browser.get(link).content
+        assert b"unsubscribe from news of this shop?" in browser.get(link).content
         assert not Unsubscription.objects.exists(), "a GET changes nothing"
         assert browser.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
-        assert b"You get no more news" in browser.get(link).content
+        assert b"You have unsubscribed from news" in browser.get(link).content
 
         send(staff, to_all(ticket_type.event, kind=Kind.NEWS), key="b" * 32)
         send(staff, to_all(ticket_type.event), key="c" * 32)

@@ -21,10 +21,10 @@ from overlord.shop.permissions import may_open
 register = template.Library()
 
 STATES = {  # of reservations and of tickets
-    "held": _lazy("On hold"),
+    "held": _lazy("Reserved"),
     "paying": _lazy("Payment in progress"),
     "validated": _lazy("Sold"),
-    "expired": _lazy("Hold expired"),
+    "expired": _lazy("Reservation expired"),
     "released": _lazy("Released"),
     "valid": _lazy("Valid"),
     "admitted": _lazy("Admitted"),

@@ -72,7 +72,7 @@ class TestTheFirstPress:
         self, visitor: Client, ticket_type: TicketType
     ) -> None:
         place = reserve(visitor, ticket_type, 2)["Location"]
-        assert "Your tickets are on hold" in text(visitor.get(place))
+        assert "Your tickets are reserved" in text(visitor.get(place))
         held = Reservation.objects.get()
         assert (held.quantity, held.state, held.buyer.is_guest) == (2, "held", True)
         assert User.objects.count() == 1
@@ -164,7 +164,7 @@ class TestAPressWhoseAnswerIsLost:
         browser, again = reserve_with(self.KEY, ticket_type, 2)
         assert (lost.status_code, again.status_code) == (302, 302)
         assert again["Location"] == lost["Location"]
-        assert "Your tickets are on hold" in text(browser.get(again["Location"]))
+        assert "Your tickets are reserved" in text(browser.get(again["Location"]))
         assert User.objects.count() == Reservation.objects.count() == 1
         assert pay(browser, again["Location"])["Location"] == again["Location"]
 
@@ -389,13 +389,13 @@ class TestLoggingIn:
         place, refused = self.led(visitor, buyer, ticket_type)
         ends = Reservation.objects.get().expires_at
         assert refused.status_code == 409
-        assert "There is an account with this e-mail address." in text(refused)
+        assert "There is already an account with this e-mail address." in text(refused)
         log_in = f"/login/?next={place}"
         assert f'href="{log_in}"' in refused.content.decode()
 
         back = submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
         assert back["Location"] == place
-        assert "Your tickets are on hold" in text(visitor.get(place))
+        assert "Your tickets are reserved" in text(visitor.get(place))
         held = Reservation.objects.get()
         assert (held.buyer, held.state, held.expires_at) == (buyer, "held", ends)
         assert pay(visitor, place, email="", name="")["Location"] == place
@@ -411,7 +411,7 @@ class TestLoggingIn:
         form = visitor.get(link[1])["Location"]
         new = {"new_password1": "battery staple", "new_password2": "battery staple"}
         assert submit(visitor, form, form, **new).status_code == 302
-        assert "Your tickets are on hold" in text(visitor.get(place))
+        assert "Your tickets are reserved" in text(visitor.get(place))
         assert Reservation.objects.get().buyer == buyer
 
     def test_a_guest_who_logs_in_from_any_page_finds_all_holds_under_my_tickets(
@@ -434,7 +434,7 @@ class TestLoggingIn:
         submit(visitor, log_in, log_in, username=buyer.email, password=PASSWORD, next=place)
         answer = visitor.get(place)
         assert answer.status_code == 404
-        assert "You already have tickets of this type on hold." in text(answer)
+        assert "You have already reserved tickets of this type." in text(answer)
 
     def test_a_paid_order_stays_with_the_guest(
         self, visitor: Client, buyer: User, ticket_type: TicketType
@@ -465,7 +465,7 @@ class TestLoggingIn:
         reserve(visitor, ticket_type)
         shown = visitor.get("/me/")
         assert "Log out" not in text(shown)
-        assert "Set a password to keep them" in text(shown)
+        assert "Set a password to keep your tickets" in text(shown)
         assert visitor.get("/login/").status_code == 200
 
 

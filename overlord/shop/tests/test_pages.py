@@ -102,7 +102,7 @@ class TestBuying:
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         late = mine.post(f"{place}pay/", {"token": "ok"})
         assert late.status_code == 410
-        assert "Your hold has expired" in text(late)
+        assert "Your reservation has expired" in text(late)
         assert 'data-stage="expired"' in late.content.decode()
 
 
@@ -403,10 +403,10 @@ class TestWrittenOnce:
             browser.get(f"{place}{query}")
         assert len(written) == 4
         reserve(mine, ticket_type, 2)
-        assert "You have 2 tickets on hold" in text(mine.get(place))
+        assert "You have 2 reserved tickets" in text(mine.get(place))
         other = Client()
         other.force_login(user_make())
-        assert "on hold" not in text(other.get(place))
+        assert "reserved tickets" not in text(other.get(place))
 
 
 class TestSearch:

@@ -435,7 +435,7 @@ def test_only_for_a_form_with_a_key_the_page_says_that_nothing_is_done_twice(
 ) -> None:
     said, key = on_form(given, "done([late(), sent()]);", tmp_path)
     assert said.startswith("The site is slow to answer. You can wait or try again")
-    assert ("nothing is done twice" in said) == is_once
+    assert ("Nothing will be done twice" in said) == is_once
     assert (key is None) == ("keyed" not in given)
 
 

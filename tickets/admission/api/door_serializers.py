@@ -29,7 +29,11 @@ class ShownInput(serializers.Serializer):
     )
     code = serializers.CharField(max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True)
     serial = serializers.CharField(
-        max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True, help_text="Instead of a code."
+        max_length=SHOWN_LENGTH,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text=("The serial of the ticket, instead of a code."),
     )
     at = InstantField(
         required=False,

@@ -94,7 +94,7 @@ class EventScans(DoorView):
         operation_id="door_scans_list",
         parameters=[
             OpenApiParameter("gate", str, description="Only scans at this gate."),
-            OpenApiParameter("conflicts", bool, description="Only conflicts."),
+            OpenApiParameter("conflicts", bool, description="Only scans with a conflict."),
         ],
         responses=serializers.Scan(many=True),
     )
@@ -102,7 +102,7 @@ class EventScans(DoorView):
         """List the newest scans of an event, fifty at most."""
         params = request.query_params
         if "\0" in params.get("gate", ""):
-            raise query_params.unreadable("gate", "This is not the name of a gate.")
+            raise query_params.unreadable("gate", "This is not a valid name of a gate.")
         rows = selectors.scans_newest(
             event_id=event_id,
             gate=params.get("gate"),
@@ -127,7 +127,7 @@ class EventTickets(DoorView):
         words = request.query_params.get("q", "").strip()
         least, most = SEARCH_LENGTHS
         if not least <= len(words) <= most or "\0" in words:
-            raise query_params.unreadable("q", f"Give {least} to {most} characters.")
+            raise query_params.unreadable("q", f"Enter {least} to {most} characters.")
         rows = selectors.tickets_found(event_id=event_id, words=words, most=rules.LISTED)
         return Response([representation.ticket_found(row) for row in rows])
 
@@ -167,4 +167,6 @@ class PictureRead(DoorView):
         try:
             return Response({"code": pictures.code_of_picture(grey, width=width)})
         except pictures.NotAPicture:
-            raise query_params.unreadable("width", "The picture is not this wide, or too large.") from None
+            raise query_params.unreadable(
+                "width", "The picture does not have this width, or it is too large."
+            ) from None

@@ -25,7 +25,7 @@ class Ticket(serializers.Serializer):
         " `holder_erased`.",
     )
     holder_erased = serializers.BooleanField(
-        help_text="Whether it was handed to a person whose data was erased since."
+        help_text="Whether the ticket was handed over to a person whose data was erased afterwards."
     )
     event = serializers.IntegerField()
     ticket_type = serializers.IntegerField()

@@ -449,7 +449,7 @@ class TestPage:
 
         name = {"ticket": first.pk, "issue": 1, "holder": "Ada\x07"}
         page = Client().post(order_page(reservation), name).content.decode()
-        assert 'id="name-error-1">This contains a control character' in page
+        assert 'id="name-error-1">This text contains a control character' in page
 
     def test_a_form_from_another_site_is_refused(self, reservation: Reservation) -> None:
         strict = Client(enforce_csrf_checks=True)

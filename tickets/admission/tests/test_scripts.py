@@ -144,7 +144,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(tmp_path: Path) -> None:
       see("visible"); await rest();
       done([...said, asked, page.dataset.live, found("[data-field=said]").textContent]);
     """
-    lost = "No connection. Show your tickets all the same: they were saved on this device."
+    lost = "No connection. You can still show your tickets, because they are saved on this device."
     assert scripts.run(tmp_path, PAGE + script) == [1, '"1"', lost, 2, '"2"', ""]
 
 

@@ -30,9 +30,13 @@ class Entry(serializers.Serializer):
     items = Item(many=True)
     second = Item(many=True)
     entered_at = serializers.DateTimeField()
-    place = serializers.IntegerField(allow_null=True, help_text="Null before the draw.")
-    ahead = serializers.IntegerField(allow_null=True, help_text="How many places come before it.")
-    seconds = serializers.IntegerField(allow_null=True, help_text="The wait at the measured pace.")
+    place = serializers.IntegerField(
+        allow_null=True, help_text=("The place in the line. Null before the draw.")
+    )
+    ahead = serializers.IntegerField(allow_null=True, help_text="How many places come before this place.")
+    seconds = serializers.IntegerField(
+        allow_null=True, help_text=("How many seconds the wait takes at the measured pace.")
+    )
     look_by = serializers.DateTimeField(
         allow_null=True,
         help_text="When the hold passes to the next entry, unless its owner looks at this entry before that.",
@@ -70,12 +74,17 @@ class Line(serializers.Serializer):
     digest = serializers.CharField(allow_null=True)
     drawn = serializers.IntegerField(allow_null=True)
     served = serializers.IntegerField()
-    per_minute = serializers.IntegerField(help_text="The places served a minute; 0 while not known.")
+    per_minute = serializers.IntegerField(
+        help_text=("How many places are served per minute. 0 if this is not known yet.")
+    )
     held = serializers.BooleanField(help_text="Whether staff have paused the line.")
     standing = serializers.BooleanField(
         help_text="Whether the tickets that people wish are not available now."
     )
-    most_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: as fast as possible.")
+    most_per_minute = serializers.IntegerField(
+        allow_null=True,
+        help_text=("The highest number of places per minute. Null means as fast as possible."),
+    )
     message = serializers.CharField()
     public_name = serializers.CharField(allow_null=True)
     public_value = serializers.CharField(allow_null=True)

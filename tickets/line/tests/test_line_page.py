@@ -60,7 +60,7 @@ def end_sale(types: list[TicketType], *, why: str) -> None:
 def test_a_visitor_enters_changes_and_leaves(client: Client, types: list[TicketType]) -> None:
     first, second = types
     page = client.get(place(types)).content.decode()
-    assert "Enter the line" in page
+    assert "Join the line" in page
     assert "csrfmiddlewaretoken" not in page
 
     entered = send(client, types, **{f"amount_{first.pk}": "2", f"second_amount_{second.pk}": "1"})
@@ -153,7 +153,7 @@ class TestAPageThatIsOlderThanTheTurn:
         assert "You are in line" in changed
         for wrong in ("2", "0", "x", str(2**63 - 1)):
             refused = post(client, types, entry=wrong, **{f"amount_{types[1].pk}": "1"})
-            assert "You no longer have the place in line that this page showed." in refused
+            assert "You no longer have the place in the line that this page showed." in refused
         assert [each.choices for each in Entry.objects.all()] == [[[[types[0].pk, 2]]]]
 
     def test_nobody_changes_the_entry_of_another(self, client: Client, types: list[TicketType]) -> None:
@@ -220,9 +220,11 @@ class TestGuests:
         asked = post(client, types, email=ADA, **wish)
         code = EmailCode.objects.get().code
 
-        assert f"We sent six digits to {ADA}" in asked
+        assert f"We sent a code of six digits to {ADA}" in asked
         assert not Entry.objects.exists()
-        assert "We sent six digits" in client.get(place(types)).content.decode(), "also after a reload"
+        assert "We sent a code of six digits" in client.get(place(types)).content.decode(), (
+            "also after a reload"
+        )
         again = client.get(place(types) + "?again=yes").content.decode()
         assert f'value="{ADA}"' in again
         assert f'name="amount_{types[0].pk}" min="0" max="{types[0].max_per_user}" value="2"' in again
@@ -266,7 +268,7 @@ class TestGuests:
         wish = {f"amount_{types[0].pk}": "1"}
         send(client, types, **wish)
 
-        assert "is in this line already" in send(Client(), types, email=same, **wish)
+        assert "is already in this line" in send(Client(), types, email=same, **wish)
         assert Entry.objects.count() == 1
 
     def test_an_address_of_an_account_leads_to_the_log_in(
@@ -276,7 +278,7 @@ class TestGuests:
 
         page = post(client, types, email=account.email, **{f"amount_{types[0].pk}": "1"})
 
-        assert "There is an account with this e-mail address." in page
+        assert "There is already an account with this e-mail address." in page
         assert not EmailCode.objects.exists()
         assert not User.objects.filter(is_guest=True).exists(), "nothing is left of a refused guest"
 
@@ -321,8 +323,8 @@ def test_who_wishes_more_than_one_person_may_have_reads_the_limit(
 def test_a_limit_that_was_lowered_since_is_said_before_the_turn_and_at_it(
     client: Client, types: list[TicketType]
 ) -> None:
-    waiting = "At your turn you get as many as one person may have."
-    given = "You were given as many as one person may have."
+    waiting = "When it is your turn, you get as many as one person may have."
+    given = "You got as many as one person may have."
     entered = send(client, types, **{f"amount_{types[1].pk}": "3", f"second_amount_{types[0].pk}": "2"})
     assert waiting not in entered
 
@@ -426,9 +428,9 @@ class TestAfterTheTurn:
         page = client.get(place(types)).content.decode()
 
         assert Line.objects.get().phase == "open"
-        assert "Nobody waits in line" in page
-        assert "because nobody looked at your tickets within three minutes." in page
-        assert "You can enter the line again." in page
+        assert "Nobody is waiting in line" in page
+        assert "because nobody opened the page within three minutes." in page
+        assert "You can join the line again." in page
         assert 'data-part="enter" hidden' not in page
 
     def test_a_person_who_was_passed_by_for_their_own_tickets_reads_the_reason(
@@ -442,14 +444,14 @@ class TestAfterTheTurn:
         page = client.get(place(types)).content.decode()
 
         assert Entry.objects.get().state == "passed"
-        assert "or would have exceeded the limit per person." in page
-        assert "nobody looked" not in page
+        assert "or you would have had more tickets than one person may have." in page
+        assert "nobody opened the page" not in page
 
     def test_the_page_says_that_a_hold_has_ended(self, client: Client, types: list[TicketType]) -> None:
         self.given(client, types)
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
-        assert "Your hold has ended" in client.get(place(types)).content.decode()
+        assert "Your reservation has ended" in client.get(place(types)).content.decode()
 
     def test_a_person_who_comes_after_the_sell_out_enters_by_the_page(
         self, client: Client, types: list[TicketType]
@@ -462,7 +464,7 @@ class TestAfterTheTurn:
 
     @pytest.mark.parametrize(
         ("why", "text"),
-        [("ended", "The sale ended before tickets could be given to you."), ("cancelled", "is cancelled.")],
+        [("ended", "The sale ended before you could get tickets."), ("cancelled", "is cancelled.")],
     )
     def test_a_person_who_still_waits_at_the_end_of_the_sale_reads_what_it_means(
         self, client: Client, types: list[TicketType], why: str, text: str
@@ -474,7 +476,7 @@ class TestAfterTheTurn:
 
         assert "Ticket sales have ended" in page
         assert text in page
-        assert "you have not paid anything" in page
+        assert "You were not charged" in page
         assert "You are in line" not in page
         assert 'http-equiv="refresh"' not in page
         assert Entry.objects.get().state == "waiting", "staff may let the sale go on"

@@ -160,7 +160,7 @@ class TestServing:
         with pytest.raises(NotFound):
             hold(999_999)
         Event.objects.filter(pk=ticket_type.event_id).update(opening="draw")
-        with pytest.raises(LineActionRefused, match="lobby"):
+        with pytest.raises(LineActionRefused, match="Nobody can join"):
             hold(ticket_type.event_id)
 
 
@@ -287,7 +287,7 @@ class TestByPageAndApi:
         assert client.post(desk, {"action": "give_value", "text": "1"}).status_code == 409
         client.post(desk, {"action": "go_on"})
         StaffAction.objects.update(at=datetime(2030, 1, 1, 12, 30, tzinfo=UTC))
-        record = client.get(desk).content.decode().partition("What was done")[2]
+        record = client.get(desk).content.decode().partition("Actions so far")[2]
         assert (record.count("2030</h3>"), record.count(">12:30"), record.count("2030,")) == (1, 2, 0)
         enter(types[0], staff.pk)
         Line.objects.update(message="Soon.")
@@ -302,7 +302,7 @@ class TestByPageAndApi:
         assert client.post(desk, both["moves"] | {"action": "slower"}).status_code == 302
         refused = client.post(desk, both["moves"] | {"action": "slower"})
         assert refused.status_code == 409
-        assert "Somebody else changed this since you opened the page." in refused.content.decode()
+        assert "Somebody else has made a change since you opened the page." in refused.content.decode()
         assert Line.objects.get().most_per_minute == 3000
         assert client.post(desk, forms_of(refused)["moves"] | {"action": "slower"}).status_code == 302
         assert Line.objects.get().most_per_minute == 1500
@@ -310,7 +310,7 @@ class TestByPageAndApi:
         assert client.post(desk, both["message"] | {"text": "Doors at 8."}).status_code == 302
         refused = client.post(desk, both["message"] | {"text": "Doors at 9."})
         assert refused.status_code == 409
-        assert "Message to all who wait: Doors at 8." in refused.content.decode()
+        assert "Message to everybody in line: Doors at 8." in refused.content.decode()
         again = forms_of(refused)["message"]
         assert (again["seen"], again["text"]) == ("Doors at 8.", "Doors at 9."), "what was written is kept"
         assert client.post(desk, again).status_code == 302

@@ -34,7 +34,7 @@ function notOnSale(sale, opensAt, zone) {
   if (sale === "ended") return { tone: "ended", text: gettext("Sales ended") };
   if (sale === "cancelled") return { tone: "ended", text: gettext("Cancelled") };
   if (sale === "paused") return { tone: "paused", text: gettext("Sales paused") };
-  if (sale === "line") return { tone: "line", text: gettext("By the line") };
+  if (sale === "line") return { tone: "line", text: gettext("Through the line") };
   return null;
 }
 
@@ -46,9 +46,9 @@ function opening(opensAt, zone) {
 }
 
 function allOnHold(nextReleaseAt, zone) {
-  if (!nextReleaseAt) return gettext("All on hold");
+  if (!nextReleaseAt) return gettext("All reserved");
   const time = timeToTheSecond(nextReleaseAt, zone);
-  return gettext("All on hold. Some may become available at %(time)s", { time });
+  return gettext("All reserved. Some may become available at %(time)s", { time });
 }
 
 /** Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment. */

@@ -311,7 +311,7 @@ function takeFocus(element) {
 
 function saleSentence(sale) {
   if (sale === "paused") return gettext("Ticket sales are paused.");
-  if (sale === "line") return gettext("Tickets go to people in line first.");
+  if (sale === "line") return gettext("People in line get tickets first.");
   if (sale === "ended" || sale === "cancelled") return gettext("Ticket sales have ended.");
   return sale === "open" ? gettext("Tickets are on sale.") : gettext("Ticket sales have not opened yet.");
 }

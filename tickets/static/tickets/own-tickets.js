@@ -25,7 +25,7 @@ export function liveText(own) {
     );
   }
   return ngettext(
-    "You have %(n)s ticket on hold. Go to checkout", "You have %(n)s tickets on hold. Go to checkout", own.on_hold,
+    "You have %(n)s reserved ticket. Go to checkout", "You have %(n)s reserved tickets. Go to checkout", own.on_hold,
   );
 }
 

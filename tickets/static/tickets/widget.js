@@ -82,10 +82,10 @@ export function labelOf({ sale, tickets, time_zone: zone }, { gettext, ngettext,
   if (sale === "ended") return { tone: "ended", text: gettext("Sales ended") };
   if (sale === "cancelled") return { tone: "ended", text: gettext("Cancelled") };
   if (sale === "paused") return { tone: "paused", text: gettext("Sales paused") };
-  if (sale === "line") return { tone: "line", text: gettext("By the line") };
+  if (sale === "line") return { tone: "line", text: gettext("Through the line") };
   if (available > FEW) return { tone: "open", text: gettext("%(n)s left", { n: number(available) }) };
   if (available > 0) return { tone: "few", text: ngettext("Only %(n)s left", "Only %(n)s left", available) };
-  return held > 0 ? { tone: "held", text: gettext("All on hold") } : { tone: "sold-out", text: gettext("Sold out") };
+  return held > 0 ? { tone: "held", text: gettext("All reserved") } : { tone: "sold-out", text: gettext("Sold out") };
 }
 
 class Widget {

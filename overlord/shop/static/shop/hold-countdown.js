@@ -58,8 +58,8 @@ class HoldCountdown extends HTMLElement {
 }
 
 function sentence(seconds) {
-  if (seconds < 60) return gettext("Your hold expires in 30 seconds.");
-  return ngettext("Your hold expires in one minute.", "Your hold expires in %(n)s minutes.", seconds / 60);
+  if (seconds < 60) return gettext("Your reservation expires in 30 seconds.");
+  return ngettext("Your reservation expires in one minute.", "Your reservation expires in %(n)s minutes.", seconds / 60);
 }
 
 customElements.define("hold-countdown", HoldCountdown);

@@ -46,7 +46,7 @@ function showSlow(form) {
   note.setAttribute("role", "alert");
   const isKnown = "keyed" in form.dataset || form.elements.csrfmiddlewaretoken;
   note.textContent = isKnown
-    ? gettext("The site is slow to answer. You can wait or try again: nothing is done twice.")
+    ? gettext("The site is slow to answer. You can wait or try again. Nothing will be done twice.")
     : gettext("The site is slow to answer. You can wait or try again.");
   form.append(note);
 }

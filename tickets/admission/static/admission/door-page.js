@@ -154,10 +154,10 @@ class DoorPage extends HTMLElement {
     this.dataset.network = isOffline ? "off" : "on";
     const note = this.querySelector(".network");
     note.hidden = !isOffline && kept.length === 0;
-    const known = gettext("No network. This page knows %(n)s tickets and keeps what you scan.", { n: number(list.tickets.size) });
-    const waiting = ngettext("%(n)s scan waits to be settled.", "%(n)s scans wait to be settled.", kept.length);
+    const known = gettext("No network. This page has a list of %(n)s tickets and keeps your scans.", { n: number(list.tickets.size) });
+    const waiting = ngettext("%(n)s scan is waiting to be sent.", "%(n)s scans are waiting to be sent.", kept.length);
     const parts = [...(isOffline ? [known] : []), ...(kept.length > 0 ? [waiting] : [])];
-    if (isOffline && !this.desk.store) parts.push(gettext("This browser keeps nothing after a reload."));
+    if (isOffline && !this.desk.store) parts.push(gettext("This browser loses your scans if you reload the page."));
     setText(note, parts.join(" "));
   }
 

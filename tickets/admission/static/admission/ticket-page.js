@@ -95,7 +95,7 @@ class TicketPage extends HTMLElement {
       });
       text = await response.text();
     } catch {
-      this.say(gettext("No connection. Show your tickets all the same: they were saved on this device."));
+      this.say(gettext("No connection. You can still show your tickets, because they are saved on this device."));
       return;
     }
     if (response.status === 404) this.end();
@@ -108,7 +108,7 @@ class TicketPage extends HTMLElement {
     this.badge.hidden = true;
     this.querySelector("[data-field=passes]").replaceChildren();
     for (const link of this.querySelectorAll("a")) link.remove();
-    this.say(gettext("This link no longer works. The newest mail about your tickets has one that works."));
+    this.say(gettext("This link no longer works. Use the link in the newest mail about your tickets."));
   }
 
   /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it no longer opens a door. */

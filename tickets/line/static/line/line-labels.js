@@ -18,8 +18,8 @@ export function waitingText(line, place, zone) {
   if (place === null) return beforeTheDraw(line, zone);
   if (place <= line.served) {
     return gettext(
-      "Your turn has come, but the tickets that you want are not available now. You keep your place: " +
-        "tickets that come back are offered to you before anybody behind you.",
+      "It is your turn, but the tickets that you want are not available now. You keep your place. " +
+        "If tickets become available again, you can get them before the people behind you.",
     );
   }
   const text = gettext("Your place is %(place)s.", { place: number(place) });
@@ -29,19 +29,19 @@ export function waitingText(line, place, zone) {
 }
 
 function beforeTheDraw(line, zone) {
-  if (line.seed !== null) return gettext("The places have been drawn. Yours appears in a moment.");
+  if (line.seed !== null) return gettext("The places have been drawn. Your place appears in a moment.");
   if (line.digest !== null) {
     return gettext("The list is closed. Places are drawn as soon as this value is known: %(name)s.", {
       name: line.public_name,
     });
   }
-  return `${drawText(line, zone)} ${ngettext("%(n)s person has entered.", "%(n)s people have entered.", line.entries)}`;
+  return `${drawText(line, zone)} ${ngettext("%(n)s person has joined.", "%(n)s people have joined.", line.entries)}`;
 }
 
 /** Write when places are drawn. */
 export function drawText(line, zone) {
   return gettext(
-    "Places are drawn when the sale opens, %(when)s. Everybody who is in line by then has the same chance.",
+    "Places are drawn when the sale opens: %(when)s. Everybody who is in line by then has the same chance.",
     { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },
   );
 }
@@ -49,11 +49,10 @@ export function drawText(line, zone) {
 /** Write what it means for those who still wait that the sale has ended. */
 export function endedText(isCancelled) {
   if (isCancelled) {
-    return gettext("The event is cancelled. The line gives no more tickets, and you have not paid anything.");
+    return gettext("The event is cancelled. The line gives no more tickets. You were not charged.");
   }
   return gettext(
-    "The sale ended before tickets could be given to you. The line gives no more tickets, " +
-      "and you have not paid anything.",
+    "The sale ended before you could get tickets. The line gives no more tickets. You were not charged.",
   );
 }
 
@@ -69,7 +68,7 @@ export function waitText(seconds) {
 export function reasonText(line) {
   if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
   if (line.standing) {
-    return gettext("The tickets that people in line want are not available now. Tickets that come back go to the next in line.");
+    return gettext("The tickets that people in line want are not available now. If tickets become available again, the next people in line get them.");
   }
   return line.most_per_minute === null ? "" : gettext("The organiser has slowed the line down.");
 }

@@ -207,7 +207,7 @@ class LiveLine extends HTMLElement {
     if (this.seconds === null || seconds === null || seconds <= this.seconds || hasRisen) this.seconds = seconds;
     setText(this.time(), waitText(this.seconds));
     const isSlow = seconds !== null && performance.now() < (this.slowUntil ?? 0);
-    const slower = isSlow ? gettext("The line is slower than before, so the time is longer.") : "";
+    const slower = isSlow ? gettext("The line is slower than before, so you wait longer.") : "";
     setText(this.querySelector('[data-field="reason"]'), (isAhead && reasonText(this.line)) || slower);
   }
 
@@ -228,7 +228,7 @@ class LiveLine extends HTMLElement {
     if (live === this.live) return;
     if (live !== "" && this.state === "waiting") {
       document.title = `${gettext("It is your turn")} · ${this.title}`;
-      announce(gettext("It is your turn. Your tickets are on hold."), { urgent: true });
+      announce(gettext("It is your turn. Your tickets are reserved."), { urgent: true });
     }
     this.live = live;
     this.renew(0);
