@@ -10,12 +10,13 @@ from django.utils.translation import gettext_noop
 
 from tickets import event_operations, operations
 from tickets.admin_forms import EventForm, TicketTypeForm
-from tickets.event_rules import PlaceAndTime
+from tickets.event_rules import EventStatus, PlaceAndTime
 from tickets.models import Event
 
 COLUMNS = {"name": "name", "max_per_user": "max_per_user", "price": "price_minor", "hidden": "hidden"}
 DECIDED = ("capacity", "opens_at", "closes_at", "paused")  # the fields that are stored in the inventory
-TOLD = {"date", "time_zone", "venue", "address"}  # buyers get a mail if one of these changes
+# Buyers get a mail if one of these changes, unless the event is cancelled: a cancelled event does not take place.
+TOLD = {"date", "time_zone", "venue", "address"}
 IN_CALENDARS = {*TOLD, "ends_at", "name"}
 # Sentences for staff when the database refuses a valid form, because another person was quicker.
 SENTENCES = {
@@ -46,7 +47,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
             _sales_move(form)
     if changed & IN_CALENDARS:
         event_operations.calendar_version_raise(event_id=event.pk)
-    if changed & TOLD:
+    if changed & TOLD and event.status != EventStatus.CANCELLED:
         before = PlaceAndTime(**{name: form.initial[name] for name in sorted(TOLD)})
         event_operations.move_notices_owe(event_id=event.pk, before=before, now=now)
 

@@ -19,7 +19,7 @@ from overlord.shop import formats, look
 from tickets.admission.documents import order_calendar
 from tickets.admission.models import HolderNotice, Ticket
 from tickets.admission.selectors import reach_of_holder
-from tickets.models import MoveNotice
+from tickets.models import Event, MoveNotice
 from tickets.selectors import reservations_of_order
 
 Kind = HolderNotice.Kind
@@ -65,7 +65,8 @@ def mail(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
     }
     if notice.kind == Kind.MOVED:
         changes = moves.changes(event, notice)
-        if not changes or ticket.state == Ticket.State.REVOKED:
+        is_over = ticket.state == Ticket.State.REVOKED or event.status == Event.Status.CANCELLED
+        if not changes or is_over:
             return None
         facts |= {"changes": changes}
         subject, template = _("New date or place: %(name)s"), "checkout/holder_moved.txt"

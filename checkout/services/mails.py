@@ -251,8 +251,8 @@ def _refund_mail(notice: RefundNotice) -> EmailMessage:
 def _move_mail(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
     paid = selectors.payments_of_attendee(buyer_id=notice.buyer_id, event_id=notice.event_id)
     changes = moves.changes(notice.event, notice)
-    if not paid or not changes:
-        return None  # the event was moved back, or the buyer no longer has tickets
+    if not paid or not changes or notice.event.status == Event.Status.CANCELLED:
+        return None  # the event was moved back or is cancelled, or the buyer no longer has tickets
     facts = {**_facts(paid[0]), "changes": changes, "orders": [each.reservation_id for each in paid]}
     message = EmailMessage(
         subject=_("New date or place: %(name)s") % {"name": _one_line(facts)},

@@ -334,6 +334,37 @@ def test_holders_are_told_a_cancellation_too(office: Client, event: Event, buyer
     assert calendar_of(found[FRIEND])["SEQUENCE"] == "1"
 
 
+def cancel(office: Client, event: Event) -> None:
+    event.refresh_from_db()
+    sure = {"version": str(event.version), "message": "", "sure": "on"}
+    assert office.post(f"/office/events/{event.pk}/cancel/", sure).status_code == 302
+
+
+@pytest.mark.parametrize("moved_first", [True, False])
+def test_nobody_is_told_another_date_of_a_cancelled_event(
+    moved_first: bool, office: Client, event: Event, buyer: User
+) -> None:
+    """The buyer's money is not back yet, as that of an order in cash: the payment still counts as paid."""
+    if moved_first:
+        edit(office, event, date_1="20:00:00")
+    cancel(office, event)
+    if not moved_first:
+        assert "can be reached by mail" not in office.get(f"/office/events/{event.pk}/edit/").content.decode()
+        edit(office, event, date_1="20:00:00")
+    services.mails_send()
+    assert "New date or place: " not in str([each.subject for each in mail.outbox])
+    assert not MoveNotice.objects.exclude(next_look_at=None).exists()
+
+
+def test_a_holder_is_not_told_another_date_after_the_cancellation(office: Client, event: Event) -> None:
+    edit(office, event, date_1="20:00:00")
+    with db.transaction():
+        holder_mails.holders_owe(MoveNotice.objects.get(), now=db.now())
+    assert HolderNotice.objects.get().kind == HolderNotice.Kind.MOVED  # the control
+    cancel(office, event)
+    assert FRIEND not in sent()
+
+
 def test_the_holder_of_a_refunded_ticket_is_not_told(office: Client, event: Event, payment: Payment) -> None:
     Ticket.objects.update(state="revoked", revoked_at=event.date - timedelta(days=3650))
     sure = {"version": str(event.version), "message": "", "sure": "on"}

@@ -94,8 +94,10 @@ def people_to_tell(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
     A buyer without an e-mail address is not counted. A buyer is not counted either if the whole payment was
-    refunded, although the tickets were not returned.
+    refunded, although the tickets were not returned. Of a cancelled event, nobody is told.
     """
+    if Event.objects.filter(pk=event_id, status=Event.Status.CANCELLED).exists():
+        return 0
     paid = Payment.objects.filter(
         reservation_id=Coalesce(OuterRef("lead_id"), OuterRef("pk")), status=Payment.Status.SUCCESS
     )
