@@ -202,15 +202,16 @@ class Refunded:
     error: str = ""  # the gateway's reason, if it refused the refund
 
 
-# The sentences that a buyer reads when a payment did not succeed.
+# The sentences that a buyer reads when a payment did not succeed. They are stored with the payment and translated when
+# a page shows them. So do not change their words: the sentences of older payments would no longer be translated.
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
     Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",
     Outcome.CANCELLED: "The payment was not confirmed in time and was cancelled. You were not charged.",
 }
 ABANDONED_SENTENCE = (
-    "The payment service does not answer. If you are charged later, you get your tickets. If"
-    " too few tickets are left by then, you get your money back."
+    "The payment service does not answer. If it charges you later, you get your tickets if enough are left,"
+    " and otherwise your money back."
 )
 UNANSWERED_SENTENCE = "The payment service has not answered yet. This payment may still be charged."
 LATE_SENTENCE = "Your payment arrived when too few tickets were left. The whole amount is being refunded."
