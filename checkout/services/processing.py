@@ -62,16 +62,21 @@ def payment_process(*, payment_id: int) -> None:
         known = Charge(outcome=Outcome.FAILED)
     except GatewayUnknown as doubt:
         logger.warning("Payment %s is in doubt: %s", payment_id, doubt)
-        known = Charge(outcome=Outcome.PENDING)
+        known = _in_doubt(payment)
     except DatabaseError:
         raise
     except Exception:  # in doubt too: the hold stays protected until the cap
         logger.exception("The gateway %s failed at payment %s.", payment.gateway, payment_id)
-        known = Charge(outcome=Outcome.PENDING)
+        known = _in_doubt(payment)
     if known.is_final:
         _settle(payment, known)
     else:
         _leave(payment, known)
+
+
+def _in_doubt(payment: Payment) -> Charge:
+    """Return what is known of a taken payment without an answer: the buyer must still do the same step, if any."""
+    return Charge(outcome=Outcome.PENDING, action=payment.requires_action)
 
 
 def _tell_staff(payment: Payment) -> None:

@@ -147,6 +147,24 @@ class TestUnknown:
         assert charges(payment) == ["cancelled", "succeeded"]
         audit()
 
+    def test_the_buyers_step_stays_while_the_gateway_is_silent(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        def step() -> Any:
+            lapse()
+            work(payment)
+            return api.get(f"{PAYMENTS}{payment.pk}/").json()["requires_action"]
+
+        pay(api, payment, "timeout_uncharged")
+        work(payment)
+        secure = {"type": "stripe", "client_secret": "pi_1_secret_1"}
+        Payment.objects.update(requires_action=secure)
+        settings.SANDBOX_FAULTS = {"retrieve": "before"}
+
+        assert [step(), step()] == [secure, secure]
+        settings.SANDBOX_FAULTS = {}
+        assert step() is None, "control: an answer ends it"
+
     def test_control_a_time_out_that_counts_as_a_refusal_is_noticed(
         self, api: APIClient, payment: Payment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
