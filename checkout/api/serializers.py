@@ -6,7 +6,7 @@ from rest_framework import serializers
 from checkout.price_rules import PRICE
 from checkout.rules import TOKEN_LENGTH, RefundStatus, ShownStatus
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.kernel.serializer_fields import MoneyField, WholeNumberField
+from overlord.kernel.serializer_fields import MoneyField, StrictSerializer, WholeNumberField
 from overlord.kernel.texts import EMAIL_LENGTH, PERSON_NAME_LENGTH
 
 
@@ -41,7 +41,7 @@ class PayInput(ContactInput):
     )
 
 
-class RefundInput(serializers.Serializer):
+class RefundInput(StrictSerializer):
     amount = MoneyField(
         required=False,
         help_text="A decimal with the currency's digits. If it is left out, all that is left is refunded.",

@@ -129,6 +129,13 @@ class TestInPart:
     def test_a_malformed_amount_is_400(self, staff: APIClient, paid: Payment, amount: str) -> None:
         assert refund(staff, paid, amount=amount).status_code == 400
 
+    def test_a_misspelled_field_refunds_nothing(self, staff: APIClient, paid: Payment) -> None:
+        answer = refund(staff, paid, amout="5.00", currency="EUR")
+
+        assert (answer.status_code, set(answer.json()["errors"])) == (400, {"amout", "currency"})
+        assert not Refund.objects.exists()
+        assert refund(staff, paid, amount="5.00", return_tickets=False).status_code == 202, "control"
+
 
 class TestWho:
     def test_only_staff_with_the_permission_refund(self, api: APIClient, paid: Payment) -> None:

@@ -21,6 +21,7 @@ from overlord.kernel import idempotency, preconditions
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.problems import CONTENT_TYPE
+from overlord.kernel.serializer_fields import StrictSerializer
 
 _generating = Lock()
 
@@ -36,7 +37,13 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to the schema of every operation that its refusals are problems."""
+    """Adds to the schema of every operation that its refusals are problems, and which bodies are strict."""
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        mapped: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
+        return (
+            {**mapped, "additionalProperties": False} if isinstance(serializer, StrictSerializer) else mapped
+        )
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref

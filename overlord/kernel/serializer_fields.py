@@ -1,5 +1,6 @@
-"""Fields of the API's requests and answers that all apps share."""
+"""Fields of the API's requests and answers that all apps share, and the base of strict requests."""
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
@@ -7,6 +8,16 @@ from rest_framework import serializers
 
 from overlord.kernel.money import TEXT_LENGTH
 from overlord.kernel.numbers import whole_number
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not know, for requests in which a misspelled field must not count as left out."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(data.keys() - self.fields.keys()) if isinstance(data, Mapping) else []
+        if unknown:
+            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown})
+        return super().to_internal_value(data)
 
 
 class WholeNumberField(serializers.IntegerField):
