@@ -20,8 +20,9 @@ from tickets.admission.rules import NotAdmitted, ScanResult, TicketState
 
 
 def key_make(*, event_id: int, now: datetime) -> Key:
-    """Make a new key for the codes of an event. Codes that other keys signed stay valid."""
+    """Make a new key for the codes of an event, and tell its doors. Codes that other keys signed stay valid."""
     db.transaction_required()
+    db.after_commit(partial(projections.announce_door, event_id=event_id))
     salt = keys.salt_make()
     return Key.objects.create(event_id=event_id, salt=salt, public_key=keys.public_key(salt), created=now)
 

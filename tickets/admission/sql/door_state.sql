@@ -4,7 +4,8 @@ SELECT e.id AS event,
        (SELECT jsonb_build_object(
                    'tickets', count(*) FILTER (WHERE t.state <> 'revoked'),
                    'admitted', count(*) FILTER (WHERE t.state = 'admitted'),
-                   'list_version', COALESCE(max(t.changed), 0))
+                   'list_version', COALESCE(max(t.changed), 0) + (
+                       SELECT count(*) + count(k.retired_at) FROM admission_key k WHERE k.event_id = e.id))
           FROM admission_ticket t WHERE t.event_id = e.id) AS counts,
        (SELECT COALESCE(jsonb_agg(jsonb_build_object('gate', g.gate, 'admitted', g.n) ORDER BY g.gate), '[]'::jsonb)
           FROM (SELECT t.admitted_gate AS gate, count(*) AS n FROM admission_ticket t

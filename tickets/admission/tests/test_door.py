@@ -510,6 +510,30 @@ class TestStream:
         give_back(reservation)
         assert is_marked()
 
+    def test_a_key_that_is_made_or_retired_is_news_for_the_list(
+        self, door: APIClient, buyer: User, ticket_type: TicketType
+    ) -> None:
+        event = ticket_type.event_id
+        reservation = paid(buyer, ticket_type, 1)
+
+        def news() -> tuple[int, bool]:
+            marks = store.marks_take(limit=99)
+            store.marks_finish(marks, version=0)
+            return self.state(event)["list_version"], streams.door(event) in [mark.stream for mark in marks]
+
+        sold, _ = news()
+        codes_of(reservation)  # signed by the first key, which is made now
+        signed, is_told = news()
+        assert (signed > sold, is_told) == (True, True)
+        call_command("ticket_keys", str(event))
+        turned, is_told = news()
+        assert (turned > signed, is_told) == (True, True)
+        call_command("ticket_keys", str(event), "--retire")
+        retired, is_told = news()
+        assert (retired > turned + 1, is_told) == (True, True)
+        codes_of(reservation)
+        assert news() == (retired, False), "control"
+
     def test_an_unknown_event_has_no_stream(self) -> None:
         assert projections.project_doors([999999], now=timezone.now()) == {}
 
