@@ -264,15 +264,15 @@ def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
     return CoolingDown(retry_after=max(1, int(facts["retry_after"])))
 
 
-def check_items(ticket_types: Sequence[int]) -> None:
-    """Raise Invalid unless these ticket types can be one order: 1 to 20, each once."""
+def check_items(ticket_types: Sequence[int], *, field: str = "items") -> None:
+    """Raise Invalid, about `field`, unless these ticket types can be one order: 1 to 20, each once."""
     if not 1 <= len(ticket_types) <= MOST_TYPES:
         sentence = f"An order must have 1 to {MOST_TYPES} ticket types."
     elif len(set(ticket_types)) < len(ticket_types):
         sentence = "List each ticket type only once, with the total number of tickets."
     else:
         return
-    raise Invalid(sentence, errors={"items": [sentence]})
+    raise Invalid(sentence, errors={field: [sentence]})
 
 
 def check_addable(members: Collection[tuple[ReservationState, datetime]], *, adding: int) -> None:

@@ -154,7 +154,7 @@ def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -
     SaleEnded if none of the choices can be given now.
     """
     for field, items in zip(("items", "second"), choices, strict=False):
-        check_items([ticket_type for ticket_type, _ in items])
+        check_items([ticket_type for ticket_type, _ in items], field=field)
         if not {ticket_type for ticket_type, _ in items} <= types.keys():
             sentence = "All ticket types must belong to this event."
             raise Invalid(sentence, errors={field: [sentence]})

@@ -107,6 +107,13 @@ class TestEntry:
     ) -> None:
         assert api.post(url(types[0]), wrong, format="json").status_code == 400
 
+    def test_a_refused_choice_is_named(self, api: APIClient, types: list[TicketType]) -> None:
+        twice = wish(types[0])["items"] * 2
+
+        for body in ({"items": twice}, {**wish(types[0]), "second": twice}):
+            answer = api.post(url(types[0]), body, format="json")
+            assert (answer.status_code, set(answer.json()["errors"])) == (400, {list(body)[-1]})
+
     @pytest.mark.parametrize("amount", [0, -1, 2**31, "two", 1.5, None])
     def test_a_malformed_amount_is_refused(
         self, amount: Any, api: APIClient, types: list[TicketType]
