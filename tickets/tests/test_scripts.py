@@ -155,6 +155,32 @@ def test_a_list_without_new_frames_is_fetched_every_five_minutes_while_the_page_
     ]
 
 
+def test_a_filtered_list_takes_back_an_event_that_an_older_frame_did_not_have(tmp_path: Path) -> None:
+    script = """
+      await import("tickets/live-events.js");
+      const list = new LiveEvents(), rows = new Map();
+      const month = { querySelector: () => rows.values().next().value ?? null, remove() {} };
+      for (const event of ["1", "2"]) {
+        const label = { dataset: {}, textContent: "", classList: { add() {}, remove() {} } };
+        const fields = { querySelector: () => label, closest: () => month };
+        rows.set(event, { ...fields, dataset: { event, date: "2027-01-01" }, remove: () => rows.delete(event) });
+      }
+      list.querySelectorAll = () => [...rows.values()];
+      list.hasAttribute = (name) => name === "filtered";
+      globalThis.setTimeout = (act) => act(); // the spread of the requests
+      const facts = { name: "Gig", date: "2027-01-01", sale: "open", available: 500 };
+      const frame = (...ids) => ids.map((id) => ({ id, ...facts }));
+      const seen = [];
+      for (const events of [frame(1, 3), frame(1, 3), frame(1, 2, 3)]) {
+        list.show(events);
+        for (let turn = 0; turn < 20; turn++) await null;
+        seen.push([[...rows.keys()].join(), fetches.length]);
+      }
+      done(seen);
+    """
+    assert scripts.run(tmp_path, LIST + script) == [["1", 0], ["1", 0], ["1", 1]]
+
+
 # The page of an event, as far as a refused reservation needs it. `refused` is the message, `focused` has the focus.
 EVENT_PAGE = """
 let focused;

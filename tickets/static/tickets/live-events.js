@@ -14,6 +14,8 @@ const AGAIN = 30_000; // how often they ask while tickets are on hold
 const OFTEN = 300_000; // how often at least: no frame says that a price or a time zone was edited
 
 class LiveEvents extends HTMLElement {
+  dropped = new Set(); // events whose rows were removed because a frame did not have them
+
   connectedCallback() {
     const badge = document.querySelector("live-badge");
     this.fetched = performance.now();
@@ -41,7 +43,7 @@ class LiveEvents extends HTMLElement {
     for (const row of this.rows()) {
       const event = shown.get(row.dataset.event);
       if (event === undefined) {
-        if (events.length < MOST) remove(row);
+        if (events.length < MOST) this.drop(row);
       } else if (showEvent(row, event)) fetchWithin ??= LATER;
       if (event && Date.parse(event.date) !== Date.parse(row.dataset.date)) fetchWithin = SOON;
     }
@@ -51,9 +53,15 @@ class LiveEvents extends HTMLElement {
     if (fetchWithin !== null) this.refresh(fetchWithin);
   }
 
-  /** Return whether a frame has an event that belongs in this list and is not there. */
+  drop(row) {
+    this.dropped.add(row.dataset.event);
+    remove(row);
+  }
+
+  /** Return whether a frame has an event that belongs in this list and is not there. Of a filtered list, only the
+   *  server knows what belongs there: a row that an older frame removed may. */
   hasNew(events) {
-    if (this.hasAttribute("filtered")) return false;
+    if (this.hasAttribute("filtered")) return events.some(({ id }) => this.dropped.has(String(id)));
     const rows = this.rows();
     const last = this.hasAttribute("more") ? Date.parse(rows.at(-1)?.dataset.date) : Infinity;
     const listed = new Set(rows.map((row) => row.dataset.event));
@@ -75,6 +83,7 @@ class LiveEvents extends HTMLElement {
     }
     const list = page?.querySelector("live-events");
     if (!list) return;
+    this.dropped.clear();
     this.toggleAttribute("more", list.hasAttribute("more"));
     const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     this.replaceChildren(...list.childNodes);
