@@ -53,7 +53,11 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class LineFigures(Counts):
-    """The figures of a line. `ends_at` is when its last turn comes at the shown pace, or None while unknown."""
+    """The figures of a line.
+
+    `ends_at` is when its last turn comes at the shown pace, or None while that is
+    not known and while nobody has a turn to come.
+    """
 
     ends_at: datetime | None
 
@@ -93,7 +97,7 @@ def _count(*, event_id: int, now: datetime) -> Counts:
 
 
 def _ends_at(line: Line | None, *, now: datetime) -> datetime | None:
-    if line is None or line.is_held or line.is_standing:
+    if line is None or line.is_held or line.is_standing or line.served >= line.entered:
         return None
     seconds = rules.seconds_to_wait(line.entered - line.served, line.per_minute)
     return None if seconds is None or line.drawn_at is None else now + timedelta(seconds=seconds)

@@ -351,6 +351,29 @@ class TestByPageAndApi:
         moves = ["moves", "message"]
         assert shown == [["name"], [*moves, "open_now"], [*moves, "value"], moves]
 
+    def test_the_desk_of_an_empty_line_names_no_last_turn_and_either_pauses_or_resumes(
+        self, client: Client, types: list[TicketType], staff: User
+    ) -> None:
+        client.force_login(staff)
+        desk = f"/events/{types[0].event_id}/line/desk/"
+
+        def shown() -> list[str]:
+            facts = re.findall(r'value="(hold|go_on)"|(Last turn)', client.get(desk).content.decode())
+            return ["".join(each) for each in facts]
+
+        assert shown() == ["hold"]
+        client.post(desk, {"action": "hold"})
+        assert shown() == ["go_on"]
+        for buyer_id in people(1):
+            enter(types[0], buyer_id)
+        assert shown() == ["Last turn", "go_on"]
+        client.post(desk, {"action": "go_on"})
+        open_sale(types)
+        services.draw(event_id=types[0].event_id)
+        serve_all(types[0])
+        assert shown() == ["hold"], "the turn of everybody has come"
+        assert figures.line_figures(event_id=types[0].event_id, now=timezone.now()).ends_at is None
+
 
 def forms_of(answer: HttpResponse) -> dict[str, dict[str, str]]:
     """Return the fields of each form of the desk, as a browser sends them."""
