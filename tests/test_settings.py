@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from email.headerregistry import Address
+from email.utils import parseaddr
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail.message import sanitize_address
 
 from overlord.settings import env
 from tests import settings_reader
@@ -136,6 +139,11 @@ def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ({"REDIS_URL": "rediss://h/0?ssl_ca_certs=/nowhere.pem"}, "ssl_ca_certs names /nowhere.pem"),
         ({"TRUSTED_PROXIES": "the balancer", "PROXIES": "2"}, "TRUSTED_PROXIES: 'the' does not appear"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8"}, "PROXIES must be 2 or more"),
+        ({"DEFAULT_FROM_EMAIL": "Shop, Inc. <shop@example.org>"}, "it must be one address"),
+        ({"DEFAULT_FROM_EMAIL": "'Shop <shop@example.org>'"}, "it must be one address"),
+        ({"DEFAULT_FROM_EMAIL": "Shop <shop>"}, "it must be one address"),
+        ({"DEFAULT_FROM_EMAIL": "Shop <shop@example.org>, shop@example.com"}, "it must be one address"),
+        ({"DEFAULT_FROM_EMAIL": "Shop <shop@example.org>\nBcc: all@example.org"}, "it must be one address"),
         ({"ENVIRONMENT": "staging"}, "must be development, test or production"),
     ],
 )
@@ -144,6 +152,22 @@ def test_a_wrong_value_is_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(ImproperlyConfigured, match=sentence):
         settings_reader.reader(tmp_path)(**variables)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "shop@example.org",
+        "Shop Inc. <shop@example.org>",
+        '"Shop, Inc." <shop@example.org>',
+        "Müller & Söhne <tickets@localhost>",
+        "Büro (Berlin) <shop@bücher.example>",
+    ],
+)
+def test_a_sender_whom_mails_can_name_is_read(tmp_path: Path, sender: str) -> None:
+    assert settings_reader.reader(tmp_path)(DEFAULT_FROM_EMAIL=sender)["DEFAULT_FROM_EMAIL"] == sender
+    sanitize_address(sender, "utf-8")
+    Address(addr_spec=parseaddr(sender)[1])  # the sender with a name that staff have set
 
 
 def test_the_direct_address_may_have_options_of_its_own(tmp_path: Path) -> None:

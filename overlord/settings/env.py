@@ -10,6 +10,8 @@ What must stay true: no other module reads these variables, and no process keeps
 import io
 import os
 import re
+from email import policy
+from email.errors import ObsoleteHeaderDefect
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -365,4 +367,20 @@ except (ImproperlyConfigured, ValueError):  # the texts of these errors may cont
         "EMAIL_URL cannot be read. It must be like smtp+tls://user:password@mail.example.org:587, with special"
         " characters in percent-encoding."
     ) from None
-DEFAULT_FROM_EMAIL = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
+
+
+def _sender() -> str:
+    """Return the sender of mails. With one that cannot be read, each mail is given up at its first attempt."""
+    text = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
+    if "\n" not in text and "\r" not in text:
+        read = policy.default.header_factory("From", text)
+        # An obsolete form, such as a name with a full stop, can be read.
+        if len(read.addresses) == 1 and all(isinstance(each, ObsoleteHeaderDefect) for each in read.defects):
+            return text
+    raise ImproperlyConfigured(
+        f"DEFAULT_FROM_EMAIL is {text!r}; it must be one address such as Shop <tickets@example.org>. Write a name"
+        ' with other characters than letters, digits and spaces in quotation marks: "Shop, Inc." <...>.'
+    )
+
+
+DEFAULT_FROM_EMAIL = _sender()
