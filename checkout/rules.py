@@ -202,8 +202,8 @@ class Refunded:
     error: str = ""  # the gateway's reason, if it refused the refund
 
 
-# The sentences that a buyer reads when a payment did not succeed. They are stored with the payment and translated when
-# a page shows them. So do not change their words: the sentences of older payments would no longer be translated.
+# The sentences that a buyer reads when a payment did not succeed. They are stored with the payment, and translated
+# when a page shows them. So do not change their words: the sentences of older payments would not be translated.
 OUTCOME_SENTENCES: dict[Outcome, str] = {
     Outcome.DECLINED: "Your card was declined. You were not charged. Try again or use another card.",
     Outcome.FAILED: "The payment service could not take the payment. You were not charged. Please try again.",

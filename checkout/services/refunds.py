@@ -114,11 +114,7 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
             text=text,
             now=now,
         )
-        if selectors.refund_refused(payment=payment) is None:
-            of_refusals = payment.incidents.filter(cause=Incident.Cause.REFUND_FAILED)
-            incidents.close_and_record(
-                staff_id=staff_id, ids=of_refusals.values_list("pk", flat=True), now=now
-            )
+        incidents.close_and_record(staff_id=staff_id, ids=_settled_refusals(payment), now=now)
 
 
 def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
@@ -239,6 +235,7 @@ def _apply(taken: Refund, answer: Refunded) -> None:
             refund_operations.refund_succeed(
                 payment=payment, refund=refund, reference=answer.reference, now=now
             )
+            _close_refusals(payment=payment, refund=refund, now=now)
         elif answer.outcome == RefundOutcome.FAILED:
             refund_operations.refund_fail(payment=payment, refund=refund, error=answer.error, now=now)
         else:
@@ -251,3 +248,16 @@ def _apply(taken: Refund, answer: Refunded) -> None:
                 reference=answer.reference,
                 until=now + rules.look_again_after(refund.attempts),
             )
+
+
+def _close_refusals(*, payment: Payment, refund: Refund, now: datetime) -> None:
+    """Close the incident of a refused refund if its money has gone back now, by another try or another refund."""
+    if refund.try_number > 1 or payment.status == PaymentStatus.REFUNDED:
+        operations.incidents_close(ids=_settled_refusals(payment), now=now)
+
+
+def _settled_refusals(payment: Payment) -> list[int]:
+    """Return the ids of the payment's incidents of refused refunds; none while a refund is still refused."""
+    if selectors.refund_refused(payment=payment) is not None:
+        return []
+    return list(payment.incidents.filter(cause=Incident.Cause.REFUND_FAILED).values_list("pk", flat=True))

@@ -170,6 +170,36 @@ class TestIncident:
         entry = JournalEntry.objects.get(action=Action.INCIDENT_CLOSED)
         assert (entry.actor_id, entry.order_number) == (staff.pk, paid.reservation_id)
 
+    def test_another_try_that_succeeds_closes_the_incident(
+        self, refused: Refund, staff: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(SandboxGateway, "refund", REFUND)
+        services.refund_retry(staff_id=staff.pk, refund_id=refused.pk)
+        assert Incident.objects.filter(closed_at=None).exists()
+
+        heal()
+        assert Refund.objects.get().status == "SUCCESS"
+        assert not Incident.objects.filter(closed_at=None).exists()
+
+    @pytest.mark.parametrize(("amount_minor", "is_open"), [(1000, True), (None, False)])
+    def test_another_refund_closes_the_incident_only_if_it_pays_back_all_that_is_left(
+        self,
+        refused: Refund,
+        paid: Payment,
+        staff: User,
+        monkeypatch: pytest.MonkeyPatch,
+        amount_minor: int | None,
+        is_open: bool,
+    ) -> None:
+        monkeypatch.setattr(SandboxGateway, "refund", REFUND)
+        services.refund_request(
+            staff_id=staff.pk, payment_id=paid.pk, amount_minor=amount_minor, return_tickets=False
+        )
+        heal()
+
+        assert Refund.objects.latest("pk").status == "SUCCESS"
+        assert Incident.objects.filter(closed_at=None).exists() == is_open
+
     def test_it_stays_open_while_another_refund_of_the_payment_is_refused(
         self, refused: Refund, paid: Payment, staff: User
     ) -> None:
