@@ -25,7 +25,7 @@ from overlord.kernel.errors import Invalid
 from overlord.kernel.methods import allow
 from overlord.kernel.texts import EMAIL_LENGTH
 from overlord.shop import languages
-from overlord.shop.next_page import NextPageMixin, first_page, is_page
+from overlord.shop.next_page import NextPageMixin, first_page, has_selection, is_page
 
 
 @allow("POST")
@@ -64,6 +64,10 @@ class Login(NextPageMixin, views.LoginView):
             response = super().form_valid(form)
         services.language_keep(user_id=self.request.user.pk, language=languages.of_request(self.request))
         return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows: also whether the page that asked for the log-in has a selection."""
+        return super().get_context_data(**kwargs, has_selection=has_selection(self.get_redirect_url()))
 
     def get_default_redirect_url(self) -> str:
         """Return the address to go to if no page asked for the log-in."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.contrib.auth.views import RedirectURLMixin
 from django.urls import Resolver404, resolve, reverse
@@ -14,6 +14,8 @@ from overlord.shop.request_checks import allowed_methods
 NOT_AFTERWARDS = {"login", "logout", "signup"}
 # After a log-in without `next`, staff are redirected to the first of these pages that they may see.
 STAFF_PAGES = ("office", "door", "monitor")
+# The parameters of a page's address that contain what a buyer has chosen there.
+CHOSEN = ("amount", "ticket_type", "card")
 
 
 def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
@@ -30,6 +32,19 @@ def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
         return hasattr(api, "get")
     methods = allowed_methods(match.func)
     return methods is None or "GET" in methods
+
+
+def has_selection(address: str) -> bool:
+    """Return whether a page of our site shows what a buyer selected before: in its address, or as a reservation."""
+    parts = urlsplit(address)
+    return any(name.startswith(CHOSEN) for name in parse_qs(parts.query)) or _is_checkout(parts.path)
+
+
+def _is_checkout(path: str) -> bool:
+    try:
+        return resolve(path).url_name == "checkout"
+    except Resolver404:
+        return False
 
 
 def first_page(user: Any) -> str:

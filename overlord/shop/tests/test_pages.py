@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core import mail
@@ -591,6 +592,25 @@ class TestActionsOfACheckout:
     def test_a_get_leads_to_the_checkout(self, mine: Client, ticket_type: TicketType, action: str) -> None:
         place = reserve(mine, ticket_type)["Location"]
         assert mine.get(f"{place}{action}/")["Location"] == place
+
+    @pytest.mark.parametrize(
+        ("page", "is_kept"),
+        [
+            ("/office/", False),
+            ("/monitor/", False),
+            ("/me/", False),
+            ("/events/1/line/", False),
+            ("/events/1/?amount_7=2", True),
+            ("/checkout/1/", True),
+            ("/checkout/1/?card=slow", True),
+        ],
+    )
+    def test_the_log_in_says_that_a_selection_is_kept_only_where_there_is_one(
+        self, page: str, is_kept: bool
+    ) -> None:
+        shown = Client().get(f"/login/?{urlencode({'next': page})}").content.decode()
+        assert "Log in to continue." in shown
+        assert ("Your selection is kept." in shown) is is_kept
 
     def test_a_choice_comes_back_after_a_lost_session(
         self, mine: Client, buyer: User, ticket_type: TicketType
