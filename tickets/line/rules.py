@@ -166,9 +166,9 @@ def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -
 
 def _check_quantity(quantity: int, facts: TypeFacts) -> None:
     if quantity > facts.max_per_user:
-        raise OverLimit(max_per_user=facts.max_per_user)
+        raise OverLimit(max_per_user=facts.max_per_user, ticket_type=facts.ticket_type)
     if quantity > facts.capacity:  # so they can never be given, even if all tickets come back
-        raise NotEnough(available=max(0, facts.tickets_left))
+        raise NotEnough(available=max(0, facts.tickets_left), ticket_type=facts.ticket_type)
 
 
 def people_ahead(place: int | None, served: int) -> int | None:

@@ -136,6 +136,7 @@ class TestEntry:
         over, few = refused(types[1], 1_000_000), refused(types[0], 6)
         assert (over["code"], over["max_per_user"]) == ("over_limit", 4)
         assert (few["code"], few["available"]) == ("not_enough", 5)
+        assert [over["ticket_type"], few["ticket_type"]] == [types[1].pk, types[0].pk]
         assert not Entry.objects.exists()
 
     def test_without_a_line_it_is_closed_and_without_an_event_missing(
