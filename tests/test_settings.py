@@ -100,6 +100,8 @@ def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
             {"PAYMENT_GATEWAY": "stripe", "STRIPE_SECRET_KEY": "sk_1", "STRIPE_PUBLISHABLE_KEY": "pk_1"},
             "STRIPE_WEBHOOK_SECRETS must be",
         ),
+        ({**STRIPE, "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}, "so nobody could pay"),
+        ({**STRIPE, "STRIPE_SECRET_KEY": "rk_test_1"}, "so nobody could pay"),
         ({"HOLD_SECONDS": "soon"}, "HOLD_SECONDS must be a whole number"),
         ({"HOLD_SECONDS": "0"}, "HOLD_SECONDS is 0"),
         ({"DATABASE_URL": "mysql://u:p@h/d"}, "must begin with postgres://"),
@@ -194,6 +196,13 @@ def test_right_values_are_read(tmp_path: Path) -> None:
     read = settings_reader.reader(tmp_path)(**STRIPE)
 
     assert read["STRIPE_WEBHOOK_SECRETS"] == ["whsec_1", "whsec_2"]
+
+
+@pytest.mark.parametrize("kind", ["sk", "rk"])
+def test_both_keys_of_stripe_may_be_test_keys(tmp_path: Path, kind: str) -> None:
+    keys = {"STRIPE_SECRET_KEY": f"{kind}_test_1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1"}
+    read = settings_reader.reader(tmp_path)(**{**STRIPE, **keys})
+    assert read["STRIPE_SECRET_KEY"] == f"{kind}_test_1"
 
 
 @pytest.mark.processes

@@ -346,6 +346,12 @@ def _check_stripe() -> None:
         raise ImproperlyConfigured(f"STRIPE_SECRET_KEY must begin with sk_ or rk_. {where}")
     if not STRIPE_PUBLISHABLE_KEY.startswith("pk_"):
         raise ImproperlyConfigured(f"STRIPE_PUBLISHABLE_KEY must begin with pk_. {where}")
+    if _reads("STRIPE_SECRET_KEY") and ("_test_" in STRIPE_SECRET_KEY) != (
+        "_test_" in STRIPE_PUBLISHABLE_KEY
+    ):
+        raise ImproperlyConfigured(
+            f"One of STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY is a test key, so nobody could pay. {where}"
+        )
     if _reads("STRIPE_WEBHOOK_SECRETS") and not (
         STRIPE_WEBHOOK_SECRETS and all(secret.startswith("whsec_") for secret in STRIPE_WEBHOOK_SECRETS)
     ):
