@@ -77,8 +77,9 @@ def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -
     Raise AlreadyStaff, AlreadyInvited and TooMany; NotFound and RightsBeyondYours for the role.
     """
     limits.count_invitation(staff_id=actor_id)
-    at_once = {"staff_invitation_one_open": rules.AlreadyInvited()}
-    with db.constraint_errors(at_once), db.transaction():
+    # Only the constraint finds an open invitation.
+    already_open = {"staff_invitation_one_open": rules.AlreadyInvited()}
+    with db.constraint_errors(already_open), db.transaction():
         operations.staff_lock(actor_id=actor_id)
         _check_roles(actor_id, [role_id])
         account = selectors.account_of(email=email)
@@ -98,10 +99,13 @@ def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -
 
 
 def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
-    """Send an invitation again, with a new link; the earlier link ends. Raise TooMany and the errors of `_open`."""
+    """Send an invitation again, with a new link; the earlier link ends.
+
+    Raise TooMany and the errors of `_open_locked`.
+    """
     limits.count_invitation(staff_id=actor_id)
     with db.transaction():
-        invitation = _open(actor_id, invitation_id, issue)
+        invitation = _open_locked(actor_id, invitation_id, issue)
         invitation.issue, invitation.sent_at = issue + 1, None
         invitation.invited_by_id, invitation.expires_at = actor_id, now + rules.INVITATION_LIFETIME
         invitation.save()
@@ -110,15 +114,15 @@ def invitation_resend(*, actor_id: int, invitation_id: int, issue: int, now: dat
 
 
 def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: datetime) -> None:
-    """End an invitation, so that its link no longer works. Raise the errors of `_open`."""
+    """End an invitation, so that its link no longer works. Raise the errors of `_open_locked`."""
     with db.transaction():
-        invitation = _open(actor_id, invitation_id, issue)
+        invitation = _open_locked(actor_id, invitation_id, issue)
         invitation.withdrawn_at = now
         invitation.save()
         _record(actor_id, invitation, Action.INVITATION_WITHDRAWN, now)
 
 
-def _open(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
+def _open_locked(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
     """Lock and return an invitation that nobody has accepted or withdrawn.
 
     `issue` is the one that the actor saw. Raise InvitationEnded, PersonOutdated if the invitation was sent again
@@ -199,7 +203,7 @@ def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
     Raise InvitationEnded, and InvitationOfAnother for any other account.
     """
     with db.transaction():
-        invitation = _accepted(signed, now)
+        invitation = _locked_by_link(signed, now)
         user = User.objects.get(pk=user_id)
         if user.is_guest or user.email_key != invitation.email_key:
             raise rules.InvitationOfAnother()
@@ -210,20 +214,20 @@ def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
 def invitation_accept_new(*, signed: str, password: str, language: str, now: datetime) -> User:
     """Make an account for an invited person who has none, and return it.
 
-    Raise InvitationEnded, and Invalid, by field, for a weak password.
+    Raise InvitationEnded, and Invalid, by field, for a weak password or if an account has the address by now.
     """
     email = invitation_read(signed=signed, now=now).email
     user = User(username=selectors.username_for(email=email), email=email, language=language)
     services.account_check(user, password)
     user.set_password(password)
     with db.constraint_errors(services.AT_ONCE), db.transaction():
-        invitation = _accepted(signed, now)
+        invitation = _locked_by_link(signed, now)
         user.save()
         _make_staff(invitation, user, now)
     return user
 
 
-def _accepted(signed: str, now: datetime) -> StaffInvitation:
+def _locked_by_link(signed: str, now: datetime) -> StaffInvitation:
     """Lock and return the invitation of a link; raise InvitationEnded."""
     operations.staff_rows_lock()
     found = invitation_read(signed=signed, now=now)

@@ -31,9 +31,10 @@ def paragraphs(text: str, *, most: int) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return the key by which names, addresses or codes are compared: without case, compatible characters equal.
+    """Return the key by which names, addresses or codes are compared.
 
-    PostgreSQL compares by its own function `accounts_name_key`, which decides.
+    Case does not count, and variants of a character (NFKC), such as full-width letters, are equal. PostgreSQL has
+    its own function for this key, `accounts_name_key`. If the two differ, that of PostgreSQL counts.
     """
     return unicodedata.normalize("NFKC", name).casefold()
 

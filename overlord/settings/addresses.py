@@ -28,7 +28,7 @@ SENTINEL_OPTIONS = {"master_name", "sentinel_password"}
 
 def postgres_options(url: str, *, variable: str = "DATABASE_URL") -> dict[str, Any]:
     """Return the connection options of an address; raise ImproperlyConfigured if a part of it would be ignored."""
-    parts = _split(variable, url)
+    parts = _parts_of_one_server(variable, url)
     if parts.scheme not in POSTGRES_SCHEMES:
         raise ImproperlyConfigured(
             f"{variable} must begin with postgres://; the application needs PostgreSQL."
@@ -55,13 +55,13 @@ def check_same_database(url: str, direct_url: str) -> None:
 def redis_url(url: str, *, variable: str = "REDIS_URL") -> str:
     """Return an address of Redis that all clients understand in the same way; raise ImproperlyConfigured.
 
-    With TLS, the returned address lets each client verify the server's certificate. Not all clients do this by
+    With TLS, the returned address makes each client verify the server's certificate. Not all clients do this by
     themselves.
     """
     parts = _parts(variable, url)
     if parts.scheme in (redis_address.SENTINEL, redis_address.SENTINEL_BY_TLS):
         return _sentinel_url(url, variable, parts)
-    parts = _split(variable, url)
+    parts = _parts_of_one_server(variable, url)
     if parts.scheme not in REDIS_SCHEMES:
         raise ImproperlyConfigured(
             f"{variable} must begin with redis:// or rediss://, or with sentinel:// or rediss+sentinel:// to ask"
@@ -116,8 +116,8 @@ def _check_options(variable: str, options: dict[str, str], allowed: set[str]) ->
         raise ImproperlyConfigured(f"{variable} has the option {name}, which cannot be set there.")
 
 
-def _split(name: str, url: str) -> SplitResult:
-    """Return the parts of the address of one server; raise ImproperlyConfigured."""
+def _parts_of_one_server(name: str, url: str) -> SplitResult:
+    """Return the parts of the address of one server; raise ImproperlyConfigured, also for a wrong port."""
     parts = _parts(name, url)
     try:
         _ = parts.port  # raises ValueError if the port is not a number
@@ -127,7 +127,7 @@ def _split(name: str, url: str) -> SplitResult:
 
 
 def _parts(name: str, url: str) -> SplitResult:
-    """Return the parts of an address, whose port may be wrong; raise ImproperlyConfigured."""
+    """Return the parts of an address; raise ImproperlyConfigured. Sentinels have several ports: none is checked."""
     try:
         parts = urlsplit(url)
     except ValueError as error:

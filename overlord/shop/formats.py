@@ -1,6 +1,7 @@
 """Texts for money, times and numbers in the active language. In the browser, `static/shop/formats.js` makes them.
 
-A time is shown in a time zone whose name is beside it: the zone of the event, or by default of the installation.
+A time is shown in the time zone of its event, or else of the installation. `date_time` and `time_to_the_second` add
+the name of the zone; the other formats do not.
 """
 
 import re
@@ -26,14 +27,17 @@ Given = ParamSpec("Given")
 
 
 def _remembered(write: Callable[Given, str]) -> Callable[Given, str]:
-    """Cache the texts of a format by value, language and default time zone, because pages show few values."""
+    """Cache the texts of a format by value, language and default time zone, because pages show few values.
+
+    Give all arguments by position: those by keyword are ignored.
+    """
 
     @lru_cache(maxsize=REMEMBERED)
     def kept(_language: str, _zone: str, *args: Hashable) -> str:
         return write(*args)  # type: ignore[call-arg, arg-type]
 
     @wraps(write)
-    def written(*args: Given.args, **_none: Given.kwargs) -> str:
+    def written(*args: Given.args, **_ignored: Given.kwargs) -> str:
         return kept(get_language() or "", settings.TIME_ZONE, *args)  # type: ignore[arg-type]
 
     return written
@@ -47,7 +51,8 @@ def _locale() -> str:
 def money(amount: str, currency: str) -> str:
     """Return an amount of money: "€15.00" for ("15.00", "EUR"), "CHF 15.00" for ("15.00", "CHF").
 
-    The text has as many decimals as `amount`, which follows ISO 4217. Babel itself would use the decimals of cash.
+    The text has as many decimals as `amount`, which follows ISO 4217. Babel itself would use those of
+    CLDR, which are fewer for some currencies.
     """
     locale = Locale.parse(_locale())
     places = len(amount.partition(".")[2])

@@ -101,7 +101,7 @@ def iso(instant: datetime) -> str:
 
 
 @register.filter
-def entry(mapping: Mapping[str, Any], key: str) -> Any:
+def value_of(mapping: Mapping[str, Any], key: str) -> Any:
     """Return the value of a mapping for a key; "" if there is none."""
     return mapping.get(key, "")
 
@@ -114,7 +114,7 @@ def as_json(value: Any) -> str:
 
 @register.filter
 def share(part: int | None, whole: int | None) -> str:
-    """Return the percentage that `part` is of `whole`, for the widths of bars, such as "12.50"; "0" of nothing."""
+    """Return the percentage that `part` is of `whole`, such as "12.50", for widths of bars; "0" for no whole."""
     return f"{100 * (part or 0) / whole:.2f}" if whole else "0"
 
 

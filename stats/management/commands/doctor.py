@@ -12,7 +12,7 @@ from overlord.findings import Finding
 
 
 class Command(BaseCommand):
-    help = "Check what bin/up needs, or in production the whole system; exit with 1 if something is wrong."
+    help = "Check what bin/up needs and runs, or in production the whole system; exit with 1 if something is wrong."
     requires_system_checks = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:

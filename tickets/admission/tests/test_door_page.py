@@ -54,8 +54,9 @@ def test_an_event_and_a_gate_are_chosen(page: Client, reservation: Reservation) 
 
     assert choose.status_code == 200
     assert reservation.ticket_type.event.name in choose.content.decode()
-    assert page.get("/door/?event=7&gate=North").status_code == 400, "no such event"
-    assert page.get("/door/?event=7").status_code == 200, "the page asks for the gate"
+    foreign = reservation.ticket_type.event_id + 1
+    assert page.get(f"/door/?event={foreign}&gate=North").status_code == 400, "no such event"
+    assert page.get(f"/door/?event={foreign}").status_code == 200, "the page asks for the gate"
 
 
 @pytest.mark.parametrize(
