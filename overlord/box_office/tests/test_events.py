@@ -632,3 +632,16 @@ def test_only_a_new_event_gets_the_browsers_time_zone_and_only_if_none_is_set(
     assert ("box_office/new-event" in organiser.get(address).content.decode()) == asks
     answer = organiser.post(address, {"more": "1", "time_zone": "UTC"})
     assert "box_office/new-event" not in answer.content.decode()  # the author has seen it
+
+
+def test_who_resumes_a_sale_is_told_that_all_types_are_resumed(
+    organiser: Client, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    alone = ticket_type_make(event=ticket_type.event, paused=True)
+    page = f"/events/{ticket_type.event_id}/sale/"
+    told = "also of ticket types that were paused one by one"
+    assert told not in organiser.get(page).content.decode()
+    organiser.post(page, {"paused": "yes"})
+    assert told in organiser.get(page).content.decode()
+    organiser.post(page, {"paused": "no"})
+    assert not Inventory.objects.get(pk=alone.pk).paused
