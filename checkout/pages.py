@@ -216,14 +216,24 @@ def me(request: HttpRequest) -> HttpResponse:
         shown.append({**row, "content": repr(row)})  # the key under which the template caches the row
     held = [each["order"] for each in shown if each["stage"] == Stage.HELD]
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
+    paid = _in_stages(shown, Stage.PAID)
     context = {
+        "mailed_to": _mailed_to(request, paid),
         "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.UNANSWERED, Stage.PROCESSING),
-        "paid": _in_stages(shown, Stage.PAID),
+        "paid": paid,
         "ended": _in_stages(shown, Stage.EXPIRED, Stage.RELEASED, Stage.REFUNDING, Stage.REFUNDED),
         "versions": _versions(reservations, payments),
         "now": now,
     }
     return render(request, "checkout/me.html", context)
+
+
+def _mailed_to(request: HttpRequest, paid: list[dict[str, Any]]) -> str:
+    """Return the address to which a guest got the links to all paid orders, or an empty text."""
+    contact = _contact_shown(request)
+    if contact is None or not selectors.are_mailed(order_ids=[each["order"] for each in paid]):
+        return ""
+    return contact["email"]
 
 
 def _versions(

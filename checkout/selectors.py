@@ -13,6 +13,7 @@ from checkout.models import (
     CounterSale,
     EventCancellation,
     Payment,
+    Receipt,
     Refund,
     UnmatchedCharge,
 )
@@ -120,6 +121,13 @@ def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]
     """Return the latest payment of each order as the API shows it. Orders without a payment are left out."""
     found = payments(sql.PAYMENTS_OF_ORDERS, orders=list(order_ids)) if order_ids else []
     return {described["reservation"]: described for described in payments_described(reversed(found))}
+
+
+def are_mailed(*, order_ids: Collection[int]) -> bool:
+    """Return whether there are paid orders, and the mail with the link to its tickets was sent for each."""
+    receipts = Receipt.objects.filter(payment__reservation_id__in=order_ids, sent_at__isnull=False)
+    mailed = receipts.values("payment__reservation_id").distinct().count()
+    return 0 < mailed == len(order_ids)
 
 
 def payment_charged(*, order_id: int) -> Payment | None:

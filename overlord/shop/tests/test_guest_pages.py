@@ -401,6 +401,26 @@ class TestLoggingIn:
         assert pay(visitor, place, email="", name="")["Location"] == place
         assert Payment.objects.get().buyer == buyer
 
+    def test_my_tickets_says_where_the_link_is_once_it_was_sent(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        only_here, sent = "only in this browser", "We sent the link to your tickets to ada@example.org."
+
+        def said() -> list[bool]:
+            shown = text(visitor.get("/me/"))
+            return [only_here in shown, sent in shown]
+
+        place = reserve(visitor, ticket_type)["Location"]
+        assert said() == [True, False]
+        pay(visitor, place)
+        checkout.payment_process(payment_id=Payment.objects.get().pk)
+        assert said() == [True, False], "the mail has not gone out yet"
+        checkout.mails_send()
+        assert said() == [False, True]
+        pay(visitor, reserve(visitor, ticket_type)["Location"])
+        checkout.payment_process(payment_id=Payment.objects.latest("pk").pk)
+        assert said() == [True, False], "the mail of the second order has not"
+
     def test_a_guest_who_has_forgotten_the_password_keeps_the_hold_too(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
