@@ -1,12 +1,13 @@
 """The admin of events. Django opens the transaction in which a form is saved, so this module calls operations."""
 
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db import IntegrityError
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import DateTimeField, ProtectedError, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -15,6 +16,7 @@ from django.utils.translation import ngettext
 
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, db, time_zones
+from overlord.kernel.form_fields import DateAndTimeField
 from overlord.shop import formats
 from tickets import event_edits, event_operations, event_saving, event_selectors, selectors, services
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
@@ -39,6 +41,9 @@ class TicketTypeInline(admin.TabularInline):
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
     form = EventForm
+    formfield_overrides: ClassVar = {
+        DateTimeField: {"form_class": DateAndTimeField, "widget": AdminSplitDateTime}
+    }
     inlines = (TicketTypeInline,)
     list_display = ("name", "local_date", "currency")
     date_hierarchy = "date"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from overlord.kernel import money, texts, time_zones
-from overlord.kernel.form_fields import LongSelect, WholeNumberField, use_iso_formats, wrong
+from overlord.kernel.form_fields import DateAndTimeField, LongSelect, WholeNumberField, use_iso_formats, wrong
 from tickets import event_edits, event_rules, event_selectors, rules
 from tickets.models import Event, Inventory, TicketType, default_time_zone
 from tickets.rules import Opening
@@ -135,13 +135,13 @@ class TicketTypeForm(forms.ModelForm):
     max_per_user = WholeNumberField(
         min_value=1, max_value=rules.LARGEST_AMOUNT, initial=10, label="Limit per person"
     )
-    opens_at = forms.SplitDateTimeField(
+    opens_at = DateAndTimeField(
         label="Opens at",
         required=False,
         widget=AdminSplitDateTime(),
         help_text="Leave this field empty to open the sale immediately.",
     )
-    closes_at = forms.SplitDateTimeField(
+    closes_at = DateAndTimeField(
         label="Closes at",
         required=False,
         widget=AdminSplitDateTime(),

@@ -1,13 +1,14 @@
 """Form fields that all apps share, on pages and in the admin."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
 from django.forms.utils import flatatt
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -132,19 +133,34 @@ class DateAndTimeBound(BoundField):
 
 
 class DateAndTimeField(forms.SplitDateTimeField):
-    """A date with a time, each in its own input."""
+    """A date with a time, each in its own input.
+
+    When clocks go back, each time of one hour comes twice. A form that is sent unchanged keeps the instant that it
+    was made from. A time that somebody enters is the first of the two, as in calendars (RFC 5545).
+    """
 
     widget = DateAndTime
 
+    def _clean_bound_field(self, bf: BoundField) -> Any:
+        cleaned = super()._clean_bound_field(bf)  # type: ignore[misc]  # the stubs know an older Django
+        is_left = isinstance(bf.initial, datetime) and not self.has_changed(bf.initial, bf.data)
+        return bf.initial if is_left else cleaned
+
     def compress(self, data_list: Any) -> datetime | None:
-        """Return the instant; say what is wrong with a time of the night in which the clocks are changed."""
+        """Return the instant; refuse a time that clocks skip when they go forward."""
         try:
             return super().compress(data_list)
         except ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
+            local = datetime.combine(*data_list)
+            zone = timezone.get_current_timezone()
+            # In UTC, because Python finds no time that comes twice equal to any time in another zone.
+            first = local.replace(tzinfo=zone).astimezone(UTC)
+            if first.astimezone(zone).replace(tzinfo=None) == local:
+                return first
             sentence = _(
-                "The clocks are changed in that night: this time comes twice, or not at all. "
+                "The clocks go forward in that night, so this time does not exist. "
                 "Choose a time before or after that hour."
             )
             raise ValidationError(sentence, code="invalid") from None

@@ -67,6 +67,22 @@ def test_another_zone_keeps_the_time_of_day(staff: Client) -> None:
     assert Inventory.objects.get().opens_at == datetime(2030, 1, 1, 10, 0, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("form", ["/admin/tickets/event/{}/change/", "/office/events/{}/edit/"])
+def test_a_time_that_comes_twice_stays_while_others_are_edited(staff: Client, form: str) -> None:
+    twice = [datetime(2030, 10, 27, 0, 30, tzinfo=UTC), datetime(2030, 10, 27, 1, 30, tzinfo=UTC)]
+    staff.post("/admin/tickets/event/add/", FORM)
+    gala = Event.objects.get()
+    for begins, closes in (twice, reversed(twice)):
+        Event.objects.update(date=begins)
+        Inventory.objects.update(opens_at=closes, closes_at=datetime(2030, 10, 27, 5, tzinfo=UTC))
+        page = form.format(gala.pk)
+        sent = {**fields_of(staff.get(page)), "name": f"Gala until {closes}"}
+        assert staff.post(page, sent).status_code == 302
+        gala.refresh_from_db()
+        assert (gala.name, gala.date) == (f"Gala until {closes}", begins)
+        assert Inventory.objects.get().opens_at == closes
+
+
 def test_a_new_event_has_the_installations_zone(staff: Client, settings: Any) -> None:
     settings.TIME_ZONE = "America/New_York"
     assert fields_of(staff.get("/admin/tickets/event/add/"))["time_zone"] == "America/New_York"

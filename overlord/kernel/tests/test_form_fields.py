@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -107,14 +108,29 @@ def test_the_fault_of_a_value_is_told_in_the_readers_language(
         assert wrong(refused.value) == german
 
 
-@pytest.mark.parametrize("date", ["2027-03-28", "2027-10-31"])
-def test_a_time_of_the_night_in_which_the_clocks_are_changed_is_explained(date: str) -> None:
-    with (
-        timezone.override("Europe/Berlin"),
-        pytest.raises(forms.ValidationError, match="comes twice, or not at all"),
-    ):
-        DateAndTimeField().clean([date, "02:30"])
-    with timezone.override("Europe/Berlin"), pytest.raises(forms.ValidationError, match="valid date"):
-        DateAndTimeField().clean([date.replace("-", "/"), "25:00"])
+def test_a_time_that_clocks_skip_is_refused_and_one_that_comes_twice_is_the_first() -> None:
     with timezone.override("Europe/Berlin"):
-        assert DateAndTimeField().clean([date, "03:30"]) is not None
+        with pytest.raises(forms.ValidationError, match="does not exist"):
+            DateAndTimeField().clean(["2027-03-28", "02:30"])
+        for date in ("2027-03-28", "2027-10-31"):
+            with pytest.raises(forms.ValidationError, match="valid date"):
+                DateAndTimeField().clean([date.replace("-", "/"), "25:00"])
+        assert DateAndTimeField().clean(["2027-03-28", "03:30"]) == datetime(2027, 3, 28, 1, 30, tzinfo=UTC)
+        assert DateAndTimeField().clean(["2027-10-31", "02:30"]) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+        assert DateAndTimeField().clean(["2027-10-31", "03:30"]) == datetime(2027, 10, 31, 2, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_an_unchanged_time_that_comes_twice_is_kept(hour: int) -> None:
+    class OneField(forms.Form):
+        at = DateAndTimeField()
+
+    stored = datetime(2027, 10, 31, hour, 30, tzinfo=UTC)
+    with timezone.override("Europe/Berlin"):
+        form = OneField({"at_0": "2027-10-31", "at_1": "02:30:00"}, initial={"at": stored})
+        assert form.is_valid()
+        assert form.cleaned_data["at"] == stored
+        assert not form.changed_data
+        moved = OneField({"at_0": "2027-10-31", "at_1": "02:31:00"}, initial={"at": stored})
+        assert moved.is_valid()
+        assert moved.cleaned_data["at"] == datetime(2027, 10, 31, 0, 31, tzinfo=UTC)
