@@ -111,6 +111,7 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "code": code.text,
         "code_gives": gives,
+        "code_until": code.voucher.valid_until if code.voucher else None,
         # The event's version without those of its inventories rises only with edits. live-event.js compares it.
         "edits": event["version"] - sum(ticket["version"] for ticket in event["tickets"]),
         "code_error": error,

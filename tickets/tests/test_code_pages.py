@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
-from tickets.models import Event, Reservation, TicketType
+from tickets.models import Event, Reservation, TicketType, Voucher
 from tickets.tests.forms import fields_of
 from tickets.tests.vouchers import reserve_with, voucher_make
 
@@ -53,6 +53,14 @@ def test_from_the_code_to_the_checkout(browser: Client, event: Event, ticket_typ
     assert "2 × " in text_of(checkout)
     assert "code SPRING: €1.50 off each" in text_of(checkout)
     assert "Pay €27.00" in text_of(checkout)
+
+
+def test_the_page_knows_when_its_code_expires(event: Event) -> None:
+    voucher_make(event)
+    assert "code-until" not in Client().get(f"/events/{event.pk}/", {"code": "spring"}).content.decode()
+    Voucher.objects.update(valid_until=datetime(2040, 5, 1, 12, tzinfo=UTC))
+    page = Client().get(f"/events/{event.pk}/", {"code": "spring"}).content.decode()
+    assert re.search('<live-event [^>]*code-until="2040-05-01T12:00:00', page)
 
 
 def test_a_guest_uses_a_code_too(event: Event, ticket_type: TicketType) -> None:

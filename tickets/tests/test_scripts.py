@@ -235,6 +235,37 @@ def test_a_refusal_that_is_no_longer_true_leaves_the_focus_in_its_place(tmp_path
     ]
 
 
+def test_a_code_that_expires_gives_its_prices_no_longer_and_the_page_says_so(tmp_path: Path) -> None:
+    script = """
+      const words = { textContent: "Code SPRING: 10% off." };
+      const removed = [], gone = (what) => ({ remove: () => removed.push(what) });
+      const row = (type, facts) => ({
+        dataset: { type, ...facts }, querySelector: () => gone(`price of ${type}`), ...gone(`row ${type}`),
+      });
+      const rows = [row("1", { price: "13.50", fullPrice: "15.00", early: "" }), row("2", { hidden: "" })];
+      const facts = { "code-until": new Date(Date.now() + 5_000).toISOString() };
+      Object.assign(page, {
+        rows: () => rows, querySelector: () => words, order: { querySelector: () => gone("field") }, edits: 3,
+        getAttribute: (name) => facts[name] ?? null, removeAttribute: (name) => { delete facts[name]; },
+        frame: { tickets: [] }, show: () => removed.push("shown"),
+      });
+      page.countDown();
+      const before = [removed.length, words.textContent];
+      const { now } = Date;
+      Date.now = () => now() + 6_000;
+      page.countDown();
+      page.countDown();
+      page.row = (id) => rows[id - 1];
+      const ticket = page.asWithCode({ id: 1, sale: "upcoming", price: "15.00" });
+      done([before, words.textContent, removed, ticket, page.edits]);
+    """
+    before, words, removed, ticket, edits = scripts.run(tmp_path, EVENT_PAGE + script)
+    assert before == [0, "Code SPRING: 10% off."]
+    assert words == "The code has expired. Tickets have their usual prices again."
+    assert removed == ["price of 1", "row 2", "price of 2", "field", "shown"]
+    assert (ticket["price"], ticket["sale"], edits) == ("15.00", "upcoming", None)
+
+
 def run(folder: Path, script: str) -> Any:
     """Run a script on a page that has the widget."""
     copy = folder / "node_modules/tickets/widget.js"

@@ -1,7 +1,7 @@
 // <live-event event="12">: an event's page, live. Every field of a frame is shown again; a ticket type that is gone
 // loses its row, a new one gets one from the server. With `own`, the buyer's tickets of this event are live too.
 
-import { NO_SUCH_STREAM, follow } from "realtime/live.js";
+import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
 import { add, dateTime, gettext, money, multiply, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
@@ -104,6 +104,22 @@ class LiveEvent extends HTMLElement {
     return this.edits !== null && this.edits < editsOf(this.frame);
   }
 
+  /** Show the usual prices, because the code has expired. No frame says so, and the server now refuses the code. */
+  endCode() {
+    this.edits = null;
+    this.removeAttribute("code-until");
+    for (const row of this.rows()) {
+      if (row.dataset.hidden !== undefined) row.remove();
+      delete row.dataset.fullPrice;
+      delete row.dataset.early;
+      row.querySelector(".price s")?.remove();
+    }
+    this.order.querySelector("[name=code]")?.remove();
+    const words = this.querySelector('[data-field="code"]');
+    setText(words, gettext("The code has expired. Tickets have their usual prices again."));
+    this.show(this.frame);
+  }
+
   /** Take what the code gives from the server, which alone knows it. */
   async renewCode() {
     if (this.renewing) return;
@@ -122,6 +138,9 @@ class LiveEvent extends HTMLElement {
   /** Show prices, hidden ticket types and words of the code as a fresh page does. The code may have ended. */
   takeCode(fresh) {
     this.edits = editsOfCode(fresh);
+    const until = fresh.getAttribute("code-until");
+    if (until === null) this.removeAttribute("code-until");
+    else this.setAttribute("code-until", until);
     for (const row of this.rows()) {
       const other = fresh.querySelector(`.types [data-type="${row.dataset.type}"]`);
       if (other !== null) this.takeRow(row, other);
@@ -284,8 +303,9 @@ class LiveEvent extends HTMLElement {
     announce(gettext("This event is no longer available."), { urgent: true });
   }
 
-  /** Count down to sales that open soon, between frames. */
+  /** Between frames, count down to sales that open soon, and end a code that expires. */
   countDown() {
+    if (this.frame && now() >= Date.parse(this.getAttribute("code-until"))) this.endCode();
     for (const ticket of this.event?.tickets ?? []) {
       const row = ticket.sale === "upcoming" && this.row(ticket.id);
       if (row) this.showLabel(row, ticket, { flash: false });
