@@ -20,6 +20,7 @@ from tests.visitors import PASSWORD, axe, fresh, logged_in, type_on_sale, user_m
 from tickets import event_operations, services, voucher_services
 from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.rules import LARGEST_AMOUNT
 from tickets.tests.vouchers import voucher_make
 from tickets.voucher_rules import PriceRule
 from tickets.voucher_services import Terms
@@ -835,6 +836,24 @@ def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type:
     first.press("dialog button.danger")
     first.says(".notice", "Your tickets were released.")
     assert Reservation.objects.get(pk=hold).state == "released"
+
+
+def test_large_figures_and_long_names_of_types_fit_on_a_phone(system: System, first: Browser) -> None:
+    ticket_type = type_on_sale()
+    Inventory.objects.filter(pk=ticket_type.pk).update(capacity=LARGEST_AMOUNT)
+    logged_in(first, user_make(is_staff=True, is_superuser=True))
+    first.emulate(width=390, height=800)
+    first.go("/monitor/")
+    first.says(".of-event", "2,147,483,647")
+    assert first.run("return document.documentElement.scrollWidth") <= 390
+
+    office = f"/office/events/{ticket_type.event_id}/"
+    width = "return document.querySelector('.scroll').scrollWidth"
+    first.go(office)
+    usual = first.run(width)
+    TicketType.objects.filter(pk=ticket_type.pk).update(name="W" * 60)
+    first.go(office)
+    assert first.run(width) <= usual + 60
 
 
 def test_a_long_name_fits_on_a_phone(system: System, first: Browser) -> None:
