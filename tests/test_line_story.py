@@ -265,7 +265,7 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     desktop.write("#message", "Doors at 9.")
     act(action=Action.MESSAGE, text="Doors at 8.")
     desktop.says("[data-part=figures]", "Message to everybody in line: Doors at 8.")
-    desktop.says("[data-part=record]", "Message to everybody in line: Doors at 8.")
+    desktop.says("[data-part=record]", "Sent a message to everybody in line: Doors at 8.")
     desktop.press("form[data-part=message] button")
     desktop.says(".alert", "Somebody else has made a change since you opened the page.")
     assert desktop.one("#message").get_attribute("value") == "Doors at 9."
@@ -281,7 +281,7 @@ def test_the_desk_has_its_buttons_when_they_are_needed_and_keeps_what_is_written
     assert "Open the sale now" not in desktop.one("form[data-part=moves]").text
     act(action=Action.GIVE_VALUE, text="6 14 38")
     desktop.wait(lambda desk: not desk.all("form[data-part=value]")[0].is_displayed())
-    desktop.says("[data-part=record]", "Public value entered: 6 14 38")
+    desktop.says("[data-part=record]", "Entered the public value for the draw: 6 14 38")
     picture(desktop, "desk-open-desktop")
     [refused] = desktop.complaints()
     assert "409 (Conflict)" in refused

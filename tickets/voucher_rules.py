@@ -49,7 +49,9 @@ class CodeEnded(Conflict):
 
 class CodeUsedUp(Conflict):
     code = "code_used_up"
-    sentence = "This code was already used for as many tickets as it allows."
+    sentence = (
+        "This code cannot be used for so many tickets. Choose fewer tickets, or continue without the code."
+    )
 
 
 class CodeNotForType(Conflict):

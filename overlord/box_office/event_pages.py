@@ -279,7 +279,7 @@ def event_status(request: HttpRequest, event_id: int) -> HttpResponse:
     if not form.is_valid():
         return redirect("office_event", event_id)
     change, sentence = {
-        Event.Status.ON_SALE.value: (services.event_publish, _("The event is on sale.")),
+        Event.Status.ON_SALE.value: (services.event_publish, _("Buyers can see the event now.")),
         Event.Status.DRAFT.value: (services.event_unpublish, _("The event is a draft again.")),
     }[form.cleaned_data["status"]]
     try:

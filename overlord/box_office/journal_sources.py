@@ -223,7 +223,7 @@ UNDONE = Source(
 
 
 def _line(row: StaffAction) -> Deed:
-    what = _("The line: %(action)s") % {"action": line_labels.actions().get(row.action, row.action)}
+    what = line_labels.deeds().get(row.action, row.action)
     return Deed(at=row.at, actor=row.actor, what=what, event=row.event_id)
 
 
@@ -234,10 +234,7 @@ LINES = Source(
     of_event=lambda pk: Q(event=pk),
     of_order=lambda _pk: NOTHING,
     of_person=lambda pk: Q(actor=pk),
-    labels=lambda: {
-        f"line.{action}": _("The line: %(action)s") % {"action": text}
-        for action, text in line_labels.actions().items()
-    },
+    labels=lambda: {f"line.{action}": text for action, text in line_labels.deeds().items()},
     of_action=lambda action: Q(action=action.removeprefix("line.")) if action[:5] == "line." else NOTHING,
 )
 

@@ -36,8 +36,8 @@ def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
         return text % {"name": line["public_name"]}
     when = formats.date_time(line["opens_at"], time_zone) if line["opens_at"] else ""
     text = _(
-        "Places are drawn when the sale opens: %(when)s. Everybody who is in line by then has the"
-        " same chance."
+        "A draw decides the order of the people in line when the sale opens: %(when)s. It does not matter"
+        " how early you join."
     ) % {"when": when}
     entered = ngettext("%(n)s person has joined.", "%(n)s people have joined.", line["entries"])
     return f"{text} {entered % {'n': formats.number(line['entries'])}}"
@@ -79,15 +79,15 @@ def reason_text(line: Mapping[str, Any]) -> str:
     return ""
 
 
-def actions() -> dict[str, str]:
-    """Return the label of each action of staff, for the record of a line."""
+def deeds() -> dict[str, str]:
+    """Return what staff did, by action, for the record of a line and for the journal."""
     return {
-        Action.HOLD: _("Pause the line"),
-        Action.GO_ON: _("Resume the line"),
-        Action.SLOWER: _("Slow down the line"),
-        Action.FASTER: _("Speed up the line"),
-        Action.OPEN_NOW: _("Open the sale now"),
-        Action.MESSAGE: _("Message to everybody in line"),
-        Action.NAME_VALUE: _("Name of the public value saved"),
-        Action.GIVE_VALUE: _("Public value entered"),
+        Action.HOLD: _("Paused the line"),
+        Action.GO_ON: _("Resumed the line"),
+        Action.SLOWER: _("Slowed the line down"),
+        Action.FASTER: _("Sped the line up"),
+        Action.OPEN_NOW: _("Opened the sale early"),
+        Action.MESSAGE: _("Sent a message to everybody in line"),
+        Action.NAME_VALUE: _("Named the public value for the draw"),
+        Action.GIVE_VALUE: _("Entered the public value for the draw"),
     }

@@ -60,7 +60,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "may_open": line["phase"] == Phase.LOBBY and line["digest"] is None,
         "awaits_value": is_closed_list and line["public_name"] is not None,
         "done": staff_services.staff_actions(event_id=event_id),
-        "actions": labels.actions(),
+        "deeds": labels.deeds(),
         "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
         "detail": error_messages.detail_of(refused) if refused else "",
         "refused_texts": {request.POST.get("action"): request.POST.get("text")} if refused else {},

@@ -146,5 +146,5 @@ def test_a_code_that_was_used_up_meanwhile_keeps_the_choice(
     page = guest.post(f"/events/{event.pk}/", {**fields, f"amount_{ticket_type.pk}": "3"})
 
     assert page.status_code == 409
-    assert "This code was already used for as many tickets" in text_of(page)
+    assert "This code cannot be used for so many tickets" in text_of(page)
     assert fields_of(page)[f"amount_{ticket_type.pk}"] == "3"

@@ -159,7 +159,7 @@ class TestDraft:
         assert staff.post(f"/office/events/{draft.pk}/status/", sent).status_code == 403
         sent["csrfmiddlewaretoken"] = preview.fields["csrfmiddlewaretoken"]
         answer = staff.post(f"/office/events/{draft.pk}/status/", sent, follow=True)
-        assert "The event is on sale." in answer.content.decode()
+        assert "Buyers can see the event now." in answer.content.decode()
         assert "Put on sale" not in staff.get(f"/office/events/{draft.pk}/preview/").content.decode()
 
     def test_a_preview_with_the_newest_version_shows_the_newest_state(
@@ -198,7 +198,7 @@ class TestDraft:
 
 class TestStatus:
     def test_a_draft_is_put_on_sale(self, draft: Event, organiser: Client, buyer: User) -> None:
-        assert "The event is on sale." in status_set(organiser, draft, "on_sale").content.decode()
+        assert "Buyers can see the event now." in status_set(organiser, draft, "on_sale").content.decode()
         shown = Client().get(f"/events/{draft.pk}/").content.decode()
         assert "Town Hall" in shown
         assert claim(buyer.pk, TicketType.objects.get(), 1).reservation["amount"] == 1

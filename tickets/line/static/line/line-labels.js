@@ -41,7 +41,7 @@ function beforeTheDraw(line, zone) {
 /** Write when places are drawn. */
 export function drawText(line, zone) {
   return gettext(
-    "Places are drawn when the sale opens: %(when)s. Everybody who is in line by then has the same chance.",
+    "A draw decides the order of the people in line when the sale opens: %(when)s. It does not matter how early you join.",
     { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },
   );
 }
