@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from checkout import operations, services
@@ -17,6 +16,7 @@ from checkout.tests.paying import audit, charges, heal, lines, states, work
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, NotFound
+from tests.functions import function_replaced
 from tests.threads import together
 from tickets import follow_operations, order_services
 from tickets import operations as tickets_operations
@@ -374,12 +374,7 @@ class TestAddressBesideALine:
     ) -> None:
         guarded = LINE_ENTER.read_text()
         assert " FOR SHARE;" in guarded
-        with connection.cursor() as cursor:
-            cursor.execute(guarded.replace(" FOR SHARE;", ";"))
-        try:
+        with function_replaced("line_enter", guarded.replace(" FOR SHARE;", ";")):
             self._race(user_make, ticket_type_make, monkeypatch)
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute(guarded)
 
         assert Entry.objects.get().buyer.verified_email == ""

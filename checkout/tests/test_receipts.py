@@ -67,14 +67,14 @@ def test_a_receipt_names_the_code_that_gave_the_price(
 
     [message] = mail.outbox
     assert isinstance(message, EmailMultiAlternatives)
-    assert "€27.00 (code SPRING: €1.50 off each)" in message.body
-    assert "code SPRING: €1.50 off each" in str(message.alternatives[0][0])
+    assert "€27.00 (code SPRING: €1.50 off each ticket)" in message.body
+    assert "code SPRING: €1.50 off each ticket" in str(message.alternatives[0][0])
     client = Client(headers={"accept": "text/html"})
     client.force_login(permit(user_make(), Permission.MANAGE_ORDERS))
-    assert "code SPRING: €1.50 off each" in client.get(f"/office/orders/{order}/").content.decode()
+    assert "code SPRING: €1.50 off each ticket" in client.get(f"/office/orders/{order}/").content.decode()
     client.force_login(payment.buyer)
     for page in (f"/checkout/{order}/", "/me/"):
-        assert "code SPRING: €1.50 off each" in client.get(page).content.decode()
+        assert "code SPRING: €1.50 off each ticket" in client.get(page).content.decode()
 
 
 def test_a_receipt_has_the_link_to_the_tickets_and_the_seller_as_text_and_as_html(paid: Payment) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel import db
 from overlord.kernel.errors import DomainError, Invalid
+from tests.functions import function_replaced
 from tests.threads import together
 from tickets import services as tickets
 from tickets.line import operations, selectors, services, sql
@@ -139,12 +140,9 @@ class TestLobby:
     ) -> None:
         migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
         self._left_with_two_numbers(types, buyer, guest)
-        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
-        try:
-            with pytest.raises(IntegrityError, match="entry_waits_once"):
-                enter(types[0], buyer.pk)
-        finally:
-            db.rows(migration.LINE_ENTER.replace("%", "%%"))
+        former = function_replaced("line_enter", migration.FORMER_LINE_ENTER)
+        with former, pytest.raises(IntegrityError, match="entry_waits_once"):
+            enter(types[0], buyer.pk)
 
     @pytest.mark.parametrize("wrong", ["none", "twice", "foreign"])
     def test_a_wish_that_cannot_be_an_order_is_refused(
@@ -750,12 +748,8 @@ class TestActingWhileServed:
     def test_control_the_former_function_hides_them(self, types: list[TicketType], person: User) -> None:
         migration = import_module("tickets.line.migrations.0013_given_comes_first")
         shown: list[dict[str, Any]] = []
-        [present] = db.rows("SELECT pg_get_functiondef('line_enter'::regproc) AS text")
-        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
-        try:
+        with function_replaced("line_enter", migration.FORMER_LINE_ENTER):
             self._race(types, lambda: shown.append(enter(types[1], person.pk)))
-        finally:
-            db.rows(present["text"].replace("%", "%%"))
 
         assert [each["state"] for each in shown] == ["waiting"]
         assert states(types[0].event_id) == ["given", "waiting"]

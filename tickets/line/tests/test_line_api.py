@@ -18,6 +18,7 @@ from overlord.kernel import db
 from overlord.kernel.errors import NotFound
 from realtime import store, streams
 from tests.clients import api_of
+from tests.functions import function_replaced
 from tests.live_contract import check as check_frame
 from tests.threads import together
 from tickets import event_operations, event_services
@@ -196,13 +197,9 @@ class TestEntry:
     ) -> None:
         migration = import_module("tickets.line.migrations.0006_one_place_per_address")
         pair = [user_make(email=f"ada+{n}@example.org") for n in range(2)]
-        [present] = db.rows("SELECT pg_get_functiondef('line_enter'::regproc) AS text")
-        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
-        try:
+        with function_replaced("line_enter", migration.FORMER_LINE_ENTER):
             for each in pair:
                 enter(types[0], each.pk)
-        finally:
-            db.rows(present["text"].replace("%", "%%"))
 
         assert Entry.objects.filter(state="waiting").count() == 2
 

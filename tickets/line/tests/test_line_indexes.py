@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from overlord.kernel import db
+from tests.functions import function_replaced
 from tickets.line import figures, selectors, services, sql
 from tickets.line.models import DrawnPart, Entry, Line
 from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, people
@@ -174,11 +175,8 @@ class TestLongLine:
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         migration = import_module("tickets.line.migrations.0018_entering_by_the_index_of_buyers")
-        db.rows(migration.FORMER_LINE_ENTER.replace("%", "%%"))
-        try:
+        with function_replaced("line_enter", migration.FORMER_LINE_ENTER):
             assert self._read_to_enter(ticket_type_make) >= self.LONG
-        finally:
-            db.rows(migration.LINE_ENTER.replace("%", "%%"))
 
     def test_a_buyer_looks_without_a_read_of_the_others(
         self, ticket_type_make: Callable[..., TicketType]
