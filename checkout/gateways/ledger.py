@@ -99,9 +99,8 @@ class Ledger:
         insert = "INSERT INTO sandbox.requests (key, body, answer) VALUES (%s, %s, %s)"
         try:
             self.rows(insert, key, json.dumps(body), json.dumps(answer))
-        except (
-            psycopg2.errors.UniqueViolation
-        ) as conflict:  # another transaction answered just after we had looked
+        except psycopg2.errors.UniqueViolation as conflict:
+            # Another transaction answered just after we had looked.
             raise InProgress(f"{key} was being worked on") from conflict
         return answer
 
