@@ -114,7 +114,7 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
 
 
 def order_history(*, order_id: int) -> list[Fact]:
-    """Return the facts of an order, the latest first. Successive facts that differ only in detail count once."""
+    """Return an order's facts, the latest first. Facts in a row that differ only in time and detail count once."""
     history: list[Fact] = []
     for fact in sorted(order_facts(reservation_id=order_id), key=lambda fact: fact.at):
         if not history or replace(history[-1], at=fact.at, detail=fact.detail) != fact:

@@ -29,19 +29,19 @@ from tickets.models import Reservation
 logger = logging.getLogger(__name__)
 AnyMail = TypeVar("AnyMail", bound=Model)  # a model with `attempts`, `next_look_at` and `sent_at`
 
-# The columns of a payment at which no worker has to look.
+# The values of these columns in a payment that no worker has to look at.
 AT_REST: dict[str, Any] = {
     "gateway_token": "",
     "lease_until": None,
     "next_look_at": None,
     "requires_action": None,
 }
-# An answer of the gateway may still change such a payment.
+# The statuses of payments that an answer of the gateway may still change.
 OPEN_TO_NEWS = (PaymentStatus.PROCESSING, PaymentStatus.ABANDONED)
 
 
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
-    """Lock and return a payment; raise NotFound, also for another buyer's if `buyer_id` is given."""
+    """Lock and return a payment; raise NotFound, and with `buyer_id` also for another buyer's payment."""
     db.transaction_required()
     text = sql.PAYMENT_LOCK if buyer_id is None else sql.OWN_PAYMENT_LOCK
     for payment in selectors.payments(text, payment=payment_id, buyer=buyer_id):
@@ -200,7 +200,7 @@ def payment_fail(
 
 
 def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> None:
-    """Stop protecting the holds of a locked payment without an outcome, and look at it less often."""
+    """Stop protecting the holds of a locked payment without an outcome, and look at the payment less often."""
     tickets.order_stop_paying(reservations=reservations, now=now)
     asked_later = {**AT_REST, "next_look_at": now + rules.LATE_LOOK}
     _payment_move(payment, PaymentStatus.ABANDONED, error=rules.ABANDONED_SENTENCE, **asked_later)
@@ -245,7 +245,7 @@ def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Set how much of a locked payment is refunded or being refunded; with the same amount, only tell screens."""
+    """Set how much of a locked payment is refunded or being refunded, and tell the buyer's screens."""
     db.transaction_required()
     db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
     payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
@@ -347,7 +347,6 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
 def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
     """Close a charge without a payment, and keep the gateway's name for its refund.
 
-
     If staff closed the charge while the gateway was asked, only the name is added. Return False if it was closed
     with such a name before.
     """
@@ -376,6 +375,6 @@ def incidents_close(*, ids: Collection[int], now: datetime) -> list[tuple[int, i
 
 
 def webhook_note(*, gateway: str, message_id: str, now: datetime) -> bool:
-    """Record a message of a gateway by the gateway's id of it; return False if it was recorded before."""
+    """Record a message of a gateway by its id at the gateway; return False if it was recorded before."""
     db.transaction_required()
     return bool(db.rows(sql.WEBHOOK_NOTE, {"gateway": gateway, "event_id": message_id, "now": now}))

@@ -176,7 +176,7 @@ def refund_succeed(*, payment: Payment, refund: Refund, reference: str, now: dat
 
 
 def refund_paid_elsewhere(*, payment: Payment, refund: Refund, now: datetime) -> None:
-    """Record that the money of a locked refund which the gateway refused went back outside of this shop.
+    """Record that the money of a locked refund, which the gateway refused, went back outside of this shop.
 
     The gateway's name for the refund is removed. Otherwise later news about the refused refund would seem to be
     about this money.

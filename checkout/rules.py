@@ -113,10 +113,10 @@ LEASE = timedelta(seconds=30)  # one worker's exclusive time
 RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then counts as lost
 DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
 CAP = timedelta(minutes=20)  # after the deadline; then the hold is no longer protected
-CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; lost again, the intent is cancelled
+CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; if that is lost too, the intent is cancelled
 LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
 LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; gateways deliver no news later
-KEY_KEPT = timedelta(hours=12)  # so long a gateway surely knows a key: it may forget a key after a day
+KEY_KEPT = timedelta(hours=12)  # for this time a gateway surely knows a key; after a day it may forget it
 STUCK_ATTEMPTS = 30  # after so many, staff are told
 TOKEN_LENGTH = 200
 
@@ -195,7 +195,7 @@ class Charge:
 
 @dataclass(frozen=True, kw_only=True)
 class Refunded:
-    """A gateway's answer about a refund, and its name for it."""
+    """A gateway's answer about a refund, and the gateway's name for the refund."""
 
     outcome: RefundOutcome
     reference: str = ""

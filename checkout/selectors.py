@@ -124,7 +124,7 @@ def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]
 
 
 def are_mailed(*, order_ids: Collection[int]) -> bool:
-    """Return whether there are paid orders, and the mail with the link to its tickets was sent for each."""
+    """Return whether there is an order, and the mail with the tickets was sent for each order."""
     receipts = Receipt.objects.filter(payment__reservation_id__in=order_ids, sent_at__isnull=False)
     mailed = receipts.values("payment__reservation_id").distinct().count()
     return 0 < mailed == len(order_ids)
@@ -162,7 +162,7 @@ def refund_refused(*, payment: Payment) -> Refund | None:
 
 
 def has_tickets_to_send(*, order_id: int) -> bool:
-    """Return whether a mail with an order's tickets has a point, as `are_to_send` says."""
+    """Return whether an order has tickets to send by mail, as `are_to_send` decides."""
     return are_to_send(admission.tickets_of_order(order_id=order_id))
 
 
@@ -240,7 +240,7 @@ def cancelled_in_flight(*, event_id: int) -> int:
 
 
 def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
-    """Return ids of payments of a cancelled event that wait for a refund, without those that staff pay by hand."""
+    """Return ids of a cancelled event's payments that wait for a refund, but not those that staff pay by hand."""
     waiting = _cancelled(event_id).filter(_WAITS).exclude(_BY_HAND).order_by("pk")
     return list(waiting.values_list("pk", flat=True)[:most])
 

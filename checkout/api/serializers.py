@@ -44,7 +44,7 @@ class PayInput(ContactInput):
 class RefundInput(StrictSerializer):
     amount = MoneyField(
         required=False,
-        help_text="A decimal with the currency's digits. If it is left out, all that is left is refunded.",
+        help_text="A decimal with the currency's digits. Without it, the full remaining amount is refunded.",
     )
     return_tickets = serializers.BooleanField(
         default=False,

@@ -80,7 +80,7 @@ class Ledger:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Do the work and keep its answer, unless the key has one; return the key's answer.
+        """Return the answer that is kept for a key. If there is none, do the work and keep its answer.
 
         Raise InProgress or KeyReused.
         """

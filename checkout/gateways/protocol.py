@@ -43,7 +43,7 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A message that an intent or a refund has changed. It is only a hint: a worker asks the gateway how it is."""
+    """A message that an intent or a refund has changed. It is only a hint: a worker asks for the state."""
 
     event_id: str
     intent: str | None  # None if the message is about something else
@@ -52,7 +52,7 @@ class News:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRefund:
-    """A refund in the gateway's own list: the gateway's names for its charge and for itself."""
+    """A refund in the gateway's own list: the gateway's names for its charge and for the refund."""
 
     intent: str
     reference: str
@@ -93,7 +93,7 @@ class Gateway(Protocol):
         """Return the state of an intent at the gateway."""
 
     def cancel(self, *, key: str, intent: str) -> None:
-        """Make sure that an intent is not charged later. If it is charged already, do nothing: ask `retrieve`."""
+        """Make sure that an intent is not charged later. Do nothing if it is charged already."""
 
     def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
         """Refund part or all of a charge, in its currency.

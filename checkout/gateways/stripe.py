@@ -24,11 +24,11 @@ from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 # A call and its one repetition together take less than CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
-# The keys of our metadata of an intent. It names the shop, because several shops may use the same account.
+# The keys of our metadata on an intent. SHOP tells our intents from those of other shops in the same account.
 PAYMENT, SHOP = "payment", "shop"
 PAGE = 100  # intents or refunds in one answer
 
-# The keys of our metadata of a refund.
+# The keys of our metadata on a refund.
 REFUND, KEY = "refund", "key"
 
 OUTCOMES: dict[str, Outcome] = {

@@ -1,7 +1,7 @@
 """Cancel an event. Staff decide this once; then workers refund each order once, as fast as the gateway answers.
 
 The decision is one row, written in the transaction that ends the sale. Each later step is a transaction of its own
-and can be repeated. The state of its payment decides the next step of an order, so a worker may die after any step.
+and can be repeated. The state of an order's payment decides the next step, so a worker may die after any step.
 """
 
 from contextlib import suppress
@@ -60,7 +60,7 @@ def cancellation_retry(*, staff_id: int, event_id: int) -> int:
 
 
 def cancellations_go_on() -> int:
-    """Do the next step for each cancelled event; return for how many orders. One process at a time does this."""
+    """Do the next step for each cancelled event; return for how many orders. One process at a time does it."""
     with db.advisory_lock("checkout.cancellations") as lock:
         if not lock.is_mine():
             return 0

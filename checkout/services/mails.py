@@ -265,7 +265,7 @@ def _move_mail(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
 
 
 def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: datetime) -> EmailMessage:
-    """Attach the calendar file of each order to a mail, and return the mail. Calendars have an entry by order."""
+    """Attach the calendar file of each order to a mail, and return the mail. A calendar shows each order apart."""
     for payment in paid:
         calendar = order_calendar(Reach(order_id=payment.reservation_id), now=now)
         if calendar is not None:

@@ -114,7 +114,7 @@ def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None
 
 
 def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
-    """Raise AlreadyPaid or ReservationExpired unless all reservations left of a locked order can still be paid."""
+    """Raise AlreadyPaid if a part of a locked order is paid, ReservationExpired if a part expired or all ended."""
     states = {each.pk: tickets.reservation_state(reservation=each, now=now) for each in order}
     if Reservation.State.VALIDATED in states.values():
         raise rules.AlreadyPaid()

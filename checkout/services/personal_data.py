@@ -61,8 +61,8 @@ def register_eraser(erase: Callable[..., None]) -> None:
     """Register a function that erases the data which an app above checkout keeps about a person.
 
     The call is `erase(user_id=..., others=...)`, in the transaction of the erasure. `others` has the person's
-    addresses, each with the ids of the locked users for whom it stays. An app registers its function when it is
-    loaded.
+    addresses, each with the ids of the locked users for whom the address stays. An app registers its function when
+    it is loaded.
     """
     _erasers.append(erase)
 

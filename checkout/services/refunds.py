@@ -39,8 +39,8 @@ def refund_request(
     """Start a refund of `amount_minor` of a payment, or of all that is left if that is None.
 
     A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
-    version of the payment that staff saw, or None. `key` is the Idempotency-Key of an API request. If it has
-    started a refund of this payment before, that refund is returned and nothing else happens.
+    version of the payment that staff saw, or None. `key` is the Idempotency-Key of an API request. If the key has
+    started a refund of this payment before, return that refund and do nothing else.
 
     Raise NotFound, NotRefundable, RefundTooLarge, RefundInProgress or Invalid; RefundOutdated if the payment has
     another version; Mismatch if the key has started a different refund.
@@ -96,7 +96,7 @@ def refund_retry(*, staff_id: int, refund_id: int) -> None:
 
 
 def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note: str) -> None:
-    """Record that the money of a refund which the gateway refused went back outside of this shop.
+    """Record that the money of a refund, which the gateway refused, went back outside of this shop.
 
     Staff refunded it at the gateway by hand, or the buyer won a dispute. No gateway is asked. `version` is the
     version of the payment that staff saw. `note` says how the money went back. Close the incident, unless another
@@ -213,7 +213,8 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    # The number of attempts alone does not show this: after the restore of a backup it is an earlier number.
+    # The refund may have been started. The number of attempts alone does not show this, because the restore of a
+    # backup brings back an earlier number.
     if refund.attempts > 1 or now >= refund.created + rules.KEY_KEPT:
         began = time.monotonic()
         found = gateway.refund_find(**asked)

@@ -1,4 +1,4 @@
-"""Messages of gateways. A message only lets a worker ask the gateway; what it says is never taken as true."""
+"""Messages of gateways. A message only makes a worker ask the gateway. Its content is never taken as true."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The app's SQL statements, where the ORM has no equivalent. The functions of the database are in files beside."""
+"""The app's SQL statements, where the ORM has no equivalent. Files in this folder have the database's functions."""
 
 from functools import lru_cache
 from pathlib import Path
