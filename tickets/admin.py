@@ -1,4 +1,4 @@
-"""The admin of events. Django opens the transaction in which a form is saved, so this module calls operations."""
+"""The admin of events. Django opens the transaction in which a form is saved, so this calls operations."""
 
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -155,7 +155,7 @@ class EventAdmin(admin.ModelAdmin):
         if protected:
             return [], {}, set(), protected
         listed, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, permissions - {"inventory"}, protected  # deleted with its type
+        return listed, counts, permissions - {"inventory"}, protected  # it is deleted with its ticket type
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         event_operations.event_delete(event=obj, now=clock.now())

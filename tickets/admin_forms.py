@@ -181,7 +181,7 @@ class TicketTypeForm(forms.ModelForm):
 
     def changed_fields(self) -> set[str]:
         """Return the names of the changed fields. In another currency every price counts as changed."""
-        changed = set(self.changed_data) if self.has_changed() else set()  # none without the permission
+        changed = set(self.changed_data) if self.has_changed() else set()  # False without the permission
         is_other_currency = self.instance.pk and self.event.currency != self.currency_before
         return {*changed, "price"} if is_other_currency else changed
 
@@ -253,7 +253,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
 
     @property
     def _before(self) -> tuple[str, datetime | None]:
-        """Return the currency and the date of the event in the database; the event's form may have changed them."""
+        """Return the event's currency and date in the database; the form may have changed those of the instance."""
         known = getattr(self, "_known_before", None)
         if known is None:
             saved = event_selectors.event_terms(self.instance.pk) if self.instance.pk else None
@@ -278,7 +278,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
         self._check_drawn(kept)
 
     def _check_drawn(self, kept: list[forms.ModelForm]) -> None:
-        """Refuse an event on sale whose draw would never begin, so that nobody could buy."""
+        """Refuse an event on sale whose draw would never begin: nobody could buy its tickets."""
         if self.instance.status != Event.Status.ON_SALE or self.instance.opening != Opening.DRAW:
             return
         shown = [form for form in kept if not form.cleaned_data.get("hidden")]

@@ -3,8 +3,8 @@
 For each event, a hash in Redis keeps the fields that staff edit, and the figures of each ticket type, as versioned
 values for 15 minutes. After its commit, every change writes its figures there, unless newer ones are there already.
 So the client's next read shows the change. A value is trusted for `TRUSTED_FOR` after it was read in PostgreSQL. If
-a process dies between its commit and that write, readers see the old figures until then. Nothing here decides a
-claim.
+a process dies between its commit and that write, readers see the old figures while these are trusted. Nothing here
+decides a claim.
 
 The module runs in web processes and in workers, on several machines. Their clocks may differ, so a value that is
 more than `CLOCK_TOLERANCE` in the future is not trusted either.
@@ -24,9 +24,8 @@ from tickets.voucher_rules import VoucherFacts
 
 TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
-STATIC = (
-    "static"  # the hash field for all that staff edit; the ids of ticket types are the fields for figures
-)
+# The hash field with all that staff edit. The figures of a ticket type are in the field named by its id.
+STATIC = "static"
 
 
 def versioned_values(

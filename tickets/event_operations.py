@@ -1,4 +1,4 @@
-"""Steps of edits by staff, inside an open transaction: of events, of ticket types, and of their sale.
+"""Steps with which staff edit events, ticket types and their sale, inside an open transaction.
 
 The admin calls these steps too, because Django opens the transaction in which it saves. The event is locked first,
 then its inventories by id. An edit of several steps ends with `event_changed`, which announces the event once,
@@ -77,8 +77,8 @@ def calendar_version_raise(*, event_id: int) -> None:
 def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> None:
     """Owe each buyer of a locked event a mail about its new date or place, unless one waits for its first try.
 
-    The waiting mails are locked. Otherwise a worker could write one before this edit is committed, with the old
-    facts.
+    The waiting mails are locked. Otherwise a worker could write one of them with the old facts, before this edit is
+    committed.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
@@ -100,7 +100,7 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
 
 
 def event_delete(*, event: Event, now: datetime) -> None:
-    """Delete an event that was never reserved, with its ticket types; raise ProtectedError otherwise.
+    """Delete an event with its ticket types; raise ProtectedError if tickets were ever reserved.
 
     The inventories are locked before the search for reservations, so that no claim comes in between.
     """
@@ -166,7 +166,7 @@ def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:
 
 
 def ticket_type_delete(*, ticket_type: TicketType) -> None:
-    """Delete a ticket type that was never reserved; raise ProtectedError otherwise.
+    """Delete a ticket type; raise ProtectedError if tickets of it were ever reserved.
 
     Clients see the sum of the versions of the event and its inventories. It must not fall, so the event's version
     rises by that of the deleted inventory.
@@ -191,7 +191,7 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
 
 
 def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:
-    """Change the status of a locked event. On sale its ticket types are resumed, otherwise they are paused.
+    """Change the status of a locked event. Resume its ticket types if it goes on sale, otherwise pause them.
 
     A claim that waits for an inventory sees the pause, and is refused.
     """

@@ -112,7 +112,8 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
         "code": code.text,
         "code_gives": gives,
         "code_until": code.voucher.valid_until if code.voucher else None,
-        # The event's version without those of its inventories rises only with edits. live-event.js compares it.
+        # `version` is a sum. Without the versions of the inventories it rises only with edits; live-event.js
+        # compares it.
         "edits": event["version"] - sum(ticket["version"] for ticket in event["tickets"]),
         "code_error": error,
         "takes_codes": lambda: bool(code.text) or voucher_selectors.are_there(event_id=event["id"]),

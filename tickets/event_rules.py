@@ -146,7 +146,7 @@ def check_publishable(
 
 
 def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
-    """Raise NotOnSale or EventReserved unless an event on sale can be a draft again."""
+    """Raise NotOnSale or EventReserved unless an event with this status can be made a draft again."""
     if status != EventStatus.ON_SALE:
         raise NotOnSale()
     if reserved:

@@ -35,6 +35,6 @@ def is_type_reserved(*, ticket_type: int) -> bool:
 
 
 def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
-    """Return those of these pairs of name and date that an event has already."""
+    """Return which of these pairs of name and date an event already has."""
     found = Event.objects.filter(name__in=[name for name, _ in named]).values_list("name", "date")
     return set(found) & set(named)

@@ -10,9 +10,8 @@ from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH
 class MoveNotice(models.Model):
     """The mail that tells a buyer of a new date or place. Its row is written with the edit; checkout sends it.
 
-    Several edits before the first try make one mail. It tells of the change from the date and place that the buyer
-    knows to those at the time of the try. A later edit owes another mail, because the buyer may know this one by
-    then.
+    Several edits before the first try make one mail. It names the date and place that the buyer knows, and those at
+    the time of the try. An edit after that owes another mail, because the buyer may have read the first one.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")

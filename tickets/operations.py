@@ -31,7 +31,7 @@ deletion_locks: list[Callable[..., object]] = []
 
 
 def register_deletion_lock(lock: Callable[..., object]) -> None:
-    """Let `lock(event_id=...)` lock what an app above locks before an event's inventories, when it is deleted."""
+    """Register a lock of an app above. A deletion of an event calls it before it locks the event's inventories."""
     deletion_locks.append(lock)
 
 
@@ -40,7 +40,7 @@ class StateChanged(RuntimeError):
 
 
 def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Reservation:
-    """Lock and return a reservation; raise NotFound, also for another buyer's if `buyer_id` is given."""
+    """Lock and return a reservation; raise NotFound, and with `buyer_id` also for another buyer's reservation."""
     db.transaction_required()
     text = sql.RESERVATION_LOCK if buyer_id is None else sql.OWN_RESERVATION_LOCK
     found = selectors.reservations_joined(text, reservation=reservation_id, buyer=buyer_id)
@@ -57,7 +57,7 @@ def order_lock(*, order_id: int) -> tuple[list[Reservation], datetime]:
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> tuple[list[Reservation], datetime]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
     order, now = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
-    if order[0].buyer_id != buyer_id:  # it has followed to an account during the wait for its lock
+    if order[0].buyer_id != buyer_id:  # during the wait for the lock, it has followed its guest to an account
         raise NotFound()
     return order, now
 
@@ -96,7 +96,7 @@ def vouchers_lock(reservations: Sequence[Reservation]) -> None:
 def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
     """Move the end of all holds of a locked order; raise NotExtendable unless `reservation_id` is one of them.
 
-    All holds then end at the same time, at most thirty minutes after the first one was made.
+    All holds then end at the same time, at most thirty minutes after the order was made.
     """
     [asked] = [each for each in order if each.pk == reservation_id]
     until = rules.extended_until(
@@ -210,8 +210,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
 def due_holds_make_room(*, event_id: int, ticket_types: Collection[int], now: datetime) -> None:
     """Lock an event's inventories by id, and release due holds of these types that nobody else has locked.
 
-    All inventories are locked first, because a release locks that of its type only if a hold is due. Otherwise the
-    transaction could lock inventories in another order than by id.
+    All inventories are locked first: a release locks the inventory of its type only if a hold is due, so without
+    this the transaction could lock inventories in another order than by id.
     """
     inventories_lock(event_id=event_id)
     for ticket_type in sorted(ticket_types):
@@ -236,7 +236,7 @@ def order_pay_back(
 ) -> None:
     """Subtract refunds from the revenue of reservations that were paid for. `minor` has an amount for each.
 
-    With `return_tickets`, release those that are still validated and put their tickets back on sale.
+    With `return_tickets`, release the reservations that are still validated, and put their tickets back on sale.
     """
     vouchers_lock(reservations)
     changes: list[Change] = []
@@ -296,9 +296,9 @@ Change = tuple[Reservation, Mapping[str, int]]
 
 
 def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
-    """Change counters of the inventories of locked reservations, by id, as `sql/inventory_change.sql` names them.
+    """Change counters of the inventories of locked reservations, by id; `sql/inventory_change.sql` has their names.
 
-    One announcement tells of this and of all changes of these reservations, because each announcement calls Redis.
+    One announcement tells of all changes of these inventories and reservations, because each one calls Redis.
     """
     changed_rows: list[dict[str, Any]] = []
     sold_in: set[int] = set()
@@ -314,7 +314,7 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
 def _inventories_announce(
     rows: Sequence[Mapping[str, Any]], *, buyers: set[int], sold_in: set[int], now: datetime
 ) -> None:
-    """Announce changed inventories after the commit, and to the buyers of their reservations."""
+    """Announce changed inventories after the commit, also to the buyers of the changed reservations."""
     figures = [(row["event"], Figures.from_row(row)) for row in rows]
     db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, sold_in=sold_in, now=now))
 
@@ -322,7 +322,7 @@ def _inventories_announce(
 # The line ------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, kw_only=True)
 class Basket:
-    """A basket for a buyer. It gives the first of `choices` that is available.
+    """The tickets that a buyer wishes: the first of `choices` that is available is given.
 
     A choice is a list of (ticket type, quantity).
     """
@@ -333,7 +333,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The result of a basket: its order, or None. `own`: only the buyer's own tickets or limit refused it."""
+    """The result of a basket: its order, or None. `own`: only the buyer's own tickets or limit prevented it."""
 
     order_id: int | None
     own: bool

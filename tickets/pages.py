@@ -187,7 +187,7 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: str, code: str | None) -> int:
-    """Reserve for the visitor: in the open order of a buyer, or for a new guest. Return one of the reservations."""
+    """Reserve for the visitor: in the open order of a buyer, or for a new guest. Return a reservation's id."""
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
         try:

@@ -1,4 +1,4 @@
-"""Reads of events, availability and reservations. No read adds up reservations."""
+"""Reads of events, availability and reservations. No read sums over reservations: inventories have counters."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -215,7 +215,7 @@ def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] |
 
 
 def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
-    """Return the id of the buyer's newest order of an event that has holds, or None. More can be added to it."""
+    """Return the id of the buyer's newest order of an event that has holds, or None. Tickets can be added to it."""
     held = Reservation.objects.filter(
         buyer_id=buyer_id, ticket_type__event_id=event_id, state=ReservationState.HELD, expires_at__gt=now
     )
@@ -268,7 +268,7 @@ def reservations_shown(
 
 
 def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Read the holds whose seconds left fell below a threshold after `after`, up to `until`.
+    """Read the holds whose remaining seconds fell below a threshold between `after` and `until`.
 
     Rows have reservation, buyer and expires_at. A threshold that is longer than a hold does not count for this
     hold.
@@ -317,7 +317,7 @@ def _joined(text: str, params: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def join(reservation: Reservation, ticket_type: TicketType, event: Event) -> None:
-    """Let a reservation know its ticket type, and that its event, which one statement has read with it."""
+    """Set a reservation's ticket type, and the event of that type, which were read in the same statement."""
     ticket_type.event = event
     reservation.ticket_type = ticket_type
 
@@ -370,5 +370,5 @@ def claim_facts(*, buyer_id: int, ticket_type: int) -> ClaimFacts | None:
 
 
 def types_with_due_holds(*, most: int) -> list[int]:
-    """Return the ids of the ticket types of the `most` holds that are due longest."""
+    """Return the ids of the ticket types of the `most` holds that have been due longest."""
     return [row["ticket_type_id"] for row in db.rows(sql.TYPES_WITH_DUE_HOLDS, [most])]

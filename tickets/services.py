@@ -265,7 +265,7 @@ def due_holds_sweep() -> int:
 
 
 def sweep(*, instants: Iterable[datetime]) -> None:
-    """Do what time changes at each of the instants. The iterator waits until the next instant has come.
+    """At each of the instants, do what has become due. The iterator waits until the next instant has come.
 
     One process at a time sweeps; a second one waits, and takes over when the first ends. Without a sweep, screens
     are late, but no ticket is lost: a claim that needs the tickets of due holds releases them itself.
@@ -279,7 +279,7 @@ def sweep(*, instants: Iterable[datetime]) -> None:
 
 
 def time_passed(*, after: datetime, until: datetime) -> None:
-    """Do what the clock alone changed between two instants.
+    """Do what became due between two instants.
 
     Expire due holds, announce events whose sales opened or closed, and send advice to buyers whose holds end soon.
     """

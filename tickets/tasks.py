@@ -11,7 +11,7 @@ TICK_SECONDS = 0.25
 
 @shared_task(name="tickets.holds_expire")
 def holds_expire(**_kwargs: object) -> None:
-    """Expire due holds, and do what else time changes, four times a second for ten seconds."""
+    """Expire due holds, and do what else has become due, four times a second for ten seconds."""
     services.sweep(instants=runs.instants(clock.now, every=TICK_SECONDS))
 
 

@@ -27,7 +27,7 @@ PRICE_RULES = [
 
 
 class CodeForm(forms.Form):
-    """The form of a code: what it gives, when it is valid, and how often. It contains the state of its making."""
+    """The form of a code: its effect, times and limit. It contains the state of the code from which it was made."""
 
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
 
@@ -100,7 +100,7 @@ class CodeForm(forms.Form):
         ]
 
     def clean_ticket_types(self) -> list[str]:
-        """Return the chosen types; refuse none for a code whose own types were deleted, as none means all types."""
+        """Return the chosen types; refuse none (which means all) if the code's own types were deleted."""
         chosen: list[str] = self.cleaned_data["ticket_types"]
         known = self.voucher
         if not chosen and known is not None and not known.all_types and not known.ticket_types.exists():

@@ -15,8 +15,8 @@ NOT_IN_A_WORD = r"[\u0001-\u0020\u007f-\u00a0\u2000-\u200f\u2028-\u202f\u3000]"
 class Voucher(models.Model):
     """A text that gives a price, or the right to ticket types that buyers cannot reserve without it.
 
-    A transaction that changes the row locks it, and a claim with the voucher waits for it. The text never changes.
-    sql/reservation_voucher_count.sql counts the uses, and checks that a reservation's voucher exists.
+    A transaction that changes the row locks it, and claims with the voucher wait for this lock. The text never
+    changes. sql/reservation_voucher_count.sql counts the uses, and checks that a reservation's voucher exists.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")

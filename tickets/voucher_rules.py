@@ -139,8 +139,8 @@ def check_unchanged(
 ) -> None:
     """Raise CodeChanged unless a voucher is still for a hold's type, and still gives the hold's price.
 
-    Tickets on hold keep their price. But more tickets are reserved by the present terms of the voucher, so a hold
-    cannot have more of them at another price.
+    Tickets on hold keep their price. Further tickets get the present terms of the voucher. A hold has only one
+    price, so it cannot get tickets at another one.
     """
     now = price_with(facts.price_rule, facts.price_value, unit_price_minor + discount_minor)
     if ticket_type not in facts.covers or now != unit_price_minor:

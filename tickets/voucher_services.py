@@ -26,7 +26,7 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The settings of a voucher by staff. `currency` and `time_zone` are those of the event when they were read.
+    """The terms that staff give a voucher. `currency` and `time_zone` are the event's when the form was read.
 
     Without `ticket_types`, the voucher is for all types that buyers see.
     """
@@ -54,9 +54,9 @@ def vouchers_make(
 ) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
-    Without a text, the voucher gets a random one. `key` names the form. If it is sent again unchanged, it makes no
-    more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random text exists
-    already.
+    Without a text, the voucher gets a random one. `key` names the form. If the same form is sent again unchanged,
+    it makes no more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random
+    text exists already.
     """
     is_random = number > 1 or not text
     texts = _random_texts(text, number, terms, key) if is_random else {text}

@@ -20,7 +20,7 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     """Return the file for the event of a ticket, with the event's time zone.
 
     `ticket` is one of `services.tickets_of_order`. The UID of the event is always the same, and its SEQUENCE rises
-    with each change. So a calendar that has the event already updates it. A cancelled event is marked as cancelled.
+    with each change. So a calendar that already has the event updates it. A cancelled event is marked as cancelled.
     The file has no link to the tickets, because others may see the calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
@@ -48,7 +48,7 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
 
 @lru_cache(maxsize=64)
 def _zone(name: str, year: int) -> bytes:
-    """Return the part of a file that describes a time zone, from the year before `year` to the middle of the next.
+    """Return the description of a time zone for a file, from the year before `year` to the middle of the next year.
 
     It is cached, because making it takes longer than the rest of a file, and most files have the same few zones.
     """

@@ -25,7 +25,7 @@ class Document:
 
 
 def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
-    """Return the files of the tickets within reach, for a mail; none if no ticket opens the door.
+    """Return the files of the tickets within reach, for a mail. The list is empty if no ticket opens the door.
 
     Raise NotDrawnError.
     """
@@ -38,7 +38,7 @@ def order_shown(reach: Reach, *, now: datetime) -> list[dict[str, Any]]:
 
 
 def documents_of(shown: Sequence[Mapping[str, Any]], *, order_id: int, now: datetime) -> list[Document]:
-    """Return what `order_documents` does for the tickets that `order_shown` gave."""
+    """Return the same files as `order_documents`, for tickets that `order_shown` returned."""
     printed = tickets_pdf(shown, order_id=order_id)
     return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
 

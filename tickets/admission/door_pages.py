@@ -155,7 +155,7 @@ def _with_camera(response: HttpResponse) -> HttpResponse:
 def worker(request: HttpRequest) -> HttpResponse:
     """Answer with the script of the door's service worker; no log-in is needed.
 
-    The worker may only serve pages in the folder of its own address, so it is served beside the page.
+    The worker may only serve pages in the folder of its own address, so its script is served beside the page.
     """
     source = Path(str(finders.find("admission/door-worker.js"))).read_text(encoding="utf-8")
     return HttpResponse(source, "text/javascript", headers={"Content-Security-Policy": WORKER_POLICY})

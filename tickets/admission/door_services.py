@@ -1,4 +1,4 @@
-"""Use cases of the door: scan, undo an admission, and read the list of a door. Transactions open here too."""
+"""Use cases of the door: scan, undo an admission, and read the list of a door. They open transactions."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -88,7 +88,7 @@ def _shown_read(shown: Shown) -> _Read:
 def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, Any]:
     """Undo the admission that a scan made, so that its ticket opens the door again; return the scan.
 
-    Undoing it again changes nothing. Raise NotFound, and NotAdmitted for a scan that admitted nobody.
+    A second undo changes nothing. Raise NotFound, and NotAdmitted for a scan that admitted nobody.
     """
     with db.transaction():
         scan_pk = operations.admission_undo(scan_id=scan_id, actor_id=actor_id, now=now)

@@ -30,9 +30,9 @@ def reach_of_buyer(*, buyer_id: int, reservation_id: int, ticket_id: int) -> Rea
 def ticket_rename(
     *, reach: Reach, ticket_id: int, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Set the name of the person who comes with a ticket, or remove it if it is empty; return the ticket.
+    """Set the name of the person who comes with a ticket; an empty `holder` removes the name.
 
-    The ticket is returned as the API shows it.
+    Return the ticket as the API shows it.
 
     `seen` is the issue that the person saw, or None. Raise NotFound, Invalid, TicketHandedOver, and what
     `check_changeable` raises.
@@ -59,7 +59,7 @@ def ticket_hand_over(
     name = rules.holder_read(holder)
     if reach.only is None:
         rate_limits.count(HAND_OVER_BY_BUYER, reach.order_id)
-    else:  # counted apart from the buyer, so that a holder cannot use up the limit of the buyer
+    else:  # counted apart from the buyer, so that a holder cannot use up the buyer's limit
         rate_limits.count(HAND_OVER_BY_HOLDER, reach.only)
     with db.transaction():
         ticket = _locked(reach, ticket_id)

@@ -1,7 +1,8 @@
 """The public halves of keys, which each process keeps, so that a scan needs only one statement.
 
 Any thread may call this, outside of transactions. It must stay true that the event and the public half of a key
-never change, and that no other key gets its id. Whether a key is retired can change, so that is not kept here.
+never change, and that the id of a key is never given to another key. A key may be retired later, so nothing here
+says whether it is.
 """
 
 from dataclasses import dataclass

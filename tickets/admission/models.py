@@ -35,7 +35,7 @@ class Ticket(models.Model):
     # The index of the unique constraint below begins with this column.
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="+", db_index=False)
     # The event of the reservation's ticket type; the trigger writes it. It is not a foreign key in the database,
-    # because checking that would lock the event's row in each validation.
+    # because its check would lock the event's row at each validation.
     event = models.ForeignKey(
         Event, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )

@@ -69,7 +69,7 @@ class HolderForm(forms.Form):
 @origin_decides
 @_secret
 def tickets_shown(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the tickets of a link, each with its QR code; take the form that names its holder or hands it over."""
+    """Show the tickets of a link with their QR codes; take the form that names a holder or hands a ticket over."""
     if request.method != "POST":
         return _page(request, signed)
     try:
@@ -108,7 +108,7 @@ def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
 
 
 def _done(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the page again, or if its link has ended, another page: handing over a ticket ends its holder's link."""
+    """Show the page again, or another page if the link has ended, because its holder handed the ticket over."""
     try:
         selectors.reach_of_link(signed)
     except NotFound:
@@ -156,7 +156,7 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
 @allow("GET")
 @_secret
 def tickets_pdf(_request: HttpRequest, signed: str) -> HttpResponse:
-    """Answer with a PDF of a link's tickets, without those that open no door."""
+    """Answer with a PDF of those tickets of a link that open the door."""
     found = services.tickets_of_link(signed=signed, now=clock.now())
     try:
         document = documents.tickets_pdf(found, order_id=found[0]["order"])
@@ -195,7 +195,7 @@ def ticket_worker(_request: HttpRequest) -> HttpResponse:
 @login_required
 @_secret
 def order_tickets(request: HttpRequest, reservation_id: int) -> HttpResponse:
-    """Redirect a buyer to the link to an order's tickets; a form makes a new link and revokes the present one."""
+    """Redirect a buyer to the link to an order's tickets. POST first replaces the link by a new one."""
     order_id = tickets.order_id_of(buyer_id=actor_id(request), reservation_id=reservation_id)
     if order_id is None:
         raise NotFound()

@@ -13,12 +13,12 @@ from overlord.shop.models import PRODUCT
 from tickets.admission import pdf_process
 from tickets.admission.printed import Lines, Page, Printed
 
-# Formatted dates contain the narrow one.
+# Formatted dates contain the narrow space, which the usual font of PDFs does not have.
 NARROW_SPACE, SPACE = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
 
 
 def pdf(tickets: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return a PDF of tickets with codes, which `services.tickets_of_order` returned; raise NotDrawnError."""
+    """Return a PDF of tickets, all with codes, as `services.tickets_of_order` returns them; raise NotDrawnError."""
     return pdf_process.draw(printed(tickets))
 
 

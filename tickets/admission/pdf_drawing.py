@@ -24,7 +24,7 @@ CODE_MM = 80.0
 MARGIN_MM = 25.0
 ABOVE_MM, BELOW_MM = 95.0, 70.0  # the most for the texts above and below the code, of the 297 mm of a page
 SMALLER = 0.9  # the factor by which letters shrink until a text fits
-SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # marks where a word may be divided; printed only where one is
+SOFT_HYPHEN = "\N{SOFT HYPHEN}"  # where a word may be divided; it is printed only where a word is divided
 MM_PER_POINT = 0.5  # the height of a line, for each point of its letters
 BASELINE = 0.3  # how far below the middle of a line its letters stand, as a factor of their size
 
@@ -52,7 +52,7 @@ def drawn(printed: Printed) -> bytes:
 def _font(document: FPDF, texts: Iterable[str]) -> str:
     """Return a font that has all letters of the texts: that of every viewer, or one that the file contains.
 
-    A font in the file takes nine tenths of the time of a PDF, so it is added only if it is needed.
+    To add a font takes nine tenths of the time of a PDF, so it is added only if it is needed.
     """
     try:
         "".join(texts).encode(CORE_ENCODING)
@@ -91,7 +91,7 @@ def _write_line(document: FPDF, line: str, *, height: float) -> None:
     if document.is_ttf_font:
         document.cell(w=0, h=height, text=line, align="L", new_x="LMARGIN", new_y="NEXT")
         return
-    baseline = document.get_y() + height / 2 + BASELINE * document.font_size  # as `cell` has it
+    baseline = document.get_y() + height / 2 + BASELINE * document.font_size  # where `cell` writes too
     if line:
         document.text(document.l_margin + document.c_margin, baseline, line)
     document.set_xy(document.l_margin, document.get_y() + height)
@@ -100,8 +100,7 @@ def _write_line(document: FPDF, line: str, *, height: float) -> None:
 def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
     """Return the lines of a text, wrapped to the width of the page.
 
-    The library looks at each letter, which is slow. So it divides only lines that are too wide or have soft
-    hyphens.
+    The library looks at each letter, which is slow. So it gets only lines that are too wide or have soft hyphens.
     """
     document.set_font(font, size=size)
     room = document.epw - 2 * document.c_margin
@@ -127,8 +126,8 @@ def _divided(document: FPDF, text: str, size: float) -> list[str]:
 def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> None:
     """Draw a QR code as rectangles, one for each run of dark modules, so that it prints sharp at any size.
 
-    There are about four hundred. They are written at once, in the form that `rect` writes. A call of `rect` for
-    each of them would take as long as the rest of the page.
+    There are about four hundred rectangles. They are written at once, in the form that `rect` writes. A call of
+    `rect` for each of them would take as long as the rest of the page.
     """
     rows = qr.made(code)
     module = width * document.k / (len(rows) + 2 * qr.QUIET)

@@ -13,9 +13,8 @@ from tickets.admission import links, representation, selectors
 from tickets.admission.links import Link, Subject
 from tickets.admission.rules import ScanResult
 
-UPDATE_SECONDS = (
-    1.0  # between two frames: to count an event's tickets for each scan would cost more than the scans
-)
+# The least time between two frames. To count an event's tickets at each scan would cost more than the scans.
+UPDATE_SECONDS = 1.0
 REFRESH_SECONDS = 3.0  # after this time doors know of a revoked ticket, even if the mark was lost
 
 

@@ -14,10 +14,10 @@ HOLDER_LENGTH = 100
 MOST_ISSUES = 100  # codes that one ticket may have had
 GATE_LENGTH = 60
 MOST_SCANS = 200  # in one batch
-LISTED = 50  # scans, and tickets found: the newest or first ones
+LISTED = 50  # the most in one list: the newest scans, or the first tickets that were found
 SEARCH_LENGTH = 200
-SHOWN_LENGTH = 300  # longer than a ticket's code, because a scanner may read any code, which is not an error
-OLDEST_SCAN = timedelta(days=7)  # so long a door without a network may keep a scan
+SHOWN_LENGTH = 300  # longer than a ticket's code: a scanner may read any other code, and that is not an error
+OLDEST_SCAN = timedelta(days=7)  # how long a door without a network may keep a scan
 SERIAL_LENGTH = 10
 
 

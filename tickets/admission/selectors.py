@@ -106,7 +106,7 @@ def reach_of_holder(ticket: Ticket) -> Reach:
 
 
 def check_reach(reach: Reach, ticket: Ticket) -> None:
-    """Raise NotFound unless a locked ticket is within reach, and if the link has ended since it was read."""
+    """Raise NotFound if a locked ticket is not within reach, or if the link has ended since it was read."""
     link = reach.link
     if not reach.has(ticket_id=ticket.pk, issue=ticket.issue):
         raise NotFound()
@@ -176,7 +176,7 @@ _OF_TICKET = {
     "email": F("reservation__buyer__email"),
     "contact_email": F("reservation__buyer__contact_email"),
 }
-_TICKET = "ticket__"  # begins the names of a ticket's columns
+_TICKET = "ticket__"  # the beginning of the names of a ticket's columns
 _FIRST_COLUMNS = ("scan_id", "at", "gate", "actor__username")
 _SCAN_COLUMNS = (
     "id",
@@ -267,9 +267,8 @@ def gates_of(*, event_id: int) -> list[str]:
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
     """Read the tickets of an event that changed since a version, and the present version, in one statement."""
     [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": since})
-    if (
-        since > row["version"]
-    ):  # the version of a database before the restore of a backup, which lowers versions
+    # The door may have a version from before a restore of the database, which lowers versions.
+    if since > row["version"]:
         [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": 0})
         return {**row, "complete": True}
     return {**row, "complete": since == 0}

@@ -107,7 +107,7 @@ class EventDetail(serializers.Serializer):
     status = serializers.ChoiceField(
         choices=[EventStatus.ON_SALE.value, EventStatus.CANCELLED.value],
         help_text=(
-            "The state of the sale. It is `cancelled` if the event is cancelled. The API does not"
+            "The status of the event: `cancelled` if it is cancelled, otherwise `on_sale`. The API does not"
             " show drafts."
         ),
     )

@@ -58,8 +58,8 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if entries:
         _line_moved(line, entries, now=now)
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # All people behind have left. (If somebody waits behind but was not found above, another person has just
-        # left, and the next run of this task finds them.)
+        # All people behind have left. (Somebody may wait behind who was not found above, because another person has
+        # just left. The next run of this task finds this entry.)
         line_changed(line=line, served=line.entered)  # each number has a place, so this is the last place
         line_rest(line=line, now=now)
     return len(entries)
@@ -137,7 +137,7 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
     """Record the results of turns.
 
-    An entry that was given nothing waits on, except if only its owner's own tickets or limit refused it.
+    An entry that was given nothing goes on waiting, unless only its owner's own tickets or limit prevented it.
     """
     turns = [
         (

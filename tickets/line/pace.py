@@ -12,7 +12,7 @@ from tickets.line.rules import LineActionRefused
 
 FASTEST = 6_000  # places a minute; a line that may be faster needs no limit
 MEMORY = timedelta(seconds=30)  # places that were served longer ago count little
-LEAST = timedelta(seconds=10)  # so long a line must have served before its measured pace is shown
+LEAST = timedelta(seconds=10)  # how long a line must have served before its measured pace is shown
 LONGEST_RUN = timedelta(seconds=5)  # how far a limited line may be behind its pace, or ahead of it
 
 _MINUTE = timedelta(minutes=1)

@@ -64,7 +64,7 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
     except rules.AccountRequired:
         return redirect(f"{reverse('signup')}?next={reverse('line', args=[event_id])}")
     except NotFound:
-        # This raises NotFound if there is no such event.
+        # The visitor does not wait in this line. If there is no such event, the call below raises NotFound again.
         availability.event_detail(event_id=event_id, now=clock.now())
     except DomainError as refused:
         return _page(request, event_id, refused=refused)

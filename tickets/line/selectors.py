@@ -58,7 +58,7 @@ def _inventories_selling(*, now: datetime) -> QuerySet[Inventory]:
 
 
 def may_work(*, now: datetime) -> bool:
-    """Return whether a lobby, a given hold or a line may be due. Mostly none is, and one statement tells that."""
+    """Return whether a lobby, a given hold or a line may be due. Usually none is, and one statement shows that."""
     return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])
 
 
@@ -67,7 +67,7 @@ def _lobby_soon(now: datetime) -> datetime:
 
 
 def lobbies_due(*, now: datetime) -> list[int]:
-    """Return the ids of events that open by a draw, and whose lobby should be open, but that have no line yet."""
+    """Return the ids of events with a draw that have no line yet although their lobby should be open."""
     soon = Inventory.objects.filter(
         ticket_type__event__opening=tickets_rules.Opening.DRAW,
         ticket_type__hidden=False,

@@ -150,8 +150,8 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
         with suppress(IntegrityError), db.savepoint():
             here.update(buyer_id=buyer_id)
-        # Last: the statements above may wait for a worker that gives tickets to such an entry, and this one then
-        # finds the entry as given.
+        # This comes last: the statements above may wait for a worker that gives tickets to such an entry. Then this
+        # statement finds the entry as given.
         Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
 
 

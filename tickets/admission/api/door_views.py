@@ -22,7 +22,7 @@ PICTURES = Limit(name="door-pictures", amount=200, seconds=10)  # for one person
 SEARCH_LENGTHS = (2, rules.SEARCH_LENGTH)  # least and most characters of a search
 SEARCH_SCHEMA = {"type": "string", "minLength": SEARCH_LENGTHS[0], "maxLength": SEARCH_LENGTHS[1]}
 
-# Made once: making a serializer copies its fields, which costs more than their validation.
+# Made once, because making a serializer copies its fields. That takes longer than to validate them.
 SCAN_INPUT = serializers.ScanInput()
 
 
