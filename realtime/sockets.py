@@ -13,7 +13,7 @@ ROOM = "live:room:"  # followed by a hub's name: 1 while its process can take an
 
 
 def opened() -> int | None:
-    """Return how many sockets all hubs have, or None when there is no record. Raises RedisError."""
+    """Return how many sockets all hubs have, or None when there is no record. Raise RedisError."""
     counts = _records(SUBSCRIBERS)
     return sum(int(count) for count in counts) if counts else None
 
@@ -21,7 +21,7 @@ def opened() -> int | None:
 def have_room() -> bool:
     """Return False if there are records, and in all of them the process can take no more sockets.
 
-    Raises RedisError.
+    Raise RedisError.
     """
     return set(_records(ROOM)) != {"0"}
 

@@ -22,8 +22,8 @@ class Projection(Protocol):
 
 StreamId = int | str
 UPDATE_SECONDS = 0.1  # between two updates of a stream, and between two flushes of a worker
-# So many updates of a user's own stream may be sent at once after a rest. A payment changes it twice within
-# milliseconds (PENDING, then its outcome), and another change may come between.
+# How many updates of a user's own stream may be sent at once after a rest. A payment changes the stream twice
+# within milliseconds (PENDING, then its outcome), and another change may come between.
 PRIVATE_BURST = 3
 ALONE = 0  # the projection of a kind without ids returns its state under this id
 
@@ -89,9 +89,9 @@ def register(
     """Register a kind of stream.
 
     `project(ids, now=...)` returns the whole current state of each stream by its id, as data that `rendering.dumps`
-    can write. If it leaves out an id, there is no such stream. For a kind without ids, `ids` is empty and the
-    result is {ALONE: state}. It is called in the transaction of a flush, so it only reads, and opens no
-    transaction. Two calls without a change between them return the same, except for the fields in
+    can write. A stream whose id the result leaves out does not exist. For a kind without ids, `ids` is empty and
+    the result is {ALONE: state}. The function is called in the transaction of a flush, so it only reads, and opens
+    no transaction. Two calls without a change between them return the same, except for the fields in
     `rendering.CLOCK_MEMBERS`. Otherwise each mark would send the stream again.
 
     A stream is sent at most once in `interval` seconds; a user's own stream up to PRIVATE_BURST times at once after
@@ -102,7 +102,7 @@ def register(
     Daphne's event loop and asks no server; only `project` finds out whether the link still works.
 
     A kind has a `permission` if its access is STAFF, and a `link_read` if its access is LINK. Otherwise it has
-    none. Raises ValueError if this is not so.
+    none. Raise ValueError if this is not so.
     """
     if (access == Access.STAFF) != (permission is not None):
         raise ValueError(f"{kind}: a kind needs a permission if, and only if, it is for staff.")

@@ -25,7 +25,7 @@ FEED = 50
 LISTED = 10
 COUNTED = 1000  # a count of rows stops here, which limits its cost
 LATEST_PAYMENTS = 500
-# The last minute is counted from a reading that is a minute old, and older than that by at most GAP.
+# The last minute is counted from a reading that is at least LAST old, and at most LAST + GAP.
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)
 DOORS = 3
 LINES = 3
@@ -136,7 +136,7 @@ def _span(minutes: int) -> timedelta:
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
     """Read the admissions at the doors that are open: the first DOORS events by date that have scans.
 
-    A door is open from DOORS_OPEN before its event begins until as long after that.
+    A door is open from DOORS_OPEN before its event begins until DOORS_OPEN after that.
     """
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
 

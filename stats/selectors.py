@@ -18,7 +18,7 @@ from tickets.models import Event, Inventory
 DOUBTFUL_AFTER = timedelta(seconds=10)  # a payment that takes longer is in doubt
 MOST_COUNTED = 100_000  # a count of rows stops here
 TOP = 5
-LOOKED_AT = 50  # first ranks that are read: figures change between two comparisons of the ranks
+LOOKED_AT = 50  # how many first ranks are read, because figures change between two comparisons of the ranks
 MOST_DIGITS = 4  # the most decimals that any currency has
 
 

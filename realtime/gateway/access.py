@@ -71,7 +71,7 @@ async def admit(
     """Return the stream that a new socket may watch.
 
     `stream_id` and `link` come from the address. For a kind that a link opens, the stream's id is read from the
-    link. A browser always sends the header Origin, so only a client with a valid token may leave it out. Raises
+    link. A browser always sends the header Origin, so only a client with a valid token may leave it out. Raise
     RefusedError.
     """
     headers = dict(scope["headers"])
@@ -129,7 +129,7 @@ async def ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
 async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None) -> Credential:
     """Return the credential of the Authorization header if there is one, else of the session cookie.
 
-    Raises RefusedError if it is not valid, or its user may not watch a stream that needs `permission`.
+    Raise RefusedError if it is not valid, or if its user may not watch a stream that needs `permission`.
     """
     by: Literal["session", "token"] = "token" if b"authorization" in headers else "session"
     key = _token(headers) if by == "token" else _session(headers)

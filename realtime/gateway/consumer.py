@@ -95,7 +95,7 @@ class StreamConsumer(AsyncConsumer):
     def _acquire(self, limit: ConcurrencyLimit, holder: Hashable) -> None:
         """Count the socket against a limit, until it ends.
 
-        Raises RefusedError when the limit is reached. The client then reconnects: by then another socket may be
+        Raise RefusedError when the limit is reached. The client then reconnects later, when another socket may be
         gone.
         """
         if not limit.acquire(holder):

@@ -17,7 +17,7 @@ from realtime import publish
 from realtime.gateway.subscription import Subscription
 
 STEP_SECONDS = 1.0
-DEAF_SECONDS = 4.0  # without a flush, until sockets are told. Normally there is a flush each second
+DEAF_SECONDS = 4.0  # after this time without a flush, sockets are told. Normally there is a flush each second
 AT_ONCE = 300  # streams that one call marks
 
 

@@ -20,8 +20,8 @@ STEP_SECONDS = 1.0
 class Heartbeat:
     """The heartbeats of one hub. `live` says whether changes get through.
 
-    `subscriptions()` returns all subscriptions of the hub. `is_slow(subscriber)` says who gets no heartbeat, and
-    `send(subscriber, text)` sends one.
+    `subscriptions()` returns all subscriptions of the hub. A subscriber for which `is_slow(subscriber)` is true
+    gets no heartbeat. `send(subscriber, text)` sends a text.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class Revocation:
         self.changes = 0  # the number of notifications so far, plus how often listening began
 
     async def listen_step(self) -> None:
-        """Wait a second, then begin to listen, change the connection, or stop to listen."""
+        """Wait a second, then begin to listen, change the connection, or stop listening."""
         await asyncio.sleep(LISTEN_SECONDS)
         if not self._needed():
             self.stop_listening()

@@ -38,7 +38,7 @@ def epoch_begin() -> int:
 
     Each later flush adds one. JavaScript can hold such numbers exactly until the year 2255. If the database has
     another history than at the last call, lift the ids too, and delete the frames and values that Redis has of the
-    other history. Raises RedisError; then nothing in PostgreSQL is changed.
+    other history. Raise RedisError; then nothing in PostgreSQL is changed.
     """
     with transaction():
         rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])

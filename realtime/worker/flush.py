@@ -101,7 +101,7 @@ def _without_unknown(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _without_paused(marks: Sequence[Mark]) -> list[Mark]:
-    """Leave out the streams with a long interval that was not over yet; their marks stay in Redis."""
+    """Leave out the streams with a long interval that is not over yet; their marks stay in Redis."""
     pauses = {mark.stream: streams.definition_of(mark.stream).interval for mark in marks}
     slow = {stream: pause for stream, pause in pauses.items() if pause > streams.UPDATE_SECONDS}
     waiting = set(slow) - store.intervals_begin(slow)
@@ -136,7 +136,7 @@ def draw_version() -> int:
 
 
 def read_state(names: Sequence[str], *, version: int) -> list[Frame]:
-    """Return a frame for each stream: a tombstone for a stream that does not exist. Raises Unreadable.
+    """Return a frame for each stream: a tombstone for a stream that does not exist. Raise Unreadable.
 
     The projection of each kind is called once.
     """
