@@ -15,7 +15,7 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # a fork has set up Django already, and would write to memory that it shares
+if not apps.ready:  # in a fork Django is set up; a second time would write to memory that the forks share
     django.setup()  # before the imports of models
 
 from overlord import liveness

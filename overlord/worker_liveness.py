@@ -22,7 +22,7 @@ class WorkerLiveness(bootsteps.StartStopStep):
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
     def start(self, consumer: Any) -> None:
-        """Start to touch the file. Celery calls this after each connection to Redis, and stops the timer later."""
+        """Begin to touch the file. Celery calls this after each connection to Redis, and stops the timer later."""
         touch()
         consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
 

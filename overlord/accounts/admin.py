@@ -70,7 +70,7 @@ class UserAdmin(DjangoUserAdmin):
         return User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save the user; of a user that exists, write only the fields that were changed."""
+        """Save the user. For an existing user, write only the fields that were changed."""
         if not change:
             super().save_model(request, obj, form, change)
             return

@@ -1,7 +1,7 @@
 """Guests, for pages and the API: buyers without an account, known only by a session or a token.
 
-It makes guests, proves their e-mail addresses, and gives their orders to an account at a log-in. It runs in the
-threads of the web processes.
+This module makes guests, proves their e-mail addresses, and gives their orders to an account at a log-in. It runs
+in the threads of the web processes.
 """
 
 import hashlib
@@ -60,9 +60,9 @@ def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, 
 def _guest(key: str, *, language: str) -> tuple[User, bool]:
     """Return a guest, and whether an earlier request with this key made the guest.
 
-    A person who has a key gets the session of its guest. So a key is secret and long, and only its hash is kept. It
-    works for as long as a hold lasts, and only until the guest gives an e-mail address. A guest who does that has
-    the session, and needs the key no longer.
+    A person who has a key gets the session of its guest. So a key is secret and long, and only its hash is kept.
+    The key works for as long as a hold lasts, but not after the guest has given an e-mail address: then the guest
+    has the session, and no longer needs the key.
     """
     if _KEY.fullmatch(key):
         name = _name_of(key)
@@ -122,7 +122,7 @@ def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
 
 
 def email_asked(request: HttpRequest) -> str:
-    """Return the address to which a code was mailed that is still valid, for the guest of a request; else ""."""
+    """Return the address that the guest of a request can still prove by a mailed code; else ""."""
     asked = EmailCode.objects.filter(pk=request.user.pk, expires_at__gt=clock.now()).first()
     return asked.email if asked else ""
 
@@ -163,7 +163,7 @@ def guest_logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
 
 @contextmanager
 def log_in_of_guest(request: HttpRequest) -> Iterator[None]:
-    """Give what the request's guest has, if it has a guest, to the account that this block logs in."""
+    """If a guest makes the request, give what the guest has to the account that the block logs in."""
     guest_id = request.user.pk if is_guest(request) else None
     yield
     user = request.user

@@ -84,7 +84,7 @@ class User(AbstractUser):
     contact_name = models.CharField(
         "name", max_length=PERSON_NAME_LENGTH, blank=True, default="", db_default=""
     )
-    # The e-mail address that a guest has proven with a code. A person who enters a line needs one.
+    # The e-mail address that a guest has proven with a code. A guest needs one to enter a line.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     # The language of the mails to this user: the language of the page at the last log-in, order or choice of a
     # language. "": unknown.
@@ -223,7 +223,7 @@ class ApiToken(models.Model):
     login_epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    # When an HTTP request last came with it, exact to ten minutes; null: not since it was made.
+    # When a request last came with the token, exact to ten minutes; null if none has come.
     last_used_at = models.DateTimeField(null=True)
     second_factor = models.BooleanField(
         default=False, db_default=False, help_text="Whether the person logged in with the second factor."

@@ -30,7 +30,7 @@ class StaffPermission(BasePermission):
 def check_staff(request: Request, permission: str) -> bool:
     """Return whether a request comes from staff who have the permission.
 
-    Raises SecondFactorRequired if they have it, but have not shown the second factor that it needs.
+    Raise SecondFactorRequired if they have it, but have not shown the second factor that it needs.
     """
     if not selectors.is_permitted(request.user, permission):
         return False

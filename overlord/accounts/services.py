@@ -136,7 +136,7 @@ def email_code_use(*, guest_id: int, code: str, now: datetime) -> User:
     if not constant_time_compare(asked.code, code.strip()):
         raise WrongEmailCode()
     with db.transaction():
-        operations.user_lock(user_id=guest_id)  # before the code, the order in which staff lock both rows
+        operations.user_lock(user_id=guest_id)  # before the code, in the order in which staff lock both rows
         if not EmailCode.objects.filter(pk=guest_id, nonce=asked.nonce).delete()[0]:
             raise WrongEmailCode()
         return operations.email_verified(guest_id=guest_id, email=asked.email)
@@ -209,7 +209,7 @@ def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor
     """Create an API token for one log-in and return its key. Only its hash is kept.
 
     `user` is as the log-in read it: if the password has changed since then, the token is not valid. `second_factor`
-    says whether the log-in showed it. Delete the user's tokens that have ended.
+    says whether the log-in showed it. The user's tokens that have ended are deleted.
     """
     key = secrets.token_urlsafe(32)
     with db.transaction():
@@ -247,7 +247,7 @@ def logins_end(*, user_id: int) -> None:
 
 
 def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
-    """Delete sessions and API tokens that have ended, invitations that expired before `before`, and earlier guests.
+    """Delete ended sessions and API tokens, and the invitations and guests of before `before`.
 
     Return how many of each were deleted. A guest stays while a row refers to the guest, such as a reservation or a
     token that has not ended.

@@ -174,7 +174,7 @@ def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None
 
 # Accepting -----------------------------------------------------------------------------------------------
 def invitation_read(*, signed: str, now: datetime) -> StaffInvitation:
-    """Return the invitation of a link; raise InvitationEnded if the link does not work or no longer works."""
+    """Return the invitation of a link; raise InvitationEnded if the link is wrong or has ended."""
     try:
         link = links.link_read(signed)
     except links.NotALink:

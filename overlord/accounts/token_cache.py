@@ -52,7 +52,7 @@ USED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """An active user, as far as a request needs the user. `second_factor`: the token's log-in showed it."""
+    """What a request needs to know of an active user. `second_factor`: the token's log-in showed it."""
 
     pk: int
     is_staff: bool

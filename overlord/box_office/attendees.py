@@ -63,7 +63,7 @@ def _named(word: str) -> Q:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of the list. `before` and `after` are the arguments of `part` for its neighbours, None without one."""
+    """A part of the list. `before` and `after` are the arguments of `part` for the parts beside it, if any."""
 
     rows: list[dict[str, Any]]
     before: int | None

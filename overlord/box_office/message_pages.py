@@ -136,7 +136,7 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
-    """Return the sent form with a new key and an error. With its old key it has sent another message before."""
+    """Return the sent form with a new key and an error. Its old key is that of another message, sent before."""
     sent = request.POST.copy()
     sent["key"] = secrets.token_hex(16)
     form = MessageForm(sent, event=event)

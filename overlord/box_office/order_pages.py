@@ -267,7 +267,7 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.RETRY_REFUND)
 def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Try again the refund of an order, which the gateway has refused."""
+    """Try a refused refund of an order again."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)

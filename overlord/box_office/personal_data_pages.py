@@ -48,7 +48,7 @@ def persons(request: HttpRequest) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Show which data of a person is kept and what an erasure would remove, and erase it."""
+    """Show which data of a person is kept, and what an erasure would remove; erase the person."""
     form = EraseForm(request.POST if request.method == "POST" else None)
     status: int = HTTPStatus.OK
     if request.method == "POST":

@@ -15,7 +15,7 @@ from typing import Any
 from overlord.demo.rush import AT_ONCE, PAY_SHARE, Refused, Tally, Visitor, attempt, pay, types_of
 
 LOOK_EVERY = 2.0  # seconds between two requests of one buyer
-QUIET_ENDS = 12.0  # the program ends when no buyer had a turn for so many seconds
+QUIET_ENDS = 12.0  # seconds in which no buyer had a turn; then the program ends
 
 
 @dataclass

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 Outcome = TypeVar("Outcome")
 AT_ONCE = 8
-MOST_EVENTS = 8  # of the next events, only so many are considered
+MOST_EVENTS = 8  # how many of the next events are considered
 TIMEOUT = 30  # seconds
 THINK_SECONDS = (0.2, 2.0)  # the shortest and the longest time between reserving and paying
 PAY_SHARE, RELEASE_SHARE = 0.75, 0.1  # of the buyers; the holds of the others expire

@@ -1,7 +1,7 @@
 """Find the programs of PostgreSQL, Valkey and Caddy, which are installed as Python packages.
 
-The Python modules of these packages are never imported. Run by root, some change the permissions of all folders
-above them, and after a crash none of them starts its server well.
+The Python modules of these packages are never imported. If root runs them, some change the permissions of all
+folders above them. After a crash, none of them starts its server well.
 """
 
 import importlib.util

@@ -35,8 +35,8 @@ MIN_OPEN_FILES = 10_000
 POSTGRES_MAJOR = "18"
 HANGS_AFTER_SECONDS = 30.0
 LOG_LINES = 10
-# The program whose log may show the cause, by the name that /readyz gives to what is missing; and the worker of
-# each queue, for queues that are silent.
+# /readyz names what is missing. LOGS has for a name the program whose log may show the cause, WAYS_OUT what to do,
+# and WORKERS the worker of each queue that may be silent.
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
 WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}

@@ -76,8 +76,8 @@ TEMPLATES = ("tickets/home.html", "tickets/event.html", "checkout/checkout.html"
 
 def preload() -> None:
     """Import all that the processes need. The garbage collector of a fork then does not write to this memory."""
-    # A collection, even at the end, would leave gaps all over the memory that the forks share. A fork fills them
-    # first, and copies a page for each.
+    # A collection, even at the end, would leave gaps all over the memory that the forks share. A fork would fill
+    # these gaps first, and copy a page for each.
     gc.disable()
     import django
 
@@ -173,7 +173,7 @@ def run(argv: list[str]) -> None:
 
 
 def end_with(parent: int, stop_signal: int) -> None:
-    """Let the kernel signal this fork when the supervisor, its new parent, ends; end now if that has ended.
+    """Let the kernel signal this fork when its new parent, the supervisor, ends; end now if it has ended.
 
     The supervisor becomes the parent when the process in between has ended, ADOPTION_SECONDS from now at most.
     """

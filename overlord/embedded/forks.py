@@ -15,7 +15,7 @@ from overlord.embedded.forked_process import ForkedProcess
 from overlord.embedded.processes import Child, Program
 
 NAME = "imports"  # the name of the fork server's log
-PATIENCE = 30.0  # seconds; on a slow machine, its imports may take so long
+PATIENCE = 30.0  # seconds; on a slow machine, its imports may take that long
 
 
 class ForkServer:

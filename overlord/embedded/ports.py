@@ -77,7 +77,7 @@ def is_outgoing(port: int) -> bool:
 
 
 def _any_outgoing() -> int:
-    """Return a port that the kernel chooses: where outgoing connections may use nearly all ports of the machine."""
+    """Return a port that the kernel chooses, for machines whose outgoing connections may use nearly all ports."""
     with socket.socket() as server:
         server.bind((HOST, 0))
         port: int = server.getsockname()[1]

@@ -256,7 +256,7 @@ def run(
 def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
     """Wait for the end of a program; raise ProcessFailedError unless it succeeds in time.
 
-    Then, or if `cancelled` returns true, kill the program if it still runs.
+    If it still runs then, or when `cancelled` returns true, kill it.
     """
     try:
         deadline = time.monotonic() + seconds
@@ -275,7 +275,7 @@ def stop(
 ) -> None:
     """Send each child its stop signal, and kill those that still run after `grace` seconds.
 
-    By default, `grace` is the longest one of these programs. If `immediately` returns true, kill them at once.
+    By default, `grace` is the longest of these programs' own. If `immediately` returns true, kill them at once.
     """
     children = list(children)
     if grace is None:

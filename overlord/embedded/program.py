@@ -54,7 +54,8 @@ def web(port: int, *, env: Mapping[str, str]) -> Program:
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"
         " --workers 2 --blocking-threads 4 --backlog 1024 --backpressure 512"
-        # So large that all headers that Caddy passes on fit, so that the application can refuse too large ones.
+        # Large enough for all headers that Caddy passes on: the application itself refuses those that are too
+        # large.
         " --http1-buffer-size 1200000"
         # Without these options, a killed process of the server would end the server, and a process that hangs would
         # keep the server from stopping.

@@ -1,4 +1,4 @@
-"""Keep one program running: restart it when it ends, and give up if it fails to start again and again.
+"""Keep one program running: restart it when it ends, and give up if it repeatedly fails to start.
 
 It runs in the supervisor's main thread. Some ends do not count as failures:
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from overlord.embedded import disk, ports, processes
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 
-STARTED_AFTER_SECONDS = 10  # a program that has run for so long has started successfully
+STARTED_AFTER_SECONDS = 10  # a program that has run for this long has started successfully
 MAX_FAILED_STARTS = 5  # without a successful start between them
 FIRST_RESTART_DELAY = 0.1  # seconds; each failed start doubles the delay
 FULL_DISK_DELAY = 2.0  # seconds between two checks of a full disk

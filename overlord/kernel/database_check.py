@@ -126,7 +126,7 @@ def _repeat(decided: bool) -> None:
 
 
 def _check(*, decided: bool) -> bool:
-    """Check again, and return whether PostgreSQL has answered a check by now; `decided`: it had before.
+    """Check again, and return whether PostgreSQL has answered a check by now. `decided`: whether it had before.
 
     If something is missing at the first check that PostgreSQL answers, end the process.
     """

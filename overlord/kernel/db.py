@@ -125,7 +125,7 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
     """Run one autocommitted statement and return its rows, which are then committed.
 
     It is for a single write. An explicit transaction would need more round trips, and would lock the row during
-    them. Raises the errors of `autocommit_required`, and CommitUnknown.
+    them. Raise the errors of `autocommit_required`, and CommitUnknown.
     """
     autocommit_required()
     return rows(sql, params)
@@ -174,7 +174,7 @@ def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type
 
     If the SELECT has more columns, their values follow in the list.
 
-    It is for reads in each order: the ORM builds the text of a query at each call, which takes longer than
+    It is for reads that every order makes: the ORM builds the text of a query at each call, which takes longer than
     PostgreSQL needs to find a row by its key.
     """
     with connection.cursor() as cursor:
@@ -185,7 +185,7 @@ def instances(sql: str, params: Sequence[Any] | Mapping[str, Any], *models: type
 def insert(instance: Model) -> None:
     """Insert a new instance of a model and set its key, as `save` does, but without signals.
 
-    It is for writes in each order; see `instances`.
+    It is for writes that every order makes; see `instances`.
     """
     given = [
         field for field in instance._meta.concrete_fields if not field.primary_key or instance.pk is not None
@@ -207,8 +207,8 @@ def _insert_text(model: type[Model], names: tuple[str, ...]) -> str:
 def update(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
     """Set fields of the rows for which `where` is true, and raise their `version`; return how many rows changed.
 
-    `where` gives a value for each field; a tuple means any of its values. It is for writes in each order; see
-    `instances`.
+    `where` gives a value for each field; a tuple means any of its values. It is for writes that every order makes;
+    see `instances`.
     """
     fields = {field.name: field for field in model._meta.concrete_fields}
     values = [fields[name].get_db_prep_save(value, connection) for name, value in changes.items()]

@@ -30,7 +30,7 @@ class NotHeardError(OperationalError):
 def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
     """Return a new connection, not one of Django's, that receives the notifications of these channels.
 
-    Its `poll()` reads the notifications that have come into its `notifies`, without waiting, and raises
+    Its `poll()` does not wait: it adds the notifications that have come to the list `notifies`, and raises
     psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity. Raise
     django.db.OperationalError when PostgreSQL is away, and NotHeardError when no notification arrives.
     """

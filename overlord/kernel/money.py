@@ -67,7 +67,7 @@ def written_to_minor(text: str, currency: str) -> int:
 def to_minor(text: str, currency: str) -> int:
     """Return the minor units of a decimal string: 1500 for ("15", "EUR") and for ("15.00", "EUR").
 
-    Raises ValueError, with a sentence, for any other text: with a sign, an exponent, or digits of another script;
+    Raise ValueError, with a sentence, for any other text: with a sign, an exponent, or digits of another script;
     with more decimals than the currency has, even if they are zeros ("1.500" may mean fifteen hundred); or above
     LARGEST_MINOR.
     """

@@ -22,9 +22,9 @@ Position = tuple[Any, ...]
 
 _SEPARATOR = "~"
 _UNKNOWN = "This cursor is not valid. Use the cursor from `next` or `previous` of this list."
-# The sides of a cursor: it asks for the rows on this side of its position, in the list's order. An empty page has
-# no row whose position its links could name. So they name the position of its own cursor, with `from` or `upto`,
-# which include this position.
+# A cursor has a position and a side: it asks for the rows on this side of the position, in the list's order. The
+# links of a page name the position of its first or last row. An empty page has no rows, so its links name the
+# position of its own cursor, with `from` or `upto`, which include this position.
 _FORWARDS = {"after": GreaterThan, "from": GreaterThanOrEqual}
 _BACKWARDS = {"before": LessThan, "upto": LessThanOrEqual}
 _REVERSED = {
@@ -53,7 +53,7 @@ class Pages:
     ) -> Response:
         """Return the page that the request asks for. `show` turns its rows into results.
 
-        Raises Invalid for a cursor that is not one of ours, and for a page size that is not a whole number from 1.
+        Raise Invalid for a cursor that is not one of ours, and for a page size that is not a whole number from 1.
         """
         size = whole(request.query_params, "page_size", default=self.size, least=1, most=LARGEST_ID)
         size = min(size, self.largest)

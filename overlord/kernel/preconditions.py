@@ -25,6 +25,6 @@ def version_of(headers: Mapping[str, str]) -> int | None:
 
 
 def check_version(made_from: int | None, version: int) -> None:
-    """Raise Outdated, with the current `version`, if the client has read another one. None: it has not said."""
+    """Raise Outdated, with the current `version`, if the client has read another one. None: it named none."""
     if made_from not in (None, version):
         raise Outdated(version=version)

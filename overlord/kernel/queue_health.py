@@ -30,7 +30,7 @@ def message_stamp(headers: dict[str, Any]) -> None:
 
 
 def task_record(*, queue: str, sent_at: float | None) -> None:
-    """Record that a task of the queue begins now. Raises RedisError."""
+    """Record that a task of the queue begins now. Raise RedisError."""
     now = time.monotonic()
     if now - _last_record.get(queue, 0.0) < 1:
         return
@@ -43,7 +43,7 @@ def waits(queues: Collection[Queue] = tuple(Queue)) -> dict[Queue, float | None]
     """Return for each queue how many seconds its messages wait; None if there is no record of it.
 
     This is how long the last message had waited. If no task began within SILENT_SECONDS, it is the time since the
-    last task. Raises RedisError.
+    last task. Raise RedisError.
     """
     records = _records(queues)
     return {
@@ -53,7 +53,7 @@ def waits(queues: Collection[Queue] = tuple(Queue)) -> dict[Queue, float | None]
 
 
 def silent_queues(queues: Collection[Queue]) -> list[Queue]:
-    """Return the queues of which no task began within the last SILENT_SECONDS. Raises RedisError."""
+    """Return the queues of which no task began within the last SILENT_SECONDS. Raise RedisError."""
     return [queue for queue, record in _records(queues).items() if not record or record[0] > SILENT_SECONDS]
 
 

@@ -13,7 +13,9 @@ from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
-TRIAL_FIRST = timedelta(days=1)  # a trial is due so much earlier, and so sent before all mails that wait
+TRIAL_FIRST = timedelta(
+    days=1
+)  # a trial is due this much earlier, so that it is sent before all mails that wait
 FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
 
@@ -131,7 +133,7 @@ def failed_retry(*, mailing_id: int, now: datetime) -> int:
 
 
 def mailings_finish(*, now: datetime) -> None:
-    """Mark the messages as finished that have no mail left to send."""
+    """Mark as finished the messages that have no mail left to send."""
     db.transaction_required()
     db.rows(sql.FINISH, {"now": now})
 
@@ -151,8 +153,9 @@ def news_resume(*, address_hash: str) -> None:
 def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
     """Erase the addresses of a person from all mails of messages, sent or not, as a part of the person's erasure.
 
-    `others` has each address of the person, with the locked users who have the same address. Their address stays:
-    if a message is also for one of them, a mail to this address that waits becomes the mail of this user.
+    `others` has each address of the person, with the locked users who have the same address. For these users the
+    address stays: if a message is also for one of them, a waiting mail to the address becomes the mail of this
+    user.
     """
     db.transaction_required()
     for address, users in others.items():

@@ -29,7 +29,7 @@ from overlord.shop.languages import spoken
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
     """Store a message and a mail to each recipient, which a worker sends; return the id of the message.
 
-    A second call with the same `key` stores nothing. Raises Invalid, and Mismatch if the key has sent another
+    A second call with the same `key` stores nothing. Raise Invalid, and Mismatch if the key has sent another
     message.
     """
     subject, text = rules.subject_read(subject), rules.text_read(text)
@@ -54,7 +54,7 @@ def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) ->
 
 
 def trial_send(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
-    """Store a message only to its author, who wants to see what it looks like. Raises Invalid."""
+    """Store a message only to its author, who wants to see what it looks like. Raise Invalid."""
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
         now = db.now()

@@ -83,14 +83,16 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# PostgreSQL ---------------------------------------------------------------------------------------------- Each
-# thread keeps its connection. Before each request it checks whether the server has closed the connection, which
-# costs no statement. If the server disappears without closing it, for example because the network is cut, an idle
-# thread notices this within ten seconds (keepalives), and a running statement within five. The server also notices
-# within ten seconds that our machine has disappeared. By its own defaults, it would keep our locks for two hours.
+# PostgreSQL ----------------------------------------------------------------------------------------------
+
+# Each thread keeps its connection. Before each request it checks whether the server has closed the connection,
+# which costs no statement. If the server disappears without closing it, for example because the network is cut, an
+# idle thread notices this within ten seconds (keepalives), and a running statement within five. The server also
+# notices within ten seconds that our machine has disappeared. By its own defaults, it would keep our locks for two
+# hours.
 #
 # A pooler ignores start-up options. So with DATABASE_DIRECT_URL, the role of DATABASE_URL must set the time-outs.
-# Each process checks that it does (overlord/kernel/database_check.py).
+# Each process checks that the role does so (overlord/kernel/database_check.py).
 DATABASE_URL = env.DATABASE_URL
 DATABASE_TIMEOUTS = {  # milliseconds
     "lock_timeout": 3_000,
@@ -138,9 +140,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # shared by the threads of a Celery worker
 
-# Redis (Valkey) ------------------------------------------------------------------------------------------ The
-# server of REDIS_URL has all data that may be lost. The messages to workers and the live messages may have other
-# servers.
+# Redis (Valkey) ------------------------------------------------------------------------------------------
+
+# The server of REDIS_URL has all data that may be lost. The messages to workers and the live messages may have
+# other servers.
 REDIS_URL = env.REDIS_URL
 REDIS_BROKER_URL = env.REDIS_BROKER_URL
 CHANNEL_LAYERS = {
@@ -278,7 +281,7 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # A name for choices that several serializers use with the same name of the field.
+    # The name of choices that several serializers have in fields with the same name.
     "ENUM_NAME_OVERRIDES": {"TicketState": "tickets.admission.api.serializers.TICKET_STATES"},
 }
 
@@ -304,7 +307,7 @@ MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# The languages of pages, each with its name in itself. British English differs only in dates.
+# The languages of pages, each with its own name for itself. British English differs only in dates.
 LANGUAGES = [("en", "English"), ("en-gb", "English (UK)"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE

@@ -73,8 +73,8 @@ SECRETS = (
     "DEMO_PASSWORD",
 )
 
-# The processes that need each secret. Secrets that are not listed here are for all processes. Any other process
-# starts without the secret, and removes it from its environment.
+# The processes that need each secret. A process that is not listed for a secret starts without it, and removes it
+# from its environment. Secrets that are not listed here are for all processes.
 READ_BY = {
     "SECRET_KEY": ("web", "logins", "door", "live", "upkeep"),
     "DATABASE_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
@@ -314,7 +314,7 @@ if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
     )
 
-# How many days ended holds and messages of gateways are kept, and the steps of a payment.
+# How many days old rows are kept. RETENTION_DAYS is for ended holds and messages of gateways, for example.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
 MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
@@ -376,7 +376,7 @@ except (ImproperlyConfigured, ValueError):  # the texts of these errors may cont
 
 
 def _sender() -> str:
-    """Return the sender of mails. With one that cannot be read, each mail is given up at its first attempt."""
+    """Return the sender of mails. With a sender that cannot be read, each mail would fail at its first attempt."""
     text = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
     if "\n" not in text and "\r" not in text:
         read = policy.default.header_factory("From", text)

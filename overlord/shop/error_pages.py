@@ -1,6 +1,6 @@
 """The answers for errors, as pages for people and as problem+json for programs.
 
-It has a middleware for errors of pages, and the handlers that `overlord/urls.py` names.
+This module has a middleware for errors of pages, and the handlers that `overlord/urls.py` names.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def page_of_view(
 class ErrorPageMiddleware:
     """Turns an error of a page's view into an error page. The views of the API answer their own errors.
 
-    Some of Django's own views, such as the log-out of the admin, refuse a method with an empty answer. It becomes
-    an error page too.
+    Some of Django's own views, such as the log-out of the admin, refuse a method with an empty answer. Such an
+    answer becomes an error page too.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,8 +1,8 @@
 """The look of the shop, as staff have set it. Each process keeps it in memory for a second.
 
-Runs in the threads of the web processes and of the workers. So a page usually needs no query for the look. After a
-second, one thread reads it again, while the others use the old one. While PostgreSQL cannot be reached, pages,
-including error pages, keep the last look.
+So a page usually needs no query for the look. This runs in the threads of the web processes and of the workers.
+After a second, one thread reads it again, while the others use the old one. While PostgreSQL cannot be reached,
+pages, including error pages, keep the last look.
 """
 
 import time

@@ -36,7 +36,7 @@ _one_at_a_time = Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The allowed shape: the fewest pixels of a side, and how many times longer the longer side may be."""
+    """The allowed shape: the fewest pixels of a side, and the largest ratio of the longer side to the shorter."""
 
     smallest: int
     narrowest: int

@@ -137,8 +137,8 @@ class Login(AnonymousView):
     def post(self, request: Request) -> HttpResponseBase:
         """Get a token and a session; a browser form gets the session and is redirected to the reservations.
 
-        Sent with the token or the session of a guest, it gives the account what the guest holds. Staff who need the
-        second factor for what they do send a `code` of it.
+        If the request comes with the token or the session of a guest, the account gets what the guest holds. Staff
+        whose actions need the second factor send a `code` of it.
         """
         body = serializers.LoginInput(data=request.data)
         body.is_valid(raise_exception=True)
