@@ -1,6 +1,6 @@
-// <live-me versions="{...}">: My tickets, live. The server makes the page, and says which versions it shows. When a
-// frame has newer ones, the page is loaded again, but only while it is visible, because a hold that is shown counts as
-// looked at. Without a stream, the page asks the server regularly.
+// <live-me versions="{...}">: the page My tickets, live. The server makes the page, and `versions` says which versions
+// of the rows it shows. When a frame has newer versions, the page is loaded again, but only while it is visible: a hold
+// that the page shows counts as looked at. Without a stream, the page asks the server regularly.
 
 import { follow, now } from "realtime/live.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
@@ -28,7 +28,7 @@ class LiveMe extends HTMLElement {
     this.poll.stop();
   }
 
-  /** Load the page again if the server's has other versions, or if nobody is logged in now. */
+  /** Load the page again if the server's page has other versions, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });
@@ -43,12 +43,12 @@ class LiveMe extends HTMLElement {
     this.see();
   }
 
-  /** The version for which the page was loaded last. The same frame again may have what no longer exists. */
+  /** The version of the frame for which the page was last loaded, so that the same frame does not load it twice. */
   get askedFor() {
     return history.state?.askedFor ?? -1;
   }
 
-  /** Return whether a frame has something newer than the page. The first may be older, or newer than it. */
+  /** Return whether a frame has something newer than the page. The first frame may be older than the page. */
   isBehind({ reservations, payments }) {
     const isNew = ({ id, version }) => version > (this.page.reservations[id] ?? this.unknown(id));
     const isNewPayment = ({ id, version, reservation: order }) => {
@@ -58,7 +58,7 @@ class LiveMe extends HTMLElement {
     return reservations.some(isNew) || payments.some(isNewPayment);
   }
 
-  /** Return what stands for a reservation that the page does not have: nothing newer, if it is too old for the page. */
+  /** Return the version to assume for a reservation that the page lacks: the highest, if it is too old for the page. */
   unknown(id) {
     return id > this.page.left_out ? 0 : Infinity;
   }

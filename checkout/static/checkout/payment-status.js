@@ -1,6 +1,6 @@
-// <payment-status reservation="7" versions="{...}">: the stage of a reservation, pushed. The page holds a panel for
-// every stage and shows those of the present one. The server says which versions the page shows, because the first
-// frame may be newer, or older. Without a stream, the page asks the server regularly.
+// <payment-status reservation="7" versions="{...}">: the stage of a reservation, live. The page has panels for every
+// stage, and shows those of the present one. `versions` says which versions of the rows the page shows, because the
+// first frame may be newer or older. Without a stream, the page asks the server regularly.
 
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
@@ -17,7 +17,7 @@ class PaymentStatus extends HTMLElement {
     this.reservation = Number(this.getAttribute("reservation"));
     this.page = JSON.parse(this.getAttribute("versions"));
     this.lines = linesOf(Object.entries(this.page.held));
-    this.errors = JSON.parse(this.getAttribute("errors")); // by the English sentences of frames: those to show
+    this.errors = JSON.parse(this.getAttribute("errors")); // the sentences to show, by the English sentences in frames
     this.countdown = this.querySelector("hold-countdown");
     this.extension = this.querySelector(".extension");
     const offered = Number(this.getAttribute("extension-offered"));
@@ -46,7 +46,7 @@ class PaymentStatus extends HTMLElement {
     clearTimeout(this.slow);
   }
 
-  /** Load the page anew if the server's has another stage or other versions, or if nobody is logged in now. */
+  /** Load the page anew if the server's page has another stage or other versions, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });
@@ -76,12 +76,12 @@ class PaymentStatus extends HTMLElement {
     const isNew = this.isNew(payment, reservation);
     if (isNew && stage === "paid" && this.dataset.stage === "paid") return loadAnew();
     this.showStage(stage);
-    this.action = payment?.requires_action ?? null; // kept for a script that comes later
+    this.action = payment?.requires_action ?? null; // kept for stripe-form.js, which may start later
     this.dispatchEvent(new CustomEvent("action"));
     return undefined;
   }
 
-  /** Return whether the lines of an unpaid order have changed. The server then makes the page. */
+  /** Return whether the lines of an unpaid order have changed. Then the server has to make the page again. */
   changed(reservations, { order }) {
     const own = reservations.filter((each) => each.order === order);
     const isNewer = own.some(({ id, version }) => version > (this.page.reservations[id] ?? 0));
@@ -110,7 +110,7 @@ class PaymentStatus extends HTMLElement {
     this.querySelector("h1:not([hidden])").focus();
   }
 
-  /** Show the note for slow payments when the payment has taken that long. */
+  /** Show the note about slow payments once the payment has taken so long. `since` is when the payment began. */
   waitForSlow(since) {
     clearTimeout(this.slow);
     if (since === null) return;
@@ -120,7 +120,7 @@ class PaymentStatus extends HTMLElement {
     this.slow = setTimeout(() => { note.hidden = false; }, Math.max(0, left));
   }
 
-  /** Load the page anew when the hold has ended by the clock and no frame has said so. */
+  /** Load the page anew if the hold has ended by the clock, but no frame has said so. */
   expire() {
     if (["held", "failed", "unanswered"].includes(this.dataset.stage) && this.countdown.left() <= 0) loadAnew();
   }

@@ -1,4 +1,4 @@
-// The card number goes to Stripe's own form and never to this site, which receives a token.
+// The form for the card. The card number goes to Stripe's own form and never to this site, which receives a token.
 
 import { enableForm } from "shop/page.js";
 
@@ -20,8 +20,8 @@ form.addEventListener("submit", async (event) => {
   form.requestSubmit();
 });
 
-// 3-D Secure: the bank asks the buyer directly. The outcome is pushed like any other. The first frame is mostly here
-// before Stripe's script, and so before this one.
+// 3-D Secure: the bank asks the buyer directly. The outcome comes in a frame, like any other. The first frame usually
+// comes before this script runs, because Stripe's script is loaded first.
 function offer() {
   confirm.hidden = !status.action?.client_secret;
 }

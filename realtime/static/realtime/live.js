@@ -23,15 +23,15 @@ const PATIENCE = 10_000; // the longest wait for a connection with its first fra
 const FIRST_WAIT = 500; // the longest wait before the first reconnect; it doubles at each further one
 const LONGEST_WAIT = 30_000;
 const STEADY = 5_000; // after this time live, the next reconnect counts as a first one again
-const RESYNC_EVERY = 1_000; // the server answers no more often
+const RESYNC_EVERY = 1_000; // the server does not answer more often
 
 // The difference between this machine's clock and the server's. A frame always takes some time to arrive, so the
-// smallest difference seen is the best estimate. It is forgotten after a while, because clocks drift, and when
-// somebody sets this machine's clock.
+// smallest difference seen is the best estimate. It is forgotten after a while, because clocks drift, and also
+// when somebody sets this machine's clock.
 const REMEMBERED = 300_000;
 let least = null;
 
-/** Use a time that the server wrote, as an ISO text, and that arrived `age` milliseconds ago, for the estimate. */
+/** Improve the estimate by a time that the server wrote, an ISO text, and that arrived `age` milliseconds ago. */
 export function hearTime(text, age = 0) {
   const difference = Date.now() - age - Date.parse(text);
   const epoch = Date.now() - performance.now();
@@ -153,7 +153,7 @@ class Stream {
     this.say("live");
   }
 
-  /** Compare with a heartbeat: the version that we should have, and whether the server hears of changes. */
+  /** Use a heartbeat: it has the version that we should have, and says whether changes get through. */
   compare(frame) {
     const isLive = frame.data?.live !== false;
     if (frame.version > this.version) this.ask();
@@ -168,7 +168,7 @@ class Stream {
     this.expect(PATIENCE);
   }
 
-  /** Connect now, or ask for a snapshot if there is a connection: the page is shown again, or the network is back. */
+  /** The page is shown again, or the network is back: connect now, or ask an open connection for a snapshot. */
   wake(event) {
     if (this.over || hidden()) return;
     if (this.liveSince !== null && Date.now() - this.heardAt > SILENCE) this.lose("reconnecting"); // the page slept

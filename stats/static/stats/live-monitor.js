@@ -1,4 +1,4 @@
-// <live-monitor labels="{...}">: the monitor, kept live by its stream. The page says where each figure goes:
+// <live-monitor labels="{...}">: the monitor, live. Attributes in the page say where each figure goes:
 //   data-show="totals.sold"            the figure's text, in the format of data-as
 //   data-rows="feed" data-key="key"    a list: a row for each item, cloned from the <template> in it
 //   data-share="held capacity"         a width in percent; data-from gives the start
@@ -47,7 +47,7 @@ class LiveMonitor extends HTMLElement {
   }
 }
 
-/** Write the figures of `data` into the places of `root`, but not into those of rows within it. */
+/** Write the figures of `data` into the places of `root`, but not into places in rows within it. */
 function fill(root, data) {
   const of = root.closest("[data-row]");
   for (const place of root.querySelectorAll("[data-show],[data-rows],[data-share],[data-if],[data-link]")) {

@@ -1,11 +1,11 @@
-// The labels that say how many tickets are left. `tickets/availability_labels.py` writes the same.
+// The labels that say how many tickets are left. `tickets/availability_labels.py` makes the same.
 
 import { now } from "realtime/live.js";
 import { dateTime, duration, gettext, ngettext, number, timeToTheSecond } from "shop/formats.js";
 
 const FEW = 10;
 const FEW_SHARE = 20;
-const SOON = 3600; // seconds before a sale opens in which the label counts down; the server cannot do that
+const SOON = 3600; // seconds before a sale opens from which the label counts down; the server's label does not
 
 /** Return the label of a ticket type, `{tone, text}`, with times in its event's zone. */
 export function ofTicketType(ticket, zone) {
@@ -51,7 +51,7 @@ function allOnHold(nextReleaseAt, zone) {
   return gettext("All reserved. Some may become available at %(time)s", { time });
 }
 
-/** Return whether to offer the button. It is also offered while all are on hold: a hold may end any moment. */
+/** Return whether to offer to reserve a type, also while all its tickets are on hold: a hold may end. */
 export function canReserve(ticket) {
   return ticket.sale === "open" && ticket.available + ticket.held > 0;
 }

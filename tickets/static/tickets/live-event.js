@@ -1,5 +1,5 @@
-// <live-event event="12">: an event's page, live. Every field of a frame is shown again; a ticket type that is gone
-// loses its row, a new one gets one from the server. With `own`, the buyer's tickets of this event are live too.
+// <live-event event="12">: an event's page, live. Each frame is shown whole. The row of a deleted ticket type is
+// removed; the row of a new one comes from the server's page. With `own`, the buyer's own tickets are live too.
 
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
@@ -9,8 +9,8 @@ import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 import * as ownTickets from "tickets/own-tickets.js";
 
 const FRESH = { within: 1_000, kept: 1_000 }; // milliseconds; visitors share a page for one second
-const FRESH_CODE = { within: 20_000, kept: 1_000 }; // a page with a code is made for each reader, so they spread
-const AGAIN = 10_000; // milliseconds, when the server's page could not be had
+const FRESH_CODE = { within: 20_000, kept: 1_000 }; // spread more, because the server makes a page for each reader
+const AGAIN = 10_000; // milliseconds, if the server's page did not come
 
 class LiveEvent extends HTMLElement {
   connectedCallback() {
@@ -53,7 +53,7 @@ class LiveEvent extends HTMLElement {
     this.event = event;
     this.showEvent(event);
     for (const row of this.rows()) {
-      if (row.dataset.hidden !== undefined) continue; // only the server's page shows it, to people with its code
+      if (row.dataset.hidden !== undefined) continue; // a hidden type: only the server's page has it
       if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
     }
     for (const ticket of event.tickets) this.showType(ticket);
@@ -91,7 +91,7 @@ class LiveEvent extends HTMLElement {
     if (this.querySelector('[data-field="picture"]').dataset.address !== (picture ?? "")) this.renew("picture");
   }
 
-  /** Return a ticket type as a visitor with a code sees it: open before its sale opens, for the code's price. */
+  /** Return a ticket type as a visitor with a code sees it: with the code's price, and open if the code opens it. */
   asWithCode(ticket) {
     const row = this.row(ticket.id);
     const { fullPrice, price, early } = row?.dataset ?? {};
@@ -99,12 +99,12 @@ class LiveEvent extends HTMLElement {
     return { ...ticket, sale, price: fullPrice === undefined ? ticket.price : price };
   }
 
-  /** Whether staff have edited the event or its codes since the server wrote what the page's code gives. */
+  /** Return whether staff have edited the event or its codes since the server read the effect of this page's code. */
   isCodeOld() {
     return this.edits !== null && this.edits < editsOf(this.frame);
   }
 
-  /** Show the usual prices, because the code has expired. No frame says so, and the server now refuses the code. */
+  /** Show the usual prices, because the code has expired. No frame says this, and from now on the server refuses it. */
   endCode() {
     this.edits = null;
     this.removeAttribute("code-until");
@@ -120,7 +120,7 @@ class LiveEvent extends HTMLElement {
     this.show(this.frame);
   }
 
-  /** Take what the code gives from the server, which alone knows it. */
+  /** Fetch the effect of the code from the server; no frame has it. */
   async renewCode() {
     if (this.renewing) return;
     this.renewing = true;
@@ -132,10 +132,10 @@ class LiveEvent extends HTMLElement {
       if (this.isConnected) this.show(this.frame);
     };
     if (!this.isCodeOld()) again();
-    else setTimeout(again, AGAIN); // the page could not be had, or is older than the frame
+    else setTimeout(again, AGAIN); // the page did not come, or is older than the frame
   }
 
-  /** Show prices, hidden ticket types and words of the code as a fresh page does. The code may have ended. */
+  /** Show the prices, the hidden ticket types and the text of the code as on a fresh page. The code may have ended. */
   takeCode(fresh) {
     this.edits = editsOfCode(fresh);
     const until = fresh.getAttribute("code-until");
@@ -159,7 +159,7 @@ class LiveEvent extends HTMLElement {
     this.showTotal();
   }
 
-  /** Show a row as a fresh one. Of a type that is hidden from others, no frame says anything: take all of it. */
+  /** Update a row from a fresh one. No frame has a hidden type, so its whole row is replaced. */
   takeRow(row, fresh) {
     if (row.dataset.hidden !== undefined) {
       fresh.querySelector("input").value = row.querySelector("input").value;
@@ -174,14 +174,14 @@ class LiveEvent extends HTMLElement {
     row.querySelector(".price").replaceWith(fresh.querySelector(".price"));
   }
 
-  /** Fetch this page anew, with the code that it was made with, also where it answered a form. */
+  /** Fetch this page again with its code. If the page is the answer to a form, the code is not in its address. */
   freshPage(when = FRESH) {
     const code = this.order.querySelector("[name=code]")?.value;
     const address = code && `${location.pathname}?${new URLSearchParams({ code })}`;
     return freshPage({ ...when, address });
   }
 
-  /** Take a part of the page from the server, which makes its HTML. */
+  /** Replace a part of the page whose HTML only the server makes. */
   async renew(field) {
     const page = await this.freshPage();
     const fresh = page?.querySelector(`[data-field="${field}"]`);
@@ -215,7 +215,7 @@ class LiveEvent extends HTMLElement {
     const own = this.own?.(ticket.id) ?? JSON.parse(row.dataset.own);
     const most = ownTickets.canChoose(own, ticket.max_per_user);
     const input = row.querySelector("input");
-    input.disabled = most === 0 || !canReserve(ticket); // what is hidden is not sent
+    input.disabled = most === 0 || !canReserve(ticket); // a hidden field must not be sent
     input.max = Math.max(1, most);
     row.querySelector(".choose").hidden = input.disabled;
     const mine = row.querySelector(".mine");
@@ -250,7 +250,7 @@ class LiveEvent extends HTMLElement {
     setText(this.querySelector('[data-field="total"]'), money(totals.reduce(add), rows[0].dataset.currency));
   }
 
-  /** Show the way to the line while nothing can be reserved directly. */
+  /** Show the link to the line while nothing can be reserved directly. */
   showLine({ opening, status, canReserve }) {
     const leads = opening === "draw" && status !== "cancelled" && !canReserve;
     this.querySelector('[data-field="line"]').hidden = !leads;
@@ -271,25 +271,25 @@ class LiveEvent extends HTMLElement {
       if (!this.row(id)) this.prepare(row);
       this.list.append(row);
     }
-    const tickets = this.frame.tickets.map((ticket) => this.asWithCode(ticket)); // their rows with a code are there now
+    const tickets = this.frame.tickets.map((ticket) => this.asWithCode(ticket)); // now with the new rows
     this.event = { ...this.frame, tickets };
     for (const ticket of tickets) this.showType(ticket);
   }
 
-  /** Take back the message about a refused reservation as soon as it is no longer true. */
+  /** Remove the message about a refused reservation as soon as it is no longer true. */
   checkRefusal() {
     const message = this.querySelector(".alert[data-refused-type]");
     if (!message) return;
     const { refusedType: type, refusedAmount, refusedAvailable, refusedSale } = message.dataset;
     const ticket = this.event.tickets.find(({ id }) => String(id) === type);
-    const hadFocus = message.contains(document.activeElement); // it has it when the page is loaded
+    const hadFocus = message.contains(document.activeElement); // the message gets the focus when the page is loaded
     if (ticket?.sale === refusedSale && (refusedAvailable === "" || String(ticket.available) === refusedAvailable)) return;
     if (ticket?.sale === "open" && ticket.available >= Number(refusedAmount)) {
       const notice = document.createElement("p");
       notice.className = "notice";
       notice.textContent = gettext("Tickets are available again. You can reserve them now.");
       message.replaceWith(notice);
-      if (hadFocus) takeFocus(notice); // and is read out
+      if (hadFocus) takeFocus(notice); // a screen reader then reads it
       else announce(notice.textContent, { urgent: true });
     } else {
       message.remove();
@@ -303,7 +303,7 @@ class LiveEvent extends HTMLElement {
     announce(gettext("This event is no longer available."), { urgent: true });
   }
 
-  /** Between frames, count down to sales that open soon, and end a code that expires. */
+  /** Count down to sales that open soon, and end a code that has expired, also while no frame comes. */
   countDown() {
     if (this.frame && now() >= Date.parse(this.getAttribute("code-until"))) this.endCode();
     for (const ticket of this.event?.tickets ?? []) {
@@ -313,17 +313,17 @@ class LiveEvent extends HTMLElement {
   }
 }
 
-/** Return how often staff have edited an event of a frame: its version without what sales add to it. */
+/** Return a number that rises only when staff edit the event of a frame: its version without those of its types. */
 function editsOf({ version, tickets }) {
   return tickets.reduce((edits, ticket) => edits - ticket.version, version);
 }
 
-/** Return `editsOf` the event that a page with a code was made from; null for one without a code. */
+/** Return `editsOf` the event from which a page with a code was made; null for a page without a code. */
 function editsOfCode(page) {
   return page.hasAttribute("with-code") ? Number(page.getAttribute("with-code")) : null;
 }
 
-/** Let an element have the focus that another one had, so that the keyboard goes on from there. */
+/** Give an element the focus that a removed one had, so that people who use the keyboard keep their place. */
 function takeFocus(element) {
   element.tabIndex = -1;
   element.focus();

@@ -1,5 +1,5 @@
-// <live-events>: the list of events, live. A frame says how many tickets of each event are left. Everything else (new
-// events, prices, time zones, whether the last tickets are on hold or sold) comes from the server's page.
+// <live-events>: the list of events, live. A frame says how many tickets of each event are left. Everything else comes
+// from the server's page: new events, prices, time zones, and whether the last tickets are on hold or sold.
 
 import { follow } from "realtime/live.js";
 import { setText } from "shop/formats.js";
@@ -7,11 +7,11 @@ import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { ofEvent } from "tickets/availability-labels.js";
 
 const MOST = 200; // events in a frame
-const KEPT = 2_000; // milliseconds: visitors share the page for one second, and all share its list for another
-const SOON = 2_000; // in which open pages fetch a changed list after that
-const LATER = 10_000; // and whether the last tickets are on hold or sold, which many pages ask at once
-const AGAIN = 30_000; // how often they ask while tickets are on hold
-const OFTEN = 300_000; // how often at least: no frame says that a price or a time zone was edited
+const KEPT = 2_000; // milliseconds: the server keeps the page for a second, and the list in it for another second
+const SOON = 2_000; // milliseconds after KEPT over which open pages spread the fetches of a changed list
+const LATER = 10_000; // the same if the last tickets went, because then all open pages fetch the list
+const AGAIN = 30_000; // between two fetches while the last tickets of an event are on hold
+const OFTEN = 300_000; // the longest time between two fetches: no frame says that a price or a time zone changed
 
 class LiveEvents extends HTMLElement {
   dropped = new Set(); // events whose rows were removed because a frame did not have them
@@ -58,8 +58,8 @@ class LiveEvents extends HTMLElement {
     remove(row);
   }
 
-  /** Return whether a frame has an event that belongs in this list and is not there. Of a filtered list, only the
-   *  server knows what belongs there: a row that an older frame removed may. */
+  /** Return whether a frame has an event that belongs in this list but has no row. Only the server knows what belongs
+   *  in a filtered list. There, only an event whose row an earlier frame removed counts. */
   hasNew(events) {
     if (this.hasAttribute("filtered")) return events.some(({ id }) => this.dropped.has(String(id)));
     const rows = this.rows();
@@ -73,7 +73,7 @@ class LiveEvents extends HTMLElement {
     if (isOld && this.events && document.visibilityState === "visible") this.refresh(LATER);
   }
 
-  /** Replace the list by the server's, and keep the focus. Ask again if the page could not be had. */
+  /** Replace the list by that of the server's page, and keep the focus. If the page does not come, ask again later. */
   async refresh(within) {
     this.fetched = performance.now();
     const page = await freshPage({ within, kept: KEPT });
@@ -95,13 +95,13 @@ class LiveEvents extends HTMLElement {
   }
 }
 
-/** Show the name and the label; return whether the last tickets of the event just went. */
+/** Show an event's name and label; return whether its last tickets have just gone. */
 function showEvent(row, event) {
   setText(row.querySelector('[data-field="name"]'), event.name);
   const label = row.querySelector('[data-field="label"]');
   const { tone, text } = ofEvent(event);
   const wasEmpty = ["held", "sold-out"].includes(label.dataset.tone);
-  if (isEmpty(event) && wasEmpty) return false; // the server's page says more: on hold, or sold out
+  if (isEmpty(event) && wasEmpty) return false; // the server's page says whether they are on hold or sold
   label.dataset.tone = tone;
   setText(label, text, { flash: true });
   return isEmpty(event);

@@ -1,4 +1,4 @@
-// What an event's page says of the buyer's own tickets. `tickets/own_tickets.py` says the same.
+// The sentences about the buyer's own tickets on an event's page. `tickets/own_tickets.py` makes the same.
 
 import { gettext, ngettext, number } from "shop/formats.js";
 
@@ -14,7 +14,7 @@ export function ofType(reservations, ticketType) {
   };
 }
 
-/** Write what the link to the checkout says; nothing without a live reservation. */
+/** Return the text of the link to the checkout, or an empty text without a live reservation. */
 export function liveText(own) {
   if (own.reservation === null) return "";
   if (own.is_paying) {
@@ -29,7 +29,7 @@ export function liveText(own) {
   );
 }
 
-/** Write how many tickets of a type one person may have, and how many of them the buyer has. */
+/** Return a text that says how many tickets of a type one person may have, and how many the buyer has bought. */
 export function limitText(own, limit) {
   const text = gettext("Limit: %(limit)s per person.", { limit: number(limit) });
   if (own.paid === 0) return text;

@@ -3,8 +3,8 @@
 //
 //   <script type="module" src="https://tickets.example.org/static/tickets/widget.js?event=12"></script>
 //
-// It keeps nothing in the browser, sends no cookie, and asks the shop alone: for the event's public stream, or, where
-// the socket is refused, for the same as JSON. Its shadow root keeps the page's styles out.
+// It keeps nothing in the browser, sends no cookie, and asks only the shop: for the event's public stream, or for the
+// same as JSON if the socket is refused. Because of its shadow root, the page's styles do not change it.
 
 import { follow, now } from "../realtime/live.js";
 
@@ -12,7 +12,7 @@ const REMOVED = 4404;
 const FIRST_POLL = 2_000; // milliseconds without a socket
 const POLL = 15_000;
 const PATIENCE = 10_000; // for an answer
-const OLD = 60_000; // without news for this long, the widget says how old it is
+const OLD = 60_000; // after this time without news, the widget says how old its figures are
 const EVENT = /\?event=\d+$/;
 const FEW = 10; // as in availability-labels.js
 
@@ -48,7 +48,7 @@ const SHEET = `
   .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
 `;
 
-/** Return the functions that write texts and numbers in a language, by the catalogue that the shop has of it. */
+/** Return functions that write texts and numbers in a language. `catalogue` has the shop's translations into it. */
 export function wordsOf(language, catalogue = {}) {
   const number = (value) => new Intl.NumberFormat(language).format(value);
   const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name] ?? "");
@@ -70,9 +70,9 @@ export function wordsOf(language, catalogue = {}) {
   };
 }
 
-/** Return what is left of an event, `{tone, text}`, as the list of events says it (`availability_labels.of_event`). */
+/** Return the label of an event, `{tone, text}`, as the list of events shows it (`availability_labels.of_event`). */
 export function labelOf({ sale, tickets, time_zone: zone }, { gettext, ngettext, number, dateTime }) {
-  const inSale = tickets.filter((each) => each.sale === sale); // what has ended, or opens later, cannot be had
+  const inSale = tickets.filter((each) => each.sale === sale); // not those that have ended or open later
   const [available, held] = ["available", "held"].map((name) => inSale.reduce((sum, each) => sum + each[name], 0));
   if (sale === "upcoming") {
     const opens = inSale.map((each) => each.opens_at).filter((each) => each !== null);
@@ -137,7 +137,7 @@ class Widget {
     }
   }
 
-  /** Return what the shop answers, or null. A visitor's cookies are not sent. */
+  /** Return the shop's answer, or null if there is none. The visitor's cookies are not sent. */
   async fetched(path) {
     try {
       const options = { credentials: "omit", signal: AbortSignal.timeout(PATIENCE) };
@@ -167,7 +167,7 @@ class Widget {
     const event = document.visibilityState === "visible" ? await this.fetched(`event/events/${this.event}/`) : null;
     if (event !== null && !this.isLive) this.show(event);
     if (this.isLive || this.isOver) return;
-    clearTimeout(this.next); // of a socket that came and went during this poll
+    clearTimeout(this.next); // set if a socket came and went during this poll
     this.next = setTimeout(() => this.poll(), POLL * (0.75 + Math.random() / 2));
   }
 
@@ -185,7 +185,7 @@ class Widget {
     this.sayAge();
   }
 
-  /** Write the texts of parts; one without a text is hidden. */
+  /** Write the texts of parts. A part with an empty text is hidden. */
   write(texts) {
     for (const [name, text] of Object.entries(texts)) {
       this.parts[name].textContent = text;
@@ -199,7 +199,7 @@ class Widget {
     this.write({ old: isOld ? gettext("As of %(time)s", { time: time(this.seen) }) : "" });
   }
 
-  /** The event is gone, or there never was one: nothing is shown. */
+  /** Remove the widget, because there is no such event, or no longer. */
   remove() {
     this.isOver = true;
     this.stream?.close();

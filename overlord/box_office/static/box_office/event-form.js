@@ -1,4 +1,4 @@
-// The form of an event: show the form's currency beside each price.
+// The form of an event: show the currency in the form beside each price.
 
 const currency = document.querySelector("input[name=currency]");
 

@@ -1,4 +1,4 @@
-// Announcements for screen readers: at most one in ten seconds. A later sentence replaces a sentence that still waits.
+// Announcements for screen readers: at most one in ten seconds. A new sentence replaces one that still waits.
 
 const PAUSE = 10_000; // milliseconds
 let waiting = null;

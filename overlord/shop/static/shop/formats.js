@@ -5,12 +5,12 @@ const catalogue = globalThis.django ?? {};
 const language = document.documentElement.lang || "en";
 const defaultZone = document.documentElement.dataset.timeZone || "UTC";
 
-/** Return the translation of a text, with `values` in the place of its `%(name)s`. */
+/** Return the translation of a text. `values` has a value for each of its placeholders, such as `%(name)s`. */
 export function gettext(text, values = {}) {
   return fill(catalogue.gettext ? catalogue.gettext(text) : text, values);
 }
 
-/** Return the translation of a text that depends on the number `n`, with `n` and `values` in their places. */
+/** Return the translation of a text that depends on the number `n`. The text may have the placeholder `%(n)s`. */
 export function ngettext(one, many, n, values = {}) {
   const text = catalogue.ngettext ? catalogue.ngettext(one, many, n) : n === 1 ? one : many;
   return fill(text, { n: number(n), ...values });

@@ -1,4 +1,4 @@
-// Fetches the open page again, because frames do not contain every change. Times are in milliseconds.
+// Fetches the open page again, because frames do not have everything that the page shows. Times are in milliseconds.
 
 const PATIENCE = 30_000; // the longest wait for an answer
 const FIRST_PAUSE = 3_000; // after a failure; each further failure doubles the pause
@@ -8,13 +8,13 @@ let pending = null; // the latest fetch: its address, when it begins, and the pr
 let failures = 0; // since the last successful fetch
 let pauseUntil = -Infinity;
 
-/** Fetch this page, or another `address`, in its state after this call. Return a promise of its document, or of null
- * if that fails.
+/** Fetch this page, or the page at `address`, as it is after this call. Return a promise of its document, or of null if
+ * that fails.
  *
  * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may send an answer
- * that it made up to `kept` milliseconds ago, so the fetch begins after that time. If a waiting fetch begins late enough
- * for a later call too, both calls share it. Each gets a copy of the page, because callers move parts of it into their
- * own. After a failure, no fetch begins for some time. */
+ * that it made up to `kept` milliseconds ago, so the fetch begins after that time. If a fetch that
+ * still waits begins late enough for another call, both calls share it. Each gets a copy of the page, because callers
+ * move parts of it into their own page. After a failure, no fetch begins for some time. */
 export function freshPage({ within, kept = 0, address = location.pathname + location.search }) {
   const soonest = performance.now() + kept;
   const isShared = pending?.address === address && pending.begins >= soonest;

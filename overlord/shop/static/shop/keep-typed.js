@@ -1,4 +1,4 @@
-// Keeps typed text when a change of language loads the page again, in the storage of the browser's tab.
+// Keeps typed text, in the storage of the browser's tab, when a change of language loads the page again.
 //
 // It keeps all fields of a form except secrets, until the next page is loaded, and for at most a minute. Hidden fields
 // are kept too: they contain the version that the form shows, so that the server can still refuse an outdated form.
@@ -12,9 +12,9 @@ const BUTTONS = ["submit", "button", "reset", "fieldset", "output", "select-mult
 document.addEventListener("submit", ({ target }) => {
   if (target.matches("form.languages")) keep(typed({ isAnswer: "answer" in target.dataset }));
 });
-addEventListener("load", restore); // only then do all scripts of the page listen to its fields
+addEventListener("load", restore); // by then all scripts of the page listen to its fields
 
-/** Return the fields of each form that was changed, by the form's name; of all forms if this page answers a form. */
+/** Return the fields of each changed form, by the form's name; of all forms if this page is the answer to a form. */
 function typed({ isAnswer }) {
   const touched = forms().filter(([, form]) => isAnswer || fields(form).some(isChanged));
   return Object.fromEntries(touched.map(([id, form]) => [id, fields(form).map((field) => [key(field), read(field)])]));
@@ -30,7 +30,7 @@ function restore() {
     }
     const more = form.querySelector("button[name=more]");
     if (more && left.size > 0 && left.size < before) {
-      keep({ [id]: kept[id] }, left.size); // the form had more rows: add one, which loads the page, and restore again
+      keep({ [id]: kept[id] }, left.size); // the form had more rows: add one. This loads the page, which restores again
       form.requestSubmit(more);
       return;
     }

@@ -3,17 +3,17 @@
 import { hearTime } from "realtime/live.js";
 import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 
-const FIRST_CONNECTION = 4_000; // milliseconds; if there is no connection by then, the badge says from when the data is
+const FIRST_CONNECTION = 4_000; // milliseconds; without a connection by then, the badge says how old the data is
 
 class LiveBadge extends HTMLElement {
-  /** Use the server's time in the page. Until a stream is live, countdowns would use this machine's clock otherwise. */
+  /** Use the server's time in the page: until a stream is live, countdowns would use this machine's clock. */
   connectedCallback() {
     const [page] = performance.getEntriesByType("navigation");
     const isKept = !page?.transferSize || page.workerStart > 0; // an old page, from the browser or a service worker
     if (!isKept) hearTime(this.getAttribute("time"), performance.now() - page.responseStart);
   }
 
-  /** Show a status of a stream (live.js), and keep the time at which its data was last known to be current. */
+  /** Show a status of a stream (live.js). `currentAt` is when the stream's data was last known to be current. */
   show(status, currentAt) {
     if (currentAt !== undefined) this.currentAt = Math.max(currentAt, this.currentAt ?? currentAt);
     this.dataset.status = status;
@@ -24,7 +24,7 @@ class LiveBadge extends HTMLElement {
     }
   }
 
-  /** Show that the data is from this time, because the page was fetched again, although it is not live. */
+  /** Show that the data is from this time: the page is not live, but was fetched again. */
   showFresh(time) {
     this.currentAt = time;
     this.show(this.dataset.status);

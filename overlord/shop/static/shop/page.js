@@ -13,8 +13,9 @@ document.querySelector("[data-focus]")?.focus();
 const here = document.querySelector(".masthead nav [aria-current]");
 here?.parentElement.scrollTo({ left: here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2 });
 
-// A key by which the server recognises a form that is sent again. A page that all visitors share cannot contain one, so
-// it is made here. It is a secret, and not written into the page: it gives access to the guest whom the form makes.
+// A key by which the server recognises a form that is sent again. A page that all visitors share cannot contain a key,
+// so it is made here. The key is secret, and not written into the page: it gives access to the guest that the form
+// makes.
 const bytes = crypto.getRandomValues(new Uint8Array(16));
 const key = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -36,8 +37,8 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-/** Say that the answer is late, and let the form be sent again. If the form has a key or a token, the server does its
- *  work only once. */
+/** Say that the answer is late, and let the form be sent again. If it has a key or a token, the server does nothing
+ *  twice. */
 function showSlow(form) {
   if (!form.dataset.submitted) return;
   enableForm(form);

@@ -1,10 +1,10 @@
 // Asks the server regularly while a stream of the page is not live. So a page misses no change, even if a proxy refuses
-// its sockets, or its network address has too many.
+// its sockets, or if the network address of its reader has too many sockets.
 
 const ASK_EVERY = 20_000; // milliseconds, on average
 
-/** Call `ask` regularly while a stream is not live and the page is visible. Return an object: give each status of a
- *  stream (live.js) to its `hear`, and a stream that is no longer followed to its `forget`. */
+/** Call `ask` regularly while a stream is not live and the page is visible. Return an object with three functions.
+ *  `hear` takes each status of a stream (live.js), `forget` a stream that is no longer followed; `stop` ends all. */
 export function whileNotLive(ask) {
   const every = ASK_EVERY * (0.75 + Math.random() / 2);
   const silent = new Set();

@@ -1,4 +1,4 @@
-// Reads QR codes with a camera: by the browser's own detector where it has one, else by the server.
+// Reads QR codes with a camera: by the browser's own detector if it has one, else by the server.
 
 import { recall, remember } from "admission/door-store.js";
 
@@ -6,7 +6,7 @@ const EVERY = 250; // milliseconds between two looks
 const SIDE = 400; // pixels of the square that is sent to the server
 const CHOSEN = "door-camera";
 
-/** Look through a camera, and call `onCode(text)` for each code that is seen. `readAtServer(grey, width)` reads one. */
+/** Call `onCode(text)` for each code that a camera sees. `readAtServer(grey, width)` lets the server read a picture. */
 export class Camera {
   constructor(video, { onCode, readAtServer }) {
     this.video = video;
@@ -20,7 +20,7 @@ export class Camera {
     return this.stream !== undefined;
   }
 
-  /** Open the camera that was chosen last, or the one at the back; raise what the browser does. */
+  /** Open the camera that was chosen last, or the one at the back; raise the browser's error. */
   async open(deviceId = recall(CHOSEN)) {
     this.close();
     const video = deviceId ? { deviceId: { ideal: deviceId } } : { facingMode: { ideal: "environment" } };
@@ -69,7 +69,7 @@ export class Camera {
     return found?.rawValue;
   }
 
-  /** Send the square in the middle, in grey. */
+  /** Send the square in the middle of the picture, in grey, and return the code that the server reads in it. */
   async ask() {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!width) return null;

@@ -1,5 +1,5 @@
-// The code of a ticket: its content, and whether a key signed it. docs/tickets.md describes the format, and the vectors
-// in tests/codes.json are those of Python too. Also how a typed serial is read.
+// Reads the code of a ticket, verifies its signature, and reads typed serials. docs/tickets.md describes the format.
+// The tests of this module and those of Python use the same codes (tests/codes.json).
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 const LENGTH = 131;
@@ -25,7 +25,7 @@ export function isCode(text) {
   return text.length === LENGTH;
 }
 
-/** Return `{ key, event, ticket, issue, bytes }` of a code, or null. Nothing of it is true until `isSigned`. */
+/** Return `{ key, event, ticket, issue, bytes }` of a code, or null. Do not trust it before `isSigned` says so. */
 export function codeRead(code) {
   if (!isCode(code)) return null;
   const bytes = base45Read(code);
@@ -45,18 +45,18 @@ export function serialRead(text) {
   return text.replace(/[\s-]/g, "").toUpperCase();
 }
 
-/** Return whether a code's bytes are signed by a public key in hexadecimal; null when this browser cannot tell. */
+/** Return whether a key signed a code's bytes, by its public key in hexadecimal; null if this browser cannot tell. */
 export async function isSigned(bytes, publicKey) {
   const key = await keyOf(publicKey);
   if (key === null) return null;
   return crypto.subtle.verify("Ed25519", key, bytes.slice(SIGNED), bytes.slice(0, SIGNED));
 }
 
-/** Load a public key and check a signature with it: the first check takes a browser longer than those after it. */
+/** Load a public key and check a signature with it, because a browser's first check with a key takes longest. */
 export async function prepare(publicKey) {
   try {
     await isSigned(new Uint8Array(BYTES), publicKey);
-  } catch { /* the check of a code says what is wrong */ }
+  } catch { /* the check of a code will fail in the same way */ }
 }
 
 const keys = new Map();

@@ -1,5 +1,5 @@
-// The work of a gate, without its page: scans go to the server. When the server does not answer, they are decided here,
-// kept, and sent when the server is back. `DoorDesk` calls back when something changed.
+// The work of a gate, without its page. Scans go to the server. If the server does not answer, they are decided here,
+// kept, and sent when the server answers again. `DoorDesk` calls back when something has changed.
 
 import { DoorList } from "admission/door-list.js";
 import { open } from "admission/door-store.js";
@@ -9,7 +9,7 @@ const PATIENCE = 3_000; // for an answer to a scan, because people wait behind
 const RETRY = 3_000;
 const BATCH = 100;
 const TOO_MANY = 429;
-const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's codes where there is nothing to undo
+const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's errors when there is nothing to undo
 
 export class DoorDesk {
   constructor({ event, gate, csrf, onNetwork, onConflict, onList, onNoPictures }) {
@@ -24,9 +24,9 @@ export class DoorDesk {
     const known = await this.stored((store) => store.list(this.event));
     if (known) this.list.take(known);
     const kept = (await this.stored((store) => store.scans())) ?? [];
-    this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps, before the page was loaded again
+    this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps sent before the page was loaded again
     for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
-    // Also with a network scans may wait: any answer says that it is back, and the server may refuse them for now.
+    // Scans may wait even with a network: another answer may have shown that it is back, or the server refused them.
     this.timer = setInterval(() => (this.isOffline || this.kept.length > 0) && this.renew(), RETRY);
     await this.renew();
   }
@@ -35,7 +35,7 @@ export class DoorDesk {
     clearInterval(this.timer);
   }
 
-  /** Scan a code or a serial; return the answer, with `result` "unchecked" if the person was let in without the server. */
+  /** Scan a code or a serial; return the answer. Its `result` is "unchecked" if the server did not decide. */
   async scan(shown) {
     const scan = { scan_id: uuid(), gate: this.gate, event: this.event, at: new Date(now()).toISOString(), ...shown };
     const isSent = !this.isOffline;
@@ -49,7 +49,7 @@ export class DoorDesk {
     return answer;
   }
 
-  /** Keep what was let in. `isSent`: the server may have recorded it, though it did not answer. */
+  /** Keep the scan of a person who was let in. `isSent`: the server may have recorded it without an answer. */
   async letIn(scan) {
     this.kept.push(scan);
     this.list.letIn.set(scan.ticket, { at: scan.at, gate: scan.gate });
@@ -57,7 +57,7 @@ export class DoorDesk {
     this.onNetwork();
   }
 
-  /** Do something with the store. Once it fails, as a full disk does, the door goes on without it, and says so. */
+  /** Do `work` with the store. If that fails, for example on a full disk, the door continues without a store. */
   async stored(work) {
     try {
       return this.store && (await work(this.store));
@@ -67,9 +67,9 @@ export class DoorDesk {
     }
   }
 
-  /** Take an admission back; return the scan, or the problem, or null when the server must answer and does not.
+  /** Undo an admission; return the scan or the problem. Return null if the server must decide and does not answer.
    *
-   * One that is kept is taken back here at once. Where the server may have recorded it, it is told so later. */
+   * A scan that is kept here is undone here at once. If the server may have recorded it, the server learns it later. */
   async undo(scanId) {
     const scan = this.kept.find(({ scan_id: id }) => id === scanId);
     if (scan === undefined) {
@@ -85,7 +85,7 @@ export class DoorDesk {
     return { scan_id: scanId, result: "admitted", undone_at: scan.at };
   }
 
-  /** Send the kept scans, and read what is new in the list. One runs at a time; a call meanwhile runs it once more. */
+  /** Send the kept scans, and read the changes of the list. One call runs at a time; later calls repeat it once. */
   renew() {
     this.isDue = true;
     this.renewing ??= this.renewAll().finally(() => (this.renewing = undefined));
@@ -97,7 +97,7 @@ export class DoorDesk {
       this.isDue = false;
       await this.settle();
       await this.hear();
-      if (this.isOffline) return; // it is tried again soon
+      if (this.isOffline) return; // the timer tries again soon
     }
   }
 
@@ -113,7 +113,7 @@ export class DoorDesk {
       const scans = batch.map(({ ticket: _ticket, isSent: _isSent, ...scan }) => scan);
       const answers = await this.send("/door/scans/batch/", { scans }, { patience: 20_000 });
       if (!Array.isArray(answers)) return;
-      const undone = batch.filter(({ isUndone }) => isUndone); // meanwhile: the server is told so next time
+      const undone = batch.filter(({ isUndone }) => isUndone); // while they were sent: the next round says so
       if (undone.length > 0) this.isDue = true;
       await this.forget(batch.filter(({ isUndone }) => !isUndone));
       for (const answer of answers) if (answer.result !== "admitted") this.onConflict(answer);
@@ -126,13 +126,13 @@ export class DoorDesk {
 
   async forget(scans) {
     const ids = scans.map(({ scan_id: id }) => id);
-    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first, so that none is sent meanwhile
+    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first: none is sent meanwhile
     await this.stored((store) => store.forgetScans(ids));
     this.onNetwork();
   }
 
   async hear() {
-    const before = [...this.list.letIn.keys()]; // what the answer says of these is newer than what this door did
+    const before = [...this.list.letIn.keys()]; // older than the answer
     const news = await this.get(`/door/events/${this.event}/list/?since=${this.list.version}`);
     if (!Array.isArray(news?.tickets)) return;
     this.list.take(news);
@@ -151,16 +151,16 @@ export class DoorDesk {
     return this.answer(path, { method: "POST", headers, body: JSON.stringify(body), patience });
   }
 
-  /** Read the code in a grey picture at the server; null when it sees none, or has looked too often just now. */
+  /** Let the server read the code in a grey picture. Return null if it finds none, or was asked too often just now. */
   async readPicture(grey, width) {
     const headers = { "Content-Type": "application/octet-stream", "X-CSRFToken": this.csrf };
     const answer = await this.answer(`/door/pictures/?width=${width}`, { method: "POST", headers, body: grey, patience: PATIENCE });
     if (answer?.status === undefined) return answer?.code ?? null;
-    if (answer.status !== TOO_MANY) this.onNoPictures(answer); // a problem, which has a `code` too
+    if (answer.status !== TOO_MANY) this.onNoPictures(answer); // a problem, whose `code` is that of the error
     return null;
   }
 
-  /** Return what the server answers, a problem too; null when it does not answer, and the door is offline then. */
+  /** Return the server's answer, which may be a problem. Return null if there is none; then the door is offline. */
   async answer(path, { patience, ...options }) {
     try {
       const answer = await fetch(path, {

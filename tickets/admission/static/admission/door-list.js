@@ -1,5 +1,5 @@
-// What a door knows without a network: the keys, and each ticket of its event as it last heard. It decides by that.
-// It knows no page and no store.
+// The list with which a door decides without a network: the keys and the tickets of its event, as the server last sent
+// them. This module uses no page and no store.
 
 import { codeRead, isSigned, prepare, serialRead } from "admission/codes.js";
 
@@ -11,10 +11,10 @@ export class DoorList {
     this.types = new Map();
     this.tickets = new Map();
     this.serials = new Map();
-    this.letIn = new Map(); // what this door has let in, until the server's list says so: id -> {at, gate}
+    this.letIn = new Map(); // let in here, but not yet in the server's list: id -> {at, gate}
   }
 
-  /** Take what the server said; return the rows of tickets that changed. */
+  /** Update the list from the server's answer; return the rows of tickets that changed. */
   take({ version, complete, keys, ticket_types: types, tickets }) {
     if (complete) {
       this.tickets.clear();
@@ -30,12 +30,12 @@ export class DoorList {
 
   put(row) {
     const before = this.tickets.get(row[0]);
-    if (before !== undefined) this.serials.delete(before[1]); // a ticket that changed hands has another serial
+    if (before !== undefined) this.serials.delete(before[1]); // a ticket that was handed over has another serial
     this.tickets.set(row[0], row);
     this.serials.set(row[1], row[0]);
   }
 
-  /** Return `{ result, ticket, first, signed }` for a code, or a serial: a result of the server, or "unchecked". */
+  /** Return `{ result, ticket, first, signed }` for a code or a serial. `result` is a server's, or "unchecked". */
   async decide({ code = "", serial = "" }) {
     if (serial) return this.decideTicket(this.serials.get(serialRead(serial)), null);
     const said = codeRead(code.trim());

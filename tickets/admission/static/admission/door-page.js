@@ -1,5 +1,5 @@
-// <door-page event="7" gate="North">: the page of a gate. Scans by camera, scanner and hand are answered without a
-// reload, and go on without a network.
+// <door-page event="7" gate="North">: the page of a gate. It answers scans by camera, by scanner and by hand without
+// loading again, and also without a network.
 
 import { Camera } from "admission/camera.js";
 import { isCode } from "admission/codes.js";
@@ -9,9 +9,9 @@ import { signal, wakeSound } from "admission/signals.js";
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
 
-const FILES = /^\/(static|translations|look|pictures)\//; // what the page is made of; its worker has the same
+const FILES = /^\/(static|translations|look|pictures)\//; // the files of the page; door-worker.js has the same pattern
 const NEWEST = 50;
-const SAME_CODE = 4_000; // milliseconds in which the camera does not scan the same code again
+const SAME_CODE = 4_000; // milliseconds during which the camera does not scan the same code again
 const KINDS = { admitted: "good", unchecked: "maybe", undone: "maybe" };
 
 class DoorPage extends HTMLElement {
@@ -42,7 +42,7 @@ class DoorPage extends HTMLElement {
     await this.keepPage();
   }
 
-  /** Show a status of the stream. When the event no longer has one, say so: its counts stay as they are. */
+  /** Show a status of the stream. If the stream no longer exists, say so, because the counts no longer change. */
   hear(status, code, currentAt) {
     this.querySelector("live-badge").show(status, currentAt);
     if (status === "live" && this.desk.isOffline) this.desk.renew();
@@ -74,7 +74,7 @@ class DoorPage extends HTMLElement {
     }
   }
 
-  /** Scan a typed or seen text: a code or a serial. */
+  /** Scan a text that was typed or that the camera saw: a code or a serial. */
   async scan(text) {
     const turn = this.wait();
     this.take(await this.desk.scan(isCode(text) ? { code: text } : { serial: text }), turn);
@@ -87,15 +87,15 @@ class DoorPage extends HTMLElement {
     else this.take(scan.undone_at ? { ...scan, result: "undone" } : scan, turn);
   }
 
-  /** Take the former answer away, which is not for whoever is asked about now; return the turn of the question. */
+  /** Remove the former answer, which was for another person; return the number of the new question. */
   wait() {
     this.show({ result: "waiting" });
     this.turn = (this.turn ?? 0) + 1;
     return this.turn;
   }
 
-  /** Show an answer. The panel is about the newest question only. A late answer is a line, and is heard only if it
-   *  refuses: another tone would be taken for the answer to the newest question. */
+  /** Show an answer. The panel shows only the answer to the newest question. A late answer gets a line in the list, and
+   *  a tone only if it refuses: people would take any other tone for the answer to the newest question. */
   take(answer, turn) {
     const kind = KINDS[answer.result] ?? "bad";
     const isNewest = turn === this.turn;
@@ -126,7 +126,7 @@ class DoorPage extends HTMLElement {
     return this.panel.querySelector(`[data-field="${name}"]`);
   }
 
-  /** Say when and where a ticket was admitted, if that is why it is refused. */
+  /** Return the sentence that says when and where a ticket was admitted, if it is refused for this reason. */
   first({ result, first: admission }) {
     if (!admission || result === "admitted") return "";
     const time = timeToTheSecond(admission.at, this.getAttribute("zone"));
@@ -215,7 +215,7 @@ class DoorPage extends HTMLElement {
     await this.showCamera();
   }
 
-  /** Say why the server reads no pictures, and look no more: it would say the same each time. */
+  /** Show why the server reads no pictures, and close the camera: the server would refuse each further picture. */
   refuseCamera(problem) {
     if (!this.camera.isOpen) return;
     this.toggleCamera();
@@ -262,11 +262,11 @@ class DoorPage extends HTMLElement {
       const own = files.filter((name) => FILES.test(name.replace(location.origin, "")));
       const cache = await caches.open("door-1");
       const page = new URL(location.href);
-      page.searchParams.delete("q"); // nobody's name stays here because somebody searched for it
+      page.searchParams.delete("q"); // without the search, whose result may contain names
       await cache.addAll([page.href, ...new Set(own)]);
       this.dataset.kept = "yes";
     } catch {
-      // It is kept at the next load.
+      // The page is kept when it is loaded the next time.
     }
   }
 }

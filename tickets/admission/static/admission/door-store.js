@@ -1,6 +1,6 @@
-// The data that a door keeps in this browser, also after a reload or a restart: the list of its event, and the scans
-// that are not sent yet. Without IndexedDB it keeps nothing, and the page says so. The choices of the user are kept
-// too, where the browser keeps them.
+// The data that a door keeps in this browser, even after a restart: the list of its event, and the scans that are not
+// sent yet. Without IndexedDB nothing of this is kept, and the page says so. The user's choices are kept in
+// localStorage, if the browser allows it.
 
 const NAME = "door";
 const VERSION = 1;
@@ -19,7 +19,7 @@ function finished(transaction) {
   });
 }
 
-/** Return what was chosen under a name; null when nothing was, or the browser keeps nothing. */
+/** Return the choice that is kept under a name; null if there is none, or if the browser keeps nothing. */
 export function recall(name) {
   try {
     return localStorage.getItem(name);
@@ -28,12 +28,12 @@ export function recall(name) {
   }
 }
 
-/** Keep what was chosen, if the browser does: storage may be full or forbidden. */
+/** Keep a choice, unless the browser refuses: its storage may be full or forbidden. */
 export function remember(name, chosen) {
   try {
     localStorage.setItem(name, chosen);
   } catch {
-    // It is chosen again next time.
+    // The user has to choose again next time.
   }
 }
 
@@ -52,7 +52,7 @@ class Store {
     this.database = database;
   }
 
-  /** Return what was kept of an event's list, as the server would say it; null when nothing was. */
+  /** Return the kept list of an event in the form of the server's answer; null if none is kept. */
   async list(event) {
     const transaction = this.database.transaction(["lists", "tickets"]);
     const head = await request(transaction.objectStore("lists").get(event));
@@ -61,7 +61,7 @@ class Store {
     return { ...head, complete: true, tickets: await request(transaction.objectStore("tickets").getAll(range)) };
   }
 
-  /** Keep what is new of an event's list. Lists of other events go: a door is at one event. */
+  /** Keep the changes of an event's list. A complete list replaces the lists of all events: a door is at one event. */
   async keepList(event, { version, complete, keys, ticket_types, tickets }) {
     const transaction = this.database.transaction(["lists", "tickets"], "readwrite");
     const rows = transaction.objectStore("tickets");

@@ -1,8 +1,8 @@
-// The door's service worker: the door's page opens again without a network, as it was last. It keeps the pages of gates
-// and their files, and nothing else: no search. All other requests go to the server.
+// The door's service worker: it opens the last version of the door's page without a network. It keeps the pages of
+// gates and their files, and no searches. All other requests go to the server.
 
 const CACHE = "door-1";
-const PATIENCE = 4_000; // for the page, until the kept one is shown
+const PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -16,7 +16,7 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(isPage ? page(request) : file(request));
 });
 
-/** Answer with the server's page, or when it does not come, with the one that was kept. */
+/** Answer with the server's page; if it does not come, with the kept page. */
 async function page(request) {
   const cache = await caches.open(CACHE);
   const asked = new URL(request.url).searchParams;
@@ -33,7 +33,7 @@ async function page(request) {
   }
 }
 
-/** Return the page that was kept last of a gate, else of its event; of any event only where none is asked for. */
+/** Return the newest kept page of this gate, else of this event. If no event is asked for, return that of any event. */
 async function keptPage(cache, asked) {
   const pages = (await cache.keys()).filter(({ url }) => new URL(url).pathname === "/door/").reverse();
   const of = (...names) =>
@@ -45,7 +45,7 @@ async function keptPage(cache, asked) {
   return found && cache.match(found);
 }
 
-/** Answer with the server's file, or the kept one; names of files change with their content. */
+/** Answer with the server's file or the kept one. A file whose name has a hash never changes. */
 async function file(request) {
   const cache = await caches.open(CACHE);
   const isForever = /\.[0-9a-f]{12}\.\w+$/.test(new URL(request.url).pathname);

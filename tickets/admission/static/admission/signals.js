@@ -5,7 +5,7 @@ const VIBRATIONS = { good: [80], maybe: [80, 80, 80], bad: [400] };
 
 let audio;
 
-/** Let the page make sounds: a browser allows it from the first press on. */
+/** Let the page make sounds. A browser allows this only after the first press. */
 export function wakeSound() {
   audio ??= globalThis.AudioContext ? new AudioContext() : undefined;
   audio?.resume();

@@ -1,13 +1,13 @@
-// <ticket-page data-stream="..." data-live="...">: keeps the screen awake and the tickets up to date, and saves them
-// for use without a network. The stream says which version there is; the server makes what the page shows. Without the
-// stream, the page asks the server regularly.
+// <ticket-page data-stream="..." data-live="...">: keeps the screen on and the tickets up to date, and saves the page
+// for use without a network. The stream only says which version is the newest; the page fetches its content from the
+// server. Without the stream, it asks the server regularly.
 
 import { follow, now } from "realtime/live.js";
 import { gettext, setText } from "shop/formats.js";
 import "shop/live-badge.js";
 
 const ASK_EVERY = 20_000; // milliseconds, while there is no stream
-const FIRST_CONNECTION = 4_000; // a page that has no stream by then asks at once
+const FIRST_CONNECTION = 4_000; // a page whose stream is not live by then asks the server
 const PATIENCE = 10_000;
 
 class TicketPage extends HTMLElement {
@@ -44,12 +44,12 @@ class TicketPage extends HTMLElement {
     if (this.isOld) this.refresh();
   };
 
-  /** Return whether the page may be old: the stream is not live, or what it said last is not shown yet. */
+  /** Return whether the page may be old: the stream is not live, or the page does not show its last state yet. */
   get isOld() {
     return this.status !== "live" || (this.heard !== undefined && this.heard !== this.dataset.live);
   }
 
-  /** Take a status of the stream. It is closed for good when the link no longer works. */
+  /** Handle a status of the stream. When the link no longer works, the stream is closed for good. */
   follows(status, currentAt) {
     this.status = status;
     this.badge.show(status, currentAt);
@@ -69,7 +69,7 @@ class TicketPage extends HTMLElement {
     } catch { /* the page works all the same */ }
   }
 
-  /** Have the service worker keep this page and all that it needs. */
+  /** Let the service worker keep this page and its files. */
   async keep() {
     if (!navigator.serviceWorker) return;
     try {
@@ -80,7 +80,7 @@ class TicketPage extends HTMLElement {
     } catch { /* a private window keeps nothing */ }
   }
 
-  /** Show what has changed, and say when there is nothing newer to show. Answers are shown in their order. */
+  /** Fetch the page and show what has changed. Fetches run one after the other. */
   refresh() {
     this.asked = (this.asked ?? Promise.resolve()).then(() => this.load());
   }
@@ -102,7 +102,7 @@ class TicketPage extends HTMLElement {
     if (response.ok) this.show(new DOMParser().parseFromString(text, "text/html"));
   }
 
-  /** Show that the link has ended, and no tickets. */
+  /** Remove the tickets, and say that the link has ended. */
   end() {
     this.stop();
     this.badge.hidden = true;
@@ -111,7 +111,7 @@ class TicketPage extends HTMLElement {
     this.say(gettext("This link no longer works. Use the link in the newest mail about your tickets."));
   }
 
-  /** Show what a fresh page shows. A ticket whose form somebody fills in is left until it no longer opens a door. */
+  /** Update this page from a fresh one. A ticket whose form is open stays, unless its code or state changed. */
   show(fresh) {
     this.say("");
     if (this.status !== "live") this.badge.showFresh(now());
@@ -128,7 +128,7 @@ class TicketPage extends HTMLElement {
     return field(this, name);
   }
 
-  /** Say why nothing newer is shown. */
+  /** Show a sentence that says why the page shows nothing newer; an empty text removes it. */
   say(text) {
     setText(this.field("said"), text);
   }
@@ -138,7 +138,7 @@ function field(place, name) {
   return place.querySelector(`[data-field=${name}]`);
 }
 
-/** Return whether somebody writes in a form of a ticket that has still the same code. */
+/** Return whether a form of a ticket is open, and its code and state are still the same. */
 function isFilledIn(before, pass) {
   const isSame = before.dataset.issue === pass.dataset.issue && before.dataset.state === pass.dataset.state;
   return isSame && before.querySelector("details[open]") !== null;

@@ -1,11 +1,11 @@
 // The service worker of the tickets' pages: keeps the pages that were opened, so that they work without a network.
 //
-// It sees requests of pages under /t/ only. It keeps those pages and the files that they need, and nothing else. It
-// asks the server first. When the server does not answer in time, or with an error of its own, it answers with what is
-// kept. Where many people stand, a network is often there but carries nothing.
+// It handles only requests of pages under /t/. It keeps these pages and their files, and nothing else. It asks the
+// server first. If the server does not answer in time, or answers with an error of its own, the worker answers with the
+// kept copy: where many people stand, there often is a network that is too slow to be useful.
 
 const KEPT = "tickets-1";
-const PAGE_PATIENCE = 4_000; // milliseconds for the server's page, until the kept one is shown
+const PAGE_PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 const FILE_PATIENCE = 1_000; // the same for a file that the page needs
 const FOREVER = /\.[0-9a-f]{12}\.\w+$/; // names of files that change with their content
 
@@ -21,7 +21,7 @@ async function take() {
   await clients.claim();
 }
 
-/** Tell whether an address is of a page of tickets or of a file that it needs. */
+/** Return whether an address is that of a page of tickets, or of a file that such a page needs. */
 function isOurs(address) {
   const { origin, pathname } = new URL(address);
   if (origin !== location.origin) return false;

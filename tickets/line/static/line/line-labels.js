@@ -1,4 +1,4 @@
-// What a line's page says to those who wait. `tickets/line/labels.py` says the same on the server.
+// The sentences of a line's page for people who wait. `tickets/line/labels.py` makes the same on the server.
 
 import { dateTime, gettext, ngettext, number } from "shop/formats.js";
 
@@ -7,13 +7,13 @@ export function peopleAhead(place, served) {
   return place === null ? null : Math.max(0, place - served - 1);
 }
 
-/** Return how long the wait is at the measured pace, in seconds; null while it is not known. */
+/** Return the seconds to wait at the shown pace; null while that is not known. */
 export function secondsToWait(ahead, perMinute) {
   if (ahead === null || (ahead > 0 && perMinute === 0)) return null;
   return ahead === 0 ? 0 : Math.ceil((ahead * 60) / perMinute);
 }
 
-/** Return the sentence with a waiting person's place, in a line as its stream shows it. */
+/** Return the sentence about the place of a person who waits. `line` is as its stream shows it. */
 export function waitingText(line, place, zone) {
   if (place === null) return beforeTheDraw(line, zone);
   if (place <= line.served) {
@@ -38,7 +38,7 @@ function beforeTheDraw(line, zone) {
   return `${drawText(line, zone)} ${ngettext("%(n)s person has joined.", "%(n)s people have joined.", line.entries)}`;
 }
 
-/** Write when places are drawn. */
+/** Return the sentence that says when places are drawn. */
 export function drawText(line, zone) {
   return gettext(
     "A draw decides the order of the people in line when the sale opens: %(when)s. It does not matter how early you join.",
@@ -46,7 +46,7 @@ export function drawText(line, zone) {
   );
 }
 
-/** Write what it means for those who still wait that the sale has ended. */
+/** Return the sentence for people who still waited when the sale ended. */
 export function endedText(isCancelled) {
   if (isCancelled) {
     return gettext("The event is cancelled. The line gives no more tickets. You were not charged.");
@@ -56,7 +56,7 @@ export function endedText(isCancelled) {
   );
 }
 
-/** Write how long the wait is; nothing while it is not known. */
+/** Return the sentence about the length of the wait, or an empty text while that is not known. */
 export function waitText(seconds) {
   if (seconds === null) return "";
   if (seconds <= 60) return gettext("Your turn comes in about a minute or less.");
@@ -64,7 +64,7 @@ export function waitText(seconds) {
   return ngettext("Your turn comes in about %(n)s minute.", "Your turn comes in about %(n)s minutes.", minutes);
 }
 
-/** Return why a line stands still or is slow; nothing when it moves at full speed. */
+/** Return why a line stands still or is slow, or an empty text if it moves at full speed. */
 export function reasonText(line) {
   if (line.held) return gettext("The organiser has paused the line. Your place stays the same.");
   if (line.standing) {

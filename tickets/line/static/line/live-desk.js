@@ -1,7 +1,7 @@
-// <live-desk event="12">: the desk of a line, taken from the server's page when the line has changed, or regularly
-// while its stream is not live. The stream is public, and the page is not: it may be refused while the stream is live.
-// A form in which somebody writes stays as it is: it says from what it was written, and the server refuses it if that
-// has changed.
+// <live-desk event="12">: the desk of a line. Its parts are taken from the server's page when the line has changed,
+// and regularly while its stream is not live. The stream is public and the page is not, so the page may be refused
+// while the stream is live. A form in which somebody writes stays as it is: it contains the value that it replaces, and
+// the server refuses it if this value has changed.
 
 import { follow, now } from "realtime/live.js";
 import { freshPage } from "shop/fresh-page.js";
@@ -29,7 +29,7 @@ class LiveDesk extends HTMLElement {
     this.poll.stop();
   }
 
-  /** Load the page until one is not older than the last change. */
+  /** Fetch the page, again and again until it is not older than the last change. */
   async renew() {
     this.isDue = true;
     if (this.isRenewing) return;
@@ -57,8 +57,8 @@ class LiveDesk extends HTMLElement {
   }
 }
 
-/** Show what a fresh form shows. One that is on its way, or in which somebody writes, is left. A form that has not
- *  changed is left too, so that a press of its button is never lost. */
+/** Replace the content of a form by that of a fresh one. Leave a form that is being sent, or in which somebody writes.
+ *  Leave also a form that has not changed, so that a press of its button is never lost. */
 function takeForm(form, fresh) {
   form.hidden = fresh.hidden;
   if (form.dataset.submitted || isWrittenIn(form) || content(form) === content(fresh)) return;
@@ -72,7 +72,7 @@ function isWrittenIn(form) {
     field === document.activeElement || field.value !== field.defaultValue || "refused" in field.dataset);
 }
 
-/** Return the content of a form without its token, which each page has another of. */
+/** Return the content of a form without its token, which differs in each page. */
 function content(form) {
   const copy = form.cloneNode(true);
   copy.querySelector("[name=csrfmiddlewaretoken]").remove();

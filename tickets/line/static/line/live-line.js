@@ -1,7 +1,8 @@
 // <live-line event="12" number="7" place="3" state="waiting">: the page of a line, live. One public stream says how far
-// the line is, and each browser computes its own place from it. Changes of the buyer's own tickets come on /ws/me/. The
-// page then loads the turn from the server, which counts as a look at the tickets. A hidden page waits until it is
-// visible. A page asks for nothing that a frame says: thousands of them get the same frame at once.
+// the line is, and each browser computes its own place from it. Changes of the buyer's own tickets come on /ws/me/.
+// Then the page is fetched from the server, which counts as a look at the given tickets. A hidden page waits until it
+// is visible. A page does not ask the server for anything that a frame says, because thousands of pages get the same
+// frame at once.
 
 import { placeOf } from "line/draw.js";
 import {
@@ -15,8 +16,8 @@ import { loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
 const REMOVED = 4404;
-const SOON = 3_000; // milliseconds within which a page asks for what concerns few people
-const EACH = 10; // milliseconds for each entry, over which the requests of the pages of all entries are spread
+const SOON = 3_000; // milliseconds over which requests are spread if few people make them
+const EACH = 10; // milliseconds for each entry, over which requests are spread if all people in the line make them
 const OWN = ["held", "paying", "validated"]; // states in which a person has tickets
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
@@ -28,7 +29,7 @@ class LiveLine extends HTMLElement {
     this.event = Number(this.getAttribute("event"));
     this.title = document.title;
     this.seconds = null;
-    this.dueAt = Infinity; // when the server's page is loaded
+    this.dueAt = Infinity; // when to fetch the server's page
     this.own = null; // the stream of the buyer's tickets
     this.badge = this.querySelector("live-badge");
     this.poll = whileNotLive(() => this.renew(0));
@@ -76,12 +77,12 @@ class LiveLine extends HTMLElement {
     this.poll.forget("own");
   }
 
-  /** Whether the public stream is live: what it said last is true now. */
+  /** Return whether the public stream is live, so that its last frame is true now. */
   get isLive() {
     return this.badge.dataset.status === "live";
   }
 
-  /** Take from the server's page what it says of this person. */
+  /** Read from the server's page what it says about this person. */
   read(page) {
     const number = (name) => (page.hasAttribute(name) ? Number(page.getAttribute(name)) : null);
     this.number = number("number");
@@ -105,17 +106,17 @@ class LiveLine extends HTMLElement {
     if (this.state !== "waiting") return; // it has changed meanwhile
     this.showPlace();
     if (this.place !== null && this.place <= line.served && !this.isServed) {
-      this.isServed = true; // tickets come on the own stream; being passed by, because of own tickets, does not
+      this.isServed = true; // only the server's page says whether this entry was passed by
       this.renew(this.hasOwn ? SOON : this.longest());
     }
   }
 
-  /** Return over how many milliseconds to spread what the pages of all entries ask. */
+  /** Return over how many milliseconds to spread requests that all people in the line make. */
   longest() {
     return Math.max(SOON, this.line.entries * EACH);
   }
 
-  /** Show the panels of this phase to people who do not wait. The text about own tickets has no panel. */
+  /** Show the panels of the line's phase to people who do not wait. People with tickets see no such panel. */
   showPhase() {
     const phase = this.hasEnded ? "ended" : this.line.phase;
     const panels = [...this.querySelectorAll("[data-when]")];
@@ -130,7 +131,7 @@ class LiveLine extends HTMLElement {
     announce([...said].map(({ textContent }) => textContent).join(". "));
   }
 
-  /** Say that the sale has ended, if it has. Staff may let it go on again. */
+  /** Show that the sale has ended, if it has. Staff may let the sale continue later. */
   showEnd() {
     this.awaitEnd();
     const hasEnded = this.line.cancelled || this.secondsOfSale() <= 0;
@@ -151,13 +152,13 @@ class LiveLine extends HTMLElement {
     this.ending = setTimeout(() => { if (this.isLive) this.show(this.line); }, left);
   }
 
-  /** Replace the waiting person's page by the one that the server shows at the end of the sale. */
+  /** Show to a person who waits what the server's page shows after the end of the sale. */
   showEnded(isCancelled) {
     this.state = "ended";
     this.showOver(gettext("Ticket sales have ended"), endedText(isCancelled));
   }
 
-  /** Say that the event was deleted, and its line with it. */
+  /** Show that the event was deleted, together with its line. */
   showRemoved() {
     this.end();
     this.state = "removed";
@@ -197,7 +198,7 @@ class LiveLine extends HTMLElement {
     return this.querySelector('[data-field="time"]');
   }
 
-  /** Show the waiting time at the measured pace. It falls with each frame. When it rises, the reason is shown too. */
+  /** Show the waiting time at the line's pace. A small rise is not shown, and a large rise is shown with its reason. */
   showTime() {
     const { served, per_minute: pace, held, standing } = this.line;
     const isAhead = this.place !== null && this.place > served;
@@ -219,7 +220,7 @@ class LiveLine extends HTMLElement {
     if (text) announce(text, { urgent: true });
   }
 
-  /** Notice that tickets were given to this person, or that a hold has ended. */
+  /** Fetch the page if tickets were given to this person, or if a hold has ended. */
   showOwn(reservations) {
     const mine = reservations.filter(({ event, state }) => event === this.event && OWN.includes(state));
     this.hasOwn = mine.length > 0;
@@ -234,7 +235,7 @@ class LiveLine extends HTMLElement {
     this.renew(0);
   }
 
-  /** Load the server's page within so many milliseconds, or as soon as this page is visible. */
+  /** Fetch the server's page within this many milliseconds, or later, as soon as this page is visible. */
   renew(within) {
     this.dueAt = Math.min(this.dueAt, performance.now() + Math.random() * within);
     this.awaitRenewal();
@@ -248,15 +249,15 @@ class LiveLine extends HTMLElement {
   }
 
   async load() {
-    if (document.hidden) return; // `see` goes on
+    if (document.hidden) return; // `see` continues when the page is visible
     this.isLoading = true;
-    this.dueAt = Infinity; // what changes from now on needs another page
+    this.dueAt = Infinity; // a change from now on needs another fetch
     const page = await freshPage({ within: 0 });
     this.isLoading = false;
     if (!this.isConnected || this.state === "removed") return;
     if (page === null || document.hidden) this.renew(0);
     else if (page.querySelector("live-line")) this.take(page);
-    else loadAnew(); // this address leads elsewhere now
+    else loadAnew(); // this address leads to another page now
     this.awaitRenewal();
   }
 
@@ -278,7 +279,7 @@ class LiveLine extends HTMLElement {
     }
   }
 
-  /** Show the forms of the server's page. Those that are here keep what somebody has typed. */
+  /** Show the forms of the server's page. Forms that are on this page already keep the text that somebody has typed. */
   takeForms(fresh) {
     const part = (form) => `form[data-part="${form.dataset.part}"]`;
     for (const form of this.querySelectorAll("form[data-part]")) {
