@@ -50,8 +50,10 @@ def main() -> int:
     with running() as system:
         for name in names or NAMES:
             _say(f"{name} ...")
+            began = time.monotonic()
             reports.append(_run(name, system, Scale(quick=given.quick)))
             print(reports[-1].as_text(), end="\n\n", flush=True)
+            _say(f"{name}: {time.monotonic() - began:.0f} s")
             _write(given.json, reports, quick=given.quick)  # each time: a later one may fail
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")

@@ -94,7 +94,7 @@ def run(system: System, scale: Scale) -> Report:
     report = Report("Expiry")
     _spread(system, scale, report, types)
     system.stop("upkeep")  # from here on only this process sweeps
-    for nth in range(scale.pick(1, 5)):
+    for nth in range(scale.rounds):
         arms = [(due, way) for due in (types[:1], types) for way in (_sweep, _bare)]
         for due, way in arms if nth % 2 == 0 else reversed(arms):
             _release(report, scale, due, way)
@@ -147,14 +147,14 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
 
     Windows in which holds expire take turns with windows, half as long, of the same load in which none does.
     """
-    seconds, rounds = scale.pick(4, 20), scale.pick(1, 3)
+    seconds = scale.pick(4, 20)
     port = system.start_web("web")
     load = Load(port, CONNECTIONS)
     load.run([sale.looks(buyers) for buyers in _shares()], seconds=600)
     sale.reset()
     most = load.run(_claims(types), seconds=scale.seconds)
     rate = most.rate(201) / 2
-    for nth in range(rounds):
+    for nth in range(scale.rounds):
         for due in (False, True) if nth % 2 == 0 else (True, False):
             _window(system, report, load, types, seconds=seconds if due else seconds // 2, rate=rate, due=due)
     load.close()
@@ -223,7 +223,7 @@ def _idle(report: Report, scale: Scale, types: list[int]) -> None:
     _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
     _settle()
     services.sweep(instants=_ticks(1))
-    for _ in range(scale.pick(1, 3)):
+    for _ in range(scale.rounds):
         seconds = scale.pick(2, 5)
         sweeper, backend = time.thread_time(), _backend_seconds()
         services.sweep(instants=_ticks(seconds))

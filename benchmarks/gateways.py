@@ -44,7 +44,7 @@ def run(system: System, scale: Scale) -> Report:
         del system.env["SANDBOX_SECONDS"]
     report = Report("Payments")
     with contextlib.closing(Load(system.start_web("web"), CONNECTIONS)) as load:
-        for _ in range(scale.pick(1, 3)):
+        for _ in range(scale.rounds):
             _measure_rush(report, system, load, ticket_type)
             _measure_hanging(report, load, ticket_type)
     _conclude(report)

@@ -16,7 +16,7 @@ class Scale:
 
     @property
     def rounds(self) -> int:
-        return 1 if self.quick else 5
+        return 1 if self.quick else 3
 
     @property
     def seconds(self) -> float:

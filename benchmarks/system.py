@@ -4,6 +4,7 @@ Everything is in a temporary folder and ends with the run.
 """
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -133,7 +134,7 @@ def running() -> Iterator[System]:
         postgres.create_database()
         processes.run(program.manage("migrate", "--no-input", env=env), folder / "logs")
         processes.run(program.collectstatic(env=env), folder / "logs")
-        _set_up_django(env)
+        _set_up_django(env, log=folder / "logs" / "bench.log")
         yield system
     finally:
         with contextlib.suppress(ImportError):
@@ -145,9 +146,13 @@ def running() -> Iterator[System]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _set_up_django(env: dict[str, str]) -> None:
+def _set_up_django(env: dict[str, str], *, log: Path) -> None:
+    """Set up Django in this process. Its log goes to a file, as those of the other processes do."""
     os.environ |= env
     os.environ["DJANGO_SETTINGS_MODULE"] = "overlord.settings"
     import django
 
     django.setup()
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(log.open("a"))

@@ -25,7 +25,6 @@ OURS, NODE, BARE = "screens, ours", "screens, `ws`", "screens, sending alone"
 SHOWN, CPU = "p99 ms", "us a socket and update"  # a heartbeat counts as an update: Node's server sends none
 APART = 0.5  # seconds, as long as the giver's tick
 SETTLED = 10.0
-ROUNDS = 3  # fewer than elsewhere, as connecting takes most of the time
 _SERVED = re.compile(rb'"served": ?(\d+)')
 
 
@@ -57,7 +56,7 @@ def measure(system: System, scale: Scale, report: Report) -> None:
     path = f"/ws/line/{event_id}/"
     arms = [_Arm(OURS, port, path, system.children["live"].pid, lambda each: _serve(event_id, each))]
     arms += _others(system, _state(event_id))
-    for nth in range(min(scale.rounds, ROUNDS)):
+    for nth in range(scale.rounds):
         numbers = range(nth * moves + 1, (nth + 1) * moves + 1)
         for arm in arms if nth % 2 == 0 else reversed(arms):
             report.add(arm.name, **_move(arm, numbers, sockets=sockets))
