@@ -138,9 +138,18 @@ def _receiver(handed_to: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as a cell of a CSV file: on one line, and such that no program reads it as a formula."""
+    """Return a text as a cell of a CSV file: on one line, and such that no program reads a formula in it.
+
+    In many languages, such as German, spreadsheet programs take a semicolon as the end of a cell, also within
+    quotation marks. So each part of the text between semicolons may become a cell.
+    """
     line = " ".join(text.split()) if any(each in text for each in "\r\n\t") else text
-    return f"'{line}" if line.lstrip().startswith(FORMULA_BEGINS) else line
+    return ";".join(f"'{part}" if _is_formula(part) else part for part in line.split(";"))
+
+
+def _is_formula(text: str) -> bool:
+    """Return whether a spreadsheet program may read a text as a formula. It drops spaces and quotation marks."""
+    return text.lstrip().lstrip(' "').startswith(FORMULA_BEGINS)
 
 
 class Echo:

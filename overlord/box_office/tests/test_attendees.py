@@ -125,8 +125,20 @@ def test_a_cell_that_begins_like_a_formula_is_text(text: str) -> None:
     assert "\r" not in written
 
 
+@pytest.mark.parametrize(
+    "text", ["Ada;=1+1;x", "Ada; =1+1;x", 'Ada;"=1+1;x', 'Ada;""" =1+1', "a;b;@c", "=1;=2", '"=1+1"']
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_program_finds_a_formula_whatever_ends_a_cell_there(text: str, separator: str) -> None:
+    file = io.StringIO()
+    csv.writer(file).writerow(["AB12", attendees.cell(text), "valid"])
+
+    [cells] = csv.reader([file.getvalue()], delimiter=separator)
+    assert not [each for each in cells if each.lstrip(' "').startswith(attendees.FORMULA_BEGINS)]
+
+
 def test_an_ordinary_cell_stays_as_it_is() -> None:
-    for text in ("Ada", "O'Neill", "", "a=b", "Zo\u00eb"):
+    for text in ("Ada", "O'Neill", "", "a=b", "Zo\u00eb", "Ada; Bob;", '"Ada" Lovelace'):
         assert attendees.cell(text) == text
 
 
