@@ -54,7 +54,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "overlord.kernel.caching.PrivateByDefaultMiddleware",
     "overlord.kernel.slashes.TrailingSlashMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "overlord.kernel.sessions.SessionMiddleware",
     "overlord.shop.languages.LanguageMiddleware",
     "overlord.shop.content_security_policy.PagePolicyMiddleware",
     "overlord.shop.request_checks.RequestChecksMiddleware",

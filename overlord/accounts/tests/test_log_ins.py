@@ -264,6 +264,24 @@ def test_a_log_in_during_a_change_of_password_opens_nothing(buyer: User) -> None
     assert Opened(key, browser).all_ended()
 
 
+@pytest.mark.parametrize("is_new_password", [False, True])
+def test_an_answer_to_the_old_session_does_not_delete_the_new_one(
+    is_new_password: bool, buyer: User, opened: Opened, user_make: Callable[..., User]
+) -> None:
+    """Log in in one tab, while another tab has just sent a request with the old cookie."""
+    late = Client()
+    late.cookies.load({"sessionid": opened.browser.cookies["sessionid"].value})
+    if is_new_password:
+        statement(buyer)
+    opened.browser.force_login(User.objects.get(pk=buyer.pk) if is_new_password else user_make())
+
+    for answer in (late.get("/me/"), late.head("/me/"), late.get(MINE)):
+        assert answer.status_code in (302, 401)
+        assert answer.cookies == {}
+        assert "Cookie" in answer["Vary"]
+    assert late.post("/logout/").cookies["sessionid"].value == "", "a log-out deletes the cookie"
+
+
 def test_saving_anything_else_ends_nothing(buyer: User, opened: Opened) -> None:
     user = User.objects.get(pk=buyer.pk)
     user.first_name = "Ada"

@@ -1,0 +1,24 @@
+"""The cookie of sessions. It runs in the threads of the web processes."""
+
+from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """Django's middleware, but a request that only reads never deletes the cookie of a session.
+
+    A log-in gives the browser a new session, and ends the old one. At this moment an open page of the same browser
+    may fetch something with the old cookie. Django would delete the cookie with its answer. If this answer arrived
+    after the answer to the log-in, the browser would lose the new session.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        is_over = settings.SESSION_COOKIE_NAME in request.COOKIES and request.session.is_empty()
+        if is_over and request.method in SAFE:
+            patch_vary_headers(response, ("Cookie",))
+            return response
+        return super().process_response(request, response)
