@@ -27,10 +27,12 @@ from overlord.kernel.problems import prefers_html
 from overlord.kernel.rendering import JSONParser
 from overlord.shop import languages
 
+FORMS = (FormParser.media_type, MultiPartParser.media_type)
+
 
 def is_browser_form(request: Request) -> bool:
     """Return whether a browser sent the request from a form. The answer to a form is a redirect, and not JSON."""
-    return not (request.content_type or "").endswith("json") and prefers_html(request)
+    return (request.content_type or "").lower().startswith(FORMS) and prefers_html(request)
 
 
 class AnonymousView(APIView):

@@ -1,5 +1,6 @@
 """The accounts API, as clients and browser forms use it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,13 @@ class TestLogin:
 
         assert (answer.status_code, answer["Location"]) == (302, "/event/reservations/")
         assert client.get("/event/reservations/").status_code == 200
+
+    @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
+    def test_a_body_in_json_is_no_browser_form(self, kind: str) -> None:
+        body = json.dumps({"username": "Ada", "password": NEW["password"]})
+        answer = Client(headers={"Accept": "text/html"}).post(LOGIN, body, content_type=kind)
+
+        assert (answer.status_code, list(answer.json())) == (200, ["token"])
 
     @pytest.mark.parametrize(
         "body", [{"username": "Ada", "password": "wrong"}, {"username": "Eve", "password": "x"}]
