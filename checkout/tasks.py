@@ -63,6 +63,10 @@ def charges_reconcile(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete old messages of gateways, and old steps of payments."""
+    """Delete old messages of gateways and old steps of payments, and forget guests who bought nothing."""
     now = clock.now()
-    return pruning.rows_prune(before=now - settings.RETENTION, steps_before=now - settings.STEPS_RETENTION)
+    before = now - settings.RETENTION
+    return {
+        **pruning.rows_prune(before=before, steps_before=now - settings.STEPS_RETENTION),
+        "contacts of guests who bought nothing": services.guests_forget(before=before),
+    }

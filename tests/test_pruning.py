@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -14,15 +16,19 @@ from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from checkout import services
 from checkout.gateways import ledger
 from checkout.models import Payment, PaymentStep, WebhookEvent
 from checkout.tests.paying import PAYMENTS, charges, pay, work
-from overlord.accounts.models import ApiToken, User
+from overlord.accounts import operations as accounts
+from overlord.accounts.models import ApiToken, EmailCode, User
 from overlord.kernel import db, pruning
 from stats.models import Minute
+from tests.clients import api_of
+from tests.threads import together
 from tickets.line.models import Entry, Line
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.reserving import reserve
+from tickets.tests.reserving import reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -175,6 +181,99 @@ def test_old_guests_without_reservations_are_deleted(ticket_type: TicketType, bu
 
     assert set(User.objects.all()) == {known[0], holding[0], fresh[0], buyer}
     assert not User.objects.filter(pk=gone[0].pk).exists()
+
+
+def test_an_old_guest_is_deleted_with_the_code_that_was_never_used() -> None:
+    told = APIClient().post("/register/guest/").json()
+    browser = APIClient(headers={"Authorization": f"Token {told['token']}"})
+    browser.post("/register/guest/email/", {"email": "ada@example.org"}, format="json")
+    ApiToken.objects.update(expires_at=timezone.now() - LONG_AGO)
+    User.objects.update(date_joined=timezone.now() - LONG_AGO)
+    call_command("prune")
+    assert EmailCode.objects.exists(), "it is not old yet"
+    EmailCode.objects.update(expires_at=timezone.now() - LONG_AGO)
+
+    call_command("prune")
+
+    assert not User.objects.exists()
+
+
+class TestGuestsWhoBoughtNothing:
+    """Their tries to pay are kept, and nothing in these leads to them."""
+
+    @pytest.fixture
+    def tried(self, user_make: Callable[..., User], ticket_type: TicketType) -> Payment:
+        """Make a payment of a guest, which is declined, and release the tickets."""
+        guest = user_make(is_guest=True, email="")
+        api = api_of(guest)
+        held = reserve(api, ticket_type, 2).json()
+        contact = {"email": "ada@zebra.example", "name": "Ada Zebra"}
+        made = api.post(PAYMENTS, {"reservation_id": held["id"], **contact}, format="json").json()
+        payment = Payment.objects.get(pk=made["id"])
+        pay(api, payment, "card_error")
+        assert work(payment).status == "FAILURE"
+        api.delete(f"/event/reservations/{held['id']}/")
+        ApiToken.objects.all().delete()
+        return payment
+
+    def known(self, payment: Payment) -> set[str]:
+        """Return all that is kept about the person of a payment."""
+        guest = User.objects.get(pk=payment.buyer_id)
+        held = Reservation.objects.get(pk=payment.reservation_id)
+        return {guest.contact_email, guest.contact_name, guest.verified_email, held.person_key or ""} - {""}
+
+    def test_their_names_and_addresses_are_erased_after_a_time(self, tried: Payment) -> None:
+        age_reservations()
+        call_command("prune")
+        assert len(self.known(tried)) == 2, "the guest is not old yet"
+        User.objects.update(date_joined=timezone.now() - LONG_AGO)
+
+        call_command("prune")
+
+        assert self.known(tried) == set()
+        assert Payment.objects.get(pk=tried.pk).status == "FAILURE"
+
+    @pytest.mark.parametrize("status", ["SUCCESS", "ABANDONED", "REFUNDED", "PROCESSING"])
+    def test_those_of_a_guest_who_was_or_may_be_charged_stay(self, status: str, tried: Payment) -> None:
+        later = timezone.now() + LONG_AGO
+        Payment.objects.filter(pk=tried.pk).update(status=status, next_look_at=later, deadline=later)
+        age_reservations()
+        User.objects.update(date_joined=timezone.now() - LONG_AGO)
+
+        call_command("prune")
+
+        assert len(self.known(tried)) == 2
+
+    @pytest.mark.parametrize("fields", [{"validated_at": timezone.now()}, {"ended_at": timezone.now()}])
+    def test_those_of_a_guest_with_a_purchase_or_a_recent_hold_stay(
+        self, fields: dict[str, Any], tried: Payment
+    ) -> None:
+        age_reservations()
+        Reservation.objects.update(**fields)
+        User.objects.update(date_joined=timezone.now() - LONG_AGO)
+
+        call_command("prune")
+
+        assert len(self.known(tried)) == 2
+
+    def test_a_guest_who_buys_at_this_moment_keeps_the_address(self, tried: Payment) -> None:
+        age_reservations()
+        User.objects.update(date_joined=timezone.now() - LONG_AGO)
+        begun = threading.Event()
+
+        def buy() -> None:
+            with db.transaction():
+                accounts.user_lock(user_id=tried.buyer_id)
+                begun.set()
+                waiting_for_a_lock(1)
+                Reservation.objects.update(validated_at=timezone.now())
+
+        def forget() -> int:
+            begun.wait(10)
+            return services.guests_forget(before=timezone.now() - LONG_AGO / 2)
+
+        assert together(buy, forget) == [None, 0]
+        assert len(self.known(tried)) == 2
 
 
 def test_the_ledger_keeps_charges_and_loses_requests(api: APIClient, payment: Payment) -> None:

@@ -14,6 +14,7 @@ from checkout.services.payments import payment_create, payment_pay, payment_remo
 from checkout.services.personal_data import (
     Kept,
     Unfinished,
+    guests_forget,
     person_erase,
     person_export,
     person_kept,
@@ -47,6 +48,7 @@ __all__ = [
     "charges_reconcile",
     "counter_sell",
     "event_cancel",
+    "guests_forget",
     "hold_release",
     "incidents_close",
     "look_after",

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop
 
 from checkout.models import OrderRecord, Payment, Refund
 from checkout.order_rules import NotThisPerson, PersonIsStaff
-from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT
+from checkout.rules import IN_FLIGHT, REFUND_IN_FLIGHT, PaymentStatus
 from overlord.accounts import operations as accounts
 from overlord.accounts import selectors as account_selectors
 from overlord.accounts.models import User
@@ -24,6 +24,7 @@ from overlord.journal import operations as journal
 from overlord.journal.actions import Action
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
+from overlord.kernel.pruning import BATCH, unreferenced
 from tickets.admission.models import HandOverNotice, Ticket
 from tickets.line import operations as line
 from tickets.models import MoveNotice, Reservation
@@ -227,6 +228,41 @@ def _address_forget(address: str) -> None:
     Ticket.objects.filter(handed_to__iexact=address).update(handed_to=Ticket.NOBODY, holder="")
     HandOverNotice.objects.filter(to__iexact=address).update(to="")
     journal.address_forget(address=address)
+
+
+def guests_forget(*, before: datetime) -> int:
+    """Erase what identifies the guests from before `before` who tried to pay and bought nothing; return how many.
+
+    Their rows stay, because the tries to pay are kept.
+    """
+    count = 0
+    while True:
+        with db.transaction():
+            # A guest who gives an address at this moment waits for this lock, or is waited for and found to pay.
+            found = _guests_to_forget(before).order_by("pk").select_for_update(no_key=True)
+            locked = list(found.values_list("pk", flat=True)[:BATCH])
+            if not locked:
+                return count
+            ids = list(_guests_to_forget(before).filter(pk__in=locked).values_list("pk", flat=True))
+            accounts.contacts_erase(user_ids=ids)
+            for label, (buyer, instead) in NAMING.items():
+                apps.get_model(label)._base_manager.filter(**{f"{buyer}__in": ids}).update(**instead)
+        count += len(ids)
+
+
+def _guests_to_forget(before: datetime) -> QuerySet[User]:
+    """Select the guests with an address or a name, of whom only ended holds and payments without a charge are left.
+
+    All of these are from before `before`.
+    """
+    ended = Q(state__in=Reservation.ENDED, ended_at__lt=before, validated_at=None)
+    others = Reservation.objects.filter(~ended, buyer=OuterRef("pk"))
+    charged = Payment.objects.filter(buyer=OuterRef("pk")).exclude(
+        status__in=[PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE]
+    )
+    guests = User.objects.filter(~Exists(others), ~Exists(charged), is_guest=True, date_joined__lt=before)
+    known = guests.exclude(contact_email="", contact_name="", verified_email="")
+    return unreferenced(known, but=(Reservation, Payment))
 
 
 def _going_on(user_id: int) -> Iterator[str]:

@@ -166,6 +166,16 @@ def test_nothing_leads_to_an_erased_person_and_the_accounts_are_right(
     audit()
 
 
+def test_nobody_prevents_an_erasure_by_a_username(person: User, user_make: Callable[..., User]) -> None:
+    user_make(username=f"erased-{person.pk}")
+
+    services.person_erase(user_id=person.pk)
+
+    person.refresh_from_db()
+    assert person.username.startswith(f"erased-{person.pk}-")
+    assert not person.is_active
+
+
 def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
     person: User, user_make: Callable[..., User], ticket_type: TicketType
 ) -> None:

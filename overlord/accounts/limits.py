@@ -15,7 +15,7 @@ GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
 EMAIL_CODE_BY_ADDRESS = Limit(name="code-address", amount=120, seconds=600)
-EMAIL_CODE_BY_EMAIL = Limit(name="code-email", amount=5, seconds=3600)
+EMAIL_CODE_BY_MAILBOX = Limit(name="code-mailbox", amount=5, seconds=3600)
 
 CODE_BY_ACCOUNT = Limit(name="code-account", amount=5, seconds=300)
 CODE_BY_ACCOUNT_AND_DAY = Limit(name="code-account-day", amount=30, seconds=86_400)
@@ -38,10 +38,10 @@ def count_guest(*, address: str) -> None:
     rate_limits.count(GUEST_BY_ADDRESS, address)
 
 
-def count_email_code(*, address: str, email: object) -> None:
-    """Count a request for a code to an e-mail address; raise TooMany."""
+def count_email_code(*, address: str, mailbox: object) -> None:
+    """Count a request for a code to an e-mail address, for its mailbox; raise TooMany."""
     rate_limits.count(EMAIL_CODE_BY_ADDRESS, address)
-    rate_limits.count(EMAIL_CODE_BY_EMAIL, email)
+    rate_limits.count(EMAIL_CODE_BY_MAILBOX, mailbox)
 
 
 def count_reset(*, address: str, account: object) -> None:

@@ -5,6 +5,7 @@ reservations and payments.
 """
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 
 from django.contrib.admin.models import LogEntry
@@ -42,6 +43,13 @@ def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> N
     changed = guests.update(**{field: value for field, value in given.items() if value is not None})
     if changed and email is not None and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
+
+
+def contacts_erase(*, user_ids: Collection[int]) -> None:
+    """Erase the names and e-mail addresses of guests, whose rows stay."""
+    db.transaction_required()
+    guests = User.objects.filter(pk__in=user_ids, is_guest=True)
+    guests.update(contact_email="", contact_name="", verified_email="")
 
 
 def user_lock(*, user_id: int) -> User:
@@ -107,10 +115,11 @@ def language_keep(*, user_id: int, language: str) -> None:
 def user_anonymise(*, user_id: int) -> None:
     """Remove everything from a user that names the person, and end every session, token and socket.
 
-    The row stays, with its id, because reservations and payments refer to it.
+    The row stays, with its id, because reservations and payments refer to it. Nobody can guess its new username.
+    Otherwise a person could take this name in advance, and the erasure would fail.
     """
     db.transaction_required()
-    name = f"erased-{user_id}"
+    name = f"erased-{user_id}-{secrets.token_hex(8)}"
     _invitations_delete(User.objects.get(pk=user_id))
     second_factor_delete(user_id=user_id)
     User.objects.filter(pk=user_id).update(

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 
 from overlord.accounts import forms as account_forms
-from overlord.accounts import guests, limits, passwords, selectors, services
+from overlord.accounts import guests, limits, passwords, services
 from overlord.accounts.models import User
 from overlord.kernel import client_address
 from overlord.kernel.csrf import origin_decides
@@ -123,12 +123,15 @@ class Signup(NextPageMixin, FormView):
         return HttpResponseRedirect(self.get_success_url())
 
     def _register(self, *, email: str, password: str) -> User:
-        username = selectors.username_for(email=email)
-        if guests.is_guest(self.request):
-            return services.guest_claim(
-                user_id=self.request.user.pk or 0, username=username, email=email, password=password
-            )
-        return services.user_register(username=username, email=email, password=password)
+        guest_id = self.request.user.pk if guests.is_guest(self.request) else None
+        given = {"email": email, "password": password}
+
+        def make(username: str) -> User:
+            if guest_id is not None:
+                return services.guest_claim(user_id=guest_id, username=username, **given)
+            return services.user_register(username=username, **given)
+
+        return services.with_free_username(make, email=email)
 
     def get_initial(self) -> dict[str, Any]:
         return {"email": getattr(self.request.user, "contact_email", "")}

@@ -60,6 +60,12 @@ def account_key(*, username: str) -> str:
         return "name " + name_key(username)
 
 
+def mailbox_key(*, email: str) -> str:
+    """Return a text that is the same for all e-mail addresses that lead to one mailbox."""
+    [row] = db.rows("SELECT accounts_person_key(%s) AS key", [email])
+    return str(row["key"])
+
+
 def buyer_named(text: str, *, through: str = "") -> Q:
     """Return the condition that the name or an e-mail address of a buyer contains a text.
 

@@ -1,6 +1,7 @@
 """The use cases of accounts and guests: sign up, log in, prove an address, reset a password, issue tokens."""
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.contrib.auth import authenticate
@@ -29,6 +30,8 @@ from overlord.shop.languages import spoken
 
 CODE_LIFETIME = timedelta(minutes=15)
 CODE_TRIES = 5
+USERNAME_ATTEMPTS = 3
+HAS_ADDRESS = "This account already has an e-mail address."
 
 
 class InvalidCredentials(Invalid):
@@ -70,6 +73,20 @@ def user_register(*, username: str, email: str, password: str, language: str = "
     return user
 
 
+def with_free_username(make: Callable[[str], User], *, email: str) -> User:
+    """Return the account that `make` makes, with a free username for an e-mail address.
+
+    If another person takes this username at the same moment, try another one. Raise what `make` raises.
+    """
+    for _ in range(USERNAME_ATTEMPTS - 1):
+        try:
+            return make(selectors.username_for(email=email))
+        except Invalid as refused:
+            if "username" not in refused.facts.get("errors", {}):
+                raise
+    return make(selectors.username_for(email=email))
+
+
 def guest_claim(*, user_id: int, username: str, email: str, password: str) -> User:
     """Turn a guest into an account, and return it. The guest's tickets, sessions and tokens stay.
 
@@ -82,9 +99,9 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
     account_check(user, password)
     named = {"username": user.username, "email": user.email, "password": make_password(password)}
     with db.constraint_errors(AT_ONCE), db.transaction():
-        claimed = User.objects.filter(pk=user_id, is_guest=True).update(is_guest=False, **named)
-    if not claimed:
-        raise NotAGuest()
+        if not User.objects.filter(pk=user_id, is_guest=True).update(is_guest=False, **named):
+            raise NotAGuest()
+        EmailCode.objects.filter(pk=user_id).delete()  # an account has an address, and proves no other
     token_cache.drop_user(user_id)
     return User.objects.get(pk=user_id)
 
@@ -96,14 +113,18 @@ def email_code_request(*, guest_id: int, email: str, address: str, now: datetime
     task cannot be enqueued.
     """
     if not User.objects.filter(pk=guest_id, is_guest=True).exists():
-        raise NotAGuest("This account already has an e-mail address.")
-    limits.count_email_code(address=address, email=name_key(email))
+        raise NotAGuest(HAS_ADDRESS)
+    limits.count_email_code(address=address, mailbox=selectors.mailbox_key(email=email))
     if selectors.is_email_of_account(email=email):
         raise operations.EmailHasAccount(
             "There is already an account with this e-mail address. Log in to this account."
         )
     asked = {"email": email, "nonce": secrets.token_hex(16), "tries": 0, "expires_at": now + CODE_LIFETIME}
-    made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
+    with db.transaction():
+        guest = operations.user_lock(user_id=guest_id)
+        if not (guest.is_guest and guest.is_active):  # the guest became an account, or was erased, meanwhile
+            raise NotAGuest(HAS_ADDRESS)
+        made, _is_new = EmailCode.objects.update_or_create(pk=guest_id, defaults=asked)
     if not enqueue("accounts.email_code_send", user_id=guest_id):
         made.delete()
         raise Busy()
@@ -247,15 +268,16 @@ def logins_end(*, user_id: int) -> None:
 
 
 def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
-    """Delete ended sessions and API tokens, and the invitations and guests of before `before`.
+    """Delete ended sessions and API tokens; and the invitations, e-mail codes and guests of before `before`.
 
     Return how many of each were deleted. A guest stays while a row refers to the guest, such as a reservation or a
-    token that has not ended.
+    token that has not ended. So the codes are deleted before the guests.
     """
     guests = User.objects.filter(is_guest=True, date_joined__lt=before)
-    invitations = StaffInvitation.objects.filter(expires_at__lt=before)
+    ended = Q(accepted_at__lt=before) | Q(withdrawn_at__lt=before) | Q(expires_at__lt=before)
     return {
-        "ended invitations": prune(lambda: invitations),
+        "ended invitations": prune(lambda: StaffInvitation.objects.filter(ended)),
+        "ended e-mail codes": prune(lambda: EmailCode.objects.filter(expires_at__lt=before)),
         "ended sessions": prune(lambda: Session.objects.filter(expire_date__lt=now)),
         "ended API tokens": prune(lambda: ApiToken.objects.filter(expires_at__lt=now)),
         "guests without reservations": prune(lambda: unreferenced(guests)),

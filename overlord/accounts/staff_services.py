@@ -217,14 +217,18 @@ def invitation_accept_new(*, signed: str, password: str, language: str, now: dat
     Raise InvitationEnded, and Invalid, by field, for a weak password or if an account has the address by now.
     """
     email = invitation_read(signed=signed, now=now).email
-    user = User(username=selectors.username_for(email=email), email=email, language=language)
-    services.account_check(user, password)
-    user.set_password(password)
-    with db.constraint_errors(services.AT_ONCE), db.transaction():
-        invitation = _locked_by_link(signed, now)
-        user.save()
-        _make_staff(invitation, user, now)
-    return user
+
+    def make(username: str) -> User:
+        user = User(username=username, email=email, language=language)
+        services.account_check(user, password)
+        user.set_password(password)
+        with db.constraint_errors(services.AT_ONCE), db.transaction():
+            invitation = _locked_by_link(signed, now)
+            user.save()
+            _make_staff(invitation, user, now)
+        return user
+
+    return services.with_free_username(make, email=email)
 
 
 def _locked_by_link(signed: str, now: datetime) -> StaffInvitation:

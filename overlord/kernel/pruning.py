@@ -3,7 +3,8 @@
 Each app has a task that deletes its old rows each night. The command `prune` runs these tasks at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.db.models.fields.reverse_related import ForeignObjectRel
@@ -11,6 +12,8 @@ from django.db.models.fields.reverse_related import ForeignObjectRel
 from overlord.kernel import db
 
 BATCH = 1_000
+
+Row = TypeVar("Row", bound=Model)
 
 
 def prune(rows: Callable[[], QuerySet[Model]]) -> int:
@@ -27,10 +30,13 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
             return count - len(keys)
 
 
-def unreferenced(rows: QuerySet[Model]) -> QuerySet[Model]:
-    """Leave out the rows to which a row of any table refers, even a row of their own table."""
+def unreferenced(rows: QuerySet[Row], *, but: Collection[type[Model]] = ()) -> QuerySet[Row]:
+    """Leave out the rows to which a row of any table refers, even a row of their own table.
+
+    Rows of the models in `but` do not count.
+    """
     for relation in rows.model._meta.get_fields(include_hidden=True):
-        if not isinstance(relation, ForeignObjectRel):
+        if not isinstance(relation, ForeignObjectRel) or relation.related_model in but:
             continue
         referring = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
         rows = rows.filter(~Exists(referring))

@@ -1,5 +1,6 @@
 """The code that verifies a guest's e-mail address."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from overlord.accounts.models import EmailCode, User
 from overlord.kernel import db, queues, rate_limits
 from tests.clients import api_of
 from tests.threads import together
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,6 +164,35 @@ def test_an_account_has_an_address_already_and_its_address_is_nobody_elses(guest
     assert not EmailCode.objects.exists()
 
 
+def test_who_became_an_account_proves_nothing_more(guest: User) -> None:
+    ask(guest)
+    code = code_of(guest)
+    claim = {"username": "ada", "email": "other@example.org", "password": "correct horse"}
+    assert api_of(guest).post("/register/claim/", claim, format="json").status_code == 200
+
+    assert not EmailCode.objects.exists(), "the address is not kept"
+    assert prove(guest, code).json()["code"] == "wrong_email_code"
+
+
+@pytest.mark.parametrize("change", [{"is_guest": False}, {"is_active": False}])
+def test_who_is_no_guest_any_more_at_that_moment_gets_no_code(guest: User, change: dict[str, bool]) -> None:
+    begun = threading.Event()
+
+    def end() -> None:
+        with db.transaction():
+            User.objects.filter(pk=guest.pk).update(**change)
+            begun.set()
+            waiting_for_a_lock(1)
+
+    def request() -> None:
+        begun.wait(10)
+        now = timezone.now()
+        services.email_code_request(guest_id=guest.pk, email=ADA, address="192.0.2.1", now=now)
+
+    assert isinstance(together(end, request)[1], services.NotAGuest)
+    assert not EmailCode.objects.exists()
+
+
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "a" * 250 + "@example.org", None, 5])
 def test_a_malformed_address_is_refused(guest: User, email: Any) -> None:
     assert ask(guest, email).status_code == 400
@@ -170,8 +201,11 @@ def test_a_malformed_address_is_refused(guest: User, email: Any) -> None:
 def test_an_address_gets_only_so_many_mails_from_all_guests_together(
     limits_on: None, user_make: Callable[..., User]
 ) -> None:
-    most = limits.EMAIL_CODE_BY_EMAIL.amount
-    statuses = [ask(user_make(is_guest=True, email=""), ADA).status_code for _ in range(most + 1)]
+    most = limits.EMAIL_CODE_BY_MAILBOX.amount
+    forms = [ADA, "ada+2@example.org", "Ada+zoo@Example.org"]  # they all lead to one mailbox
+    statuses = [
+        ask(user_make(is_guest=True, email=""), forms[n % len(forms)]).status_code for n in range(most + 1)
+    ]
 
     assert statuses == [202] * most + [429]
 

@@ -1,5 +1,6 @@
 """One comparison of usernames and e-mail addresses everywhere: API, page, admin, command and database."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,8 @@ from rest_framework.test import APIClient
 from overlord.accounts import selectors
 from overlord.accounts.models import User
 from overlord.kernel import db
+from tests.threads import together
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,6 +145,24 @@ def test_an_address_logs_its_owner_in_even_if_it_is_the_username_of_another(
     user_make(username="bob@example.org", email="mallory@example.org")
     bob = user_make(username="bob", email="bob@example.org")
     assert User.objects.get_by_natural_key("BOB@example.org") == bob
+
+
+def test_two_who_sign_up_at_once_need_not_care_about_usernames() -> None:
+    begun = threading.Event()
+
+    def first() -> None:
+        with db.transaction():
+            User.objects.create_user(username="ada", email="ada@first.example")
+            begun.set()
+            waiting_for_a_lock(1)
+
+    def second() -> int:
+        begun.wait(10)
+        form = {"email": "ada@second.example", "password": "correct horse"}
+        return int(Client().post("/signup/", form).status_code)
+
+    assert together(first, second) == [None, 302]
+    assert User.objects.get(email="ada@second.example").username.startswith("ada-")
 
 
 def test_the_admin_adds_any_number_of_users(admin: Client) -> None:

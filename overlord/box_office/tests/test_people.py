@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.core import mail
 from django.db import connection
@@ -412,5 +413,9 @@ def test_old_invitations_are_deleted_and_open_ones_stay(organiser: User) -> None
     invite(organiser, "late@example.org")
     old = timezone.now() - timedelta(days=400)
     StaffInvitation.objects.filter(email="late@example.org").update(expires_at=old)
+    invite(organiser, "withdrawn@example.org")
+    retained = timezone.now() - settings.RETENTION - timedelta(days=1)
+    ended = StaffInvitation.objects.filter(email="withdrawn@example.org")
+    ended.update(withdrawn_at=retained, expires_at=retained + rules.INVITATION_LIFETIME)
     tasks.rows_prune()
     assert [each.email for each in StaffInvitation.objects.all()] == ["new@example.org"]
