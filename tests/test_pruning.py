@@ -23,8 +23,12 @@ from checkout.tests.paying import PAYMENTS, charges, pay, work
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import ApiToken, EmailCode, User
 from overlord.kernel import db, pruning
+from overlord.mailings import operations as mailing_operations
+from overlord.mailings.models import Mailing, Recipient
+from overlord.mailings.rules import Audience, Kind
 from stats.models import Minute
 from tests.clients import api_of
+from tests.system import eventually
 from tests.threads import together
 from tickets.line.models import Entry, Line
 from tickets.models import Inventory, Reservation, TicketType
@@ -274,6 +278,57 @@ class TestGuestsWhoBoughtNothing:
 
         assert together(buy, forget) == [None, 0]
         assert len(self.known(tried)) == 2
+
+
+def pruned_during(change: Callable[[], object]) -> None:
+    """Prune while the transaction of `change` is open, which commits when the pruning is done or waits for it."""
+    changed, pruned = threading.Event(), threading.Event()
+    waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def prune() -> None:
+        assert changed.wait(60)
+        try:
+            call_command("prune")
+        finally:
+            pruned.set()
+
+    def is_pruned_or_waits() -> bool:
+        db.rows("SELECT pg_stat_clear_snapshot()")
+        return pruned.is_set() or bool(db.rows(waits))
+
+    def commit_late() -> None:
+        with db.transaction():
+            change()
+            changed.set()
+            eventually(is_pruned_or_waits)
+
+    assert together(commit_late, prune) == [None, None]
+
+
+def test_a_guest_who_makes_an_account_meanwhile_stays() -> None:
+    guest = User.objects.create(username="guest", is_guest=True, date_joined=timezone.now() - LONG_AGO)
+
+    pruned_during(lambda: User.objects.filter(pk=guest.pk).update(is_guest=False, username="ada"))
+
+    assert User.objects.filter(username="ada").exists()
+
+
+def test_failed_mails_that_are_sent_again_meanwhile_stay(buyer: User, ticket_type: TicketType) -> None:
+    past = timezone.now() - LONG_AGO
+    told = {
+        "kind": Kind.NEWS,
+        "audience": Audience.EVERYONE,
+        "with_holders": False,
+        "is_trial": False,
+        "subject": "Doors",
+    }
+    times = {"created": past, "finished_at": past}
+    mailing = Mailing.objects.create(event=ticket_type.event, author=buyer, **told, **times)
+    failed = Recipient.objects.create(mailing=mailing, address="ada@example.org", failed_at=past)
+
+    pruned_during(lambda: mailing_operations.failed_retry(mailing_id=mailing.pk, now=timezone.now()))
+
+    assert Recipient.objects.get(pk=failed.pk).failed_at is None
 
 
 def test_the_ledger_keeps_charges_and_loses_requests(api: APIClient, payment: Payment) -> None:

@@ -4,7 +4,7 @@ Each app has a task that deletes its old rows each night. The command `prune` ru
 """
 
 from collections.abc import Callable, Collection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.db.models.fields.reverse_related import ForeignObjectRel
@@ -17,17 +17,20 @@ Row = TypeVar("Row", bound=Model)
 
 
 def prune(rows: Callable[[], QuerySet[Model]]) -> int:
-    """Delete all rows that the query of `rows()` selects; return how many."""
+    """Delete all rows that the query of `rows()` selects; return how many.
+
+    A row that somebody else has locked stays until the next night.
+    """
     count = 0
     while True:
         with db.transaction():
-            keys = list(rows().values_list("pk", flat=True)[:BATCH])
-            if not keys:
-                return count
-            deleted, _ = rows().filter(pk__in=keys).delete()
-        count += len(keys)
-        if not deleted:  # since they were read, the query no longer selects any of them
-            return count - len(keys)
+            keys = _locked_keys(rows())
+            # Asked again: before its lock, a row may have changed, or another row may have begun to refer to it.
+            _, deleted = rows().filter(pk__in=keys).delete()
+        now_deleted = deleted.get(rows().model._meta.label, 0)
+        if not now_deleted:
+            return count
+        count += now_deleted
 
 
 def unreferenced(rows: QuerySet[Row], *, but: Collection[type[Model]] = ()) -> QuerySet[Row]:
@@ -41,3 +44,9 @@ def unreferenced(rows: QuerySet[Row], *, but: Collection[type[Model]] = ()) -> Q
         referring = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
         rows = rows.filter(~Exists(referring))
     return rows
+
+
+def _locked_keys(rows: QuerySet[Model]) -> list[Any]:
+    """Lock the first rows that nobody else has locked, and return their keys."""
+    free = rows.only("pk").select_for_update(of=("self",), skip_locked=True)
+    return [row.pk for row in free[:BATCH]]
