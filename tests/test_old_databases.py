@@ -1,13 +1,19 @@
 """Rows that are older than some rules: migrations mend those that new constraints would refuse; old tokens stay.
 
+Permissions that an earlier release named get their present names too.
+
 One test covers all rules, because migrating the database back and forth takes most of its time.
 """
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import ProjectState
+from django.db.models import QuerySet
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
@@ -51,15 +57,41 @@ VALUES (1, 4, 1, 5, 'held', now(), now(), 1)
 
 
 def test_old_rows_are_mended_and_old_tokens_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = {key: names for key, names in names_of_permissions().items() if len(names) > 1}
+    assert {codename for _, _, codename in renamed} >= {"handle_personal_data", "control_line"}
     MigrationExecutor(connection).migrate(BEFORE)
     for statement in (ACCOUNTS, TOKEN, EVENTS, TYPES, INVENTORIES, RESERVATION):
         db.rows(statement)
+    for key, names in renamed.items():
+        assert permissions(key).update(name=names[0]) == 1
 
     executor = MigrationExecutor(connection)
     executor.migrate(executor.loader.graph.leaf_nodes())
 
     _accounts_that_clashed_are_told_apart(said=capsys.readouterr().out)
     _what_broke_the_bounds_keeps_them()
+    assert {key: permissions(key).get().name for key in renamed} == {key: renamed[key][-1] for key in renamed}
+
+
+def names_of_permissions() -> dict[tuple[str, str, str], list[str]]:
+    """Return the names that each permission of a model had, the present one last, by app, model and codename."""
+    executor, names = MigrationExecutor(connection), defaultdict(list)
+    state = ProjectState()
+    for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True):
+        state = migration.mutate_state(state, preserve=False)
+        for (app, model), described in state.models.items():
+            for codename, name in described.options.get("permissions", ()):
+                if name not in names[app, model, codename][-1:]:
+                    names[app, model, codename].append(name)
+    return names
+
+
+def permissions(key: tuple[str, str, str]) -> QuerySet[Permission]:
+    """Return the one permission with this app, model and codename."""
+    app, model, codename = key
+    return Permission.objects.filter(
+        content_type__app_label=app, content_type__model=model, codename=codename
+    )
 
 
 def _accounts_that_clashed_are_told_apart(*, said: str) -> None:
