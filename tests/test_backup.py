@@ -1,5 +1,6 @@
 """A backup brings everything back, even if it was made during a sale."""
 
+import errno
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -128,6 +129,44 @@ def test_pictures_that_cannot_be_put_back_are_named(tmp_path: Path, folder: Fold
         call_command("restore", str(file), "--replace", stdout=StringIO())
 
     assert folder.load().secret_key == settings.SECRET_KEY
+
+
+def test_a_picture_that_is_deleted_meanwhile_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = tmp_path / "uploads"
+    (pictures / "another.png").write_bytes(b"another picture")
+    (pictures / ".upload.png.123").write_bytes(b"an upload that is not finished")
+    write = zipfile.ZipFile.write
+
+    def write_too_late(archive: zipfile.ZipFile, file: Path, name: Path | str) -> None:
+        if file.name == "another.png":
+            file.unlink()
+        write(archive, file, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", write_too_late)
+    call_command("backup", str(tmp_path / "shop.backup"), stdout=(said := StringIO()))
+
+    assert "The picture another.png was deleted meanwhile and is not in the backup." in said.getvalue()
+    with zipfile.ZipFile(tmp_path / "shop.backup") as archive:
+        assert archive.namelist() == ["secrets.json", "database.dump", "pictures/poster.png"]
+
+
+def test_a_picture_that_cannot_be_read_ends_the_backup_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = zipfile.ZipFile.write
+
+    def write_badly(archive: zipfile.ZipFile, file: Path, name: Path | str) -> None:
+        if file.suffix == ".png":
+            raise OSError(errno.EIO, "Input/output error", str(file))
+        write(archive, file, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", write_badly)
+    with pytest.raises(CommandError, match=r"poster\.png"):
+        call_command("backup", str(tmp_path / "shop.backup"), stdout=StringIO())
+
+    assert {each.name for each in tmp_path.iterdir()} == {"data", "uploads"}
 
 
 def test_a_backup_during_a_sale_is_of_one_instant(

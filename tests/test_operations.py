@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,44 @@ def test_a_backup_that_breaks_off_leaves_the_former_one(
     with pytest.raises(AssertionError):
         run(block(heading, nth=nth), checkout)
     assert former.read_text() == "whole"
+
+
+# Runs a command for the web container here, in a folder of pictures. TAR ends with the status in a file.
+WEB = """#!/bin/sh
+test "$1 $2 $3 $4 $5 $6" = "compose exec -T web sh -c" || exit 9
+cd {folder} && exec sh -c "$(printf %s "$7" | sed s,/srv/pictures,.,)"
+"""
+TAR = """#!/bin/sh
+/bin/tar "$@" || exit
+exit $(cat {status})
+"""
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [(0, True), (1, True), (2, False)])
+def test_a_picture_that_vanishes_does_not_end_a_backup_and_other_errors_do(
+    checkout: Path, status: int, is_kept: bool
+) -> None:
+    pictures = checkout.parent / "pictures"
+    pictures.mkdir()
+    (pictures / "poster.jpg").write_text("a picture")
+    (pictures / ".poster.webp.123").write_text("an unfinished one")
+    (checkout / "status").write_text(str(status))
+    for name, text in (
+        ("docker", WEB.format(folder=pictures)),
+        ("tar", TAR.format(status=checkout / "status")),
+    ):
+        (checkout / name).write_text(text)
+        (checkout / name).chmod(0o755)
+    backup = checkout.parent / "overlord-pictures.tar"
+
+    if is_kept:
+        run(block("Back up", nth=1), checkout)
+        with tarfile.open(backup) as copy:
+            assert {each.removeprefix("./") for each in copy.getnames()} == {".", "poster.jpg"}
+    else:
+        with pytest.raises(AssertionError):
+            run(block("Back up", nth=1), checkout)
+        assert not backup.exists()
 
 
 def test_every_service_in_a_command_exists() -> None:

@@ -84,29 +84,31 @@ class Database:
         return bool(tables == 0)
 
 
-def backup(file: Path, *, database: Database, folder: Folder, secret_key: str, pictures: Path | None) -> None:
+def backup(
+    file: Path, *, database: Database, folder: Folder, secret_key: str, pictures: Path | None
+) -> list[str]:
     """Write the backup into a new file that only its owner can read; raise BackupError.
 
-    The shop may sell tickets meanwhile: the dump has the state of one instant.
+    The shop may go on meanwhile: the dump has the state of one instant. Return the names of the picture files that
+    were deleted before they could be copied.
     """
     if file.exists():
         raise BackupError(f"{file} exists already.")
-    unfinished = file.with_name(f"{file.name}.unfinished")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as scratch:
-        dump, secrets = Path(scratch) / DUMP, Path(scratch) / SECRETS
+        dump, secrets, unfinished = (Path(scratch) / name for name in (DUMP, SECRETS, "unfinished"))
         database.run("pg_dump", "--format=custom", "--no-owner", f"--file={dump}", database.name)
         demo_password = folder.load().demo_password
         kept = {"format": FORMAT, "secret_key": secret_key, "demo_password": demo_password}
         secrets.write_text(json.dumps(kept))
-        with open(os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as output:
+        with open(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as output:
             with zipfile.ZipFile(output, "w") as archive:
                 for part in (secrets, dump):
                     archive.write(part, part.name)
-                for picture in _files(pictures):
-                    archive.write(picture, Path(PICTURES) / picture.relative_to(pictures or ""))
+                vanished = _pictures_add(archive, pictures) if pictures is not None else []
             output.flush()
             os.fsync(output.fileno())
-    unfinished.replace(file)
+        unfinished.replace(file)
+    return vanished
 
 
 def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
@@ -127,8 +129,25 @@ def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | 
             _pictures_restore(Path(scratch) / PICTURES, pictures)
 
 
-def _files(folder: Path | None) -> list[Path]:
-    return [] if folder is None else [file for file in sorted(folder.rglob("*")) if file.is_file()]
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder, which has none in folders below it; [] if it does not exist."""
+    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.exists() else []
+
+
+def _pictures_add(archive: zipfile.ZipFile, pictures: Path) -> list[str]:
+    """Copy the pictures; return the names of those that were deleted since they were listed.
+
+    A file whose name begins with a dot is left out: its upload is not finished, so no event shows it yet.
+    """
+    vanished = []
+    for file in _files(pictures):
+        if file.name.startswith("."):
+            continue
+        try:
+            archive.write(file, Path(PICTURES) / file.name)
+        except FileNotFoundError:  # zipfile opens the file before it writes anything about it
+            vanished.append(file.name)
+    return vanished
 
 
 def _unpack(file: Path, scratch: Path) -> None:
@@ -165,12 +184,11 @@ def _exchange(database: Database, dump: Path) -> None:
 def _pictures_restore(restored: Path, pictures: Path) -> None:
     """Replace the pictures by the restored ones. The folder itself stays, as it may be a mount point or a link."""
     try:
+        pictures.mkdir(parents=True, exist_ok=True)
         for file in _files(pictures):
             file.unlink()
         for file in _files(restored):
-            target = pictures / file.relative_to(restored)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, target)
+            shutil.move(file, pictures / file.name)
     except OSError as error:
         reason = f"Database and secrets are restored, the pictures are not: {error}."
         raise BackupError(f"{reason} Remove the cause, then restore again with --replace.") from error

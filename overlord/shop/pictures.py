@@ -93,7 +93,11 @@ def names_kept(*, older_than: float) -> Iterator[str]:
     """Yield the names of the pictures whose files were written more than `older_than` seconds ago."""
     until = time.time() - older_than
     for file in sorted(Path(settings.MEDIA_ROOT).glob("*-small.jpg")):
-        if file.stat().st_mtime < until:
+        try:
+            is_old = file.stat().st_mtime < until
+        except FileNotFoundError:  # it was deleted since the folder was read
+            continue
+        if is_old:
             yield file.name.removesuffix("-small.jpg")
 
 

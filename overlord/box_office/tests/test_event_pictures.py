@@ -15,7 +15,7 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
-from overlord.shop.pictures import SUFFIXES
+from overlord.shop.pictures import SUFFIXES, names_kept
 from tests.clients import permit
 from tickets import event_services
 from tickets.models import Event, TicketType
@@ -127,6 +127,18 @@ def test_pictures_of_deleted_events_are_deleted_after_a_while(
     Event.objects.all().delete()
     assert event_services.pictures_prune() == {"pictures that no event shows": 1}
     assert files(folder) == []
+
+
+def test_a_picture_that_is_deleted_while_others_are_looked_at_is_passed_over(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}-small.jpg").touch()
+    old = names_kept(older_than=-60)
+    assert next(old) == "a"
+
+    (folder / "b-small.jpg").unlink()
+
+    assert list(old) == ["c"]
 
 
 def test_a_picture_that_was_just_uploaded_is_not_deleted(

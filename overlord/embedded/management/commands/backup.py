@@ -24,7 +24,7 @@ class Command(BaseCommand):
         if file.is_relative_to(settings.BASE_DIR):
             raise CommandError(f"{file} is in the checkout, where an image or a commit could include it.")
         try:
-            backup.backup(
+            vanished = backup.backup(
                 file,
                 database=backup.Database.of_settings(settings.DATABASES["default"]),
                 folder=Folder(settings.DATA_DIR.resolve()),
@@ -33,4 +33,6 @@ class Command(BaseCommand):
             )
         except (backup.BackupError, FolderError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Everything is in {file}.")
+        for name in vanished:
+            self.stdout.write(f"The picture {name} was deleted meanwhile and is not in the backup.")
+        self.stdout.write(f"Everything else is in {file}." if vanished else f"Everything is in {file}.")
