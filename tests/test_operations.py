@@ -221,7 +221,7 @@ def test_every_service_in_a_command_exists() -> None:
         verb, *words = (
             word
             for word in shlex.split(command)
-            if word not in ("-d", "-T", "-f", "--rm", "--wait", "--build")
+            if word not in ("-d", "-T", "-f", "--rm", "--no-deps", "--wait", "--build")
         )
         if verb in ("stop", "restart"):
             named.update(words)
