@@ -47,7 +47,8 @@ def scan_make(
     """Record a scan, admit its ticket if it can be admitted, and return the answer.
 
     A repeated scan gets the first answer. Without `event_id`, the event is that of the ticket. `unchecked` means
-    that the gate had no network and has let the holder in already. Raise NotFound if there is no such event.
+    that the gate had no network and has let the holder in already. Raise NotFound if there is no such event, except
+    for an `unchecked` scan: it is recorded in any case.
     """
     found = db.statement(
         sql.SCAN_ANSWER,

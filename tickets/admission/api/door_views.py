@@ -45,7 +45,10 @@ class ScanBatch(DoorView):
         responses=serializers.ScanAnswer(many=True),
     )
     def post(self, request: Request) -> Response:
-        """Record scans whose holders were let in without a network. Each scan counts once, even a conflict."""
+        """Record scans whose holders were let in without a network. Each scan counts once, even a conflict.
+
+        Each scan has an answer of its own, in the order of the scans, also if its event does not exist.
+        """
         body = serializers.ScansInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response([_scan(each, request, unchecked=True) for each in body.validated_data["scans"]])

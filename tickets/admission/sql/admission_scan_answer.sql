@@ -1,7 +1,10 @@
 -- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. A code is given as the
 -- ticket, the issue and the key that it names, if that key signed it. A scan with neither is the scan of an unknown
--- ticket. A serial belongs to one issue: a ticket that is handed over meanwhile has another serial. No row means that
--- there is no such event. A scan is one statement, because on busy cores each wait for an answer is long.
+-- ticket. A serial belongs to one issue: a ticket that is handed over meanwhile has another serial. A scan is one
+-- statement, because on busy cores each wait for an answer is long.
+--
+-- If there is no such event, the function returns no row and records nothing. But if the gate has let the holder in
+-- already (`p_unchecked`), the scan is recorded for the event of its ticket, as a ticket of another event.
 CREATE OR REPLACE FUNCTION admission_scan_answer(
     p_scan uuid, p_ticket bigint, p_issue integer, p_key bigint, p_serial text, p_event bigint, p_gate text,
     p_actor bigint, p_at timestamptz, p_now timestamptz, p_unchecked boolean
@@ -19,7 +22,11 @@ DECLARE
     refused text;
 BEGIN
     IF p_event IS NOT NULL AND NOT EXISTS (SELECT FROM tickets_event e WHERE e.id = p_event) THEN
-        RETURN;
+        IF NOT p_unchecked THEN
+            RETURN;
+        END IF;
+        p_event := NULL;
+        refused := 'other_event';
     END IF;
     IF p_serial IS NOT NULL THEN
         SELECT t.id, t.issue INTO shown, p_issue FROM admission_ticket t WHERE t.serial = p_serial;

@@ -244,6 +244,7 @@ class TestScan:
 
     def test_an_unknown_event_is_not_found(self, door: APIClient) -> None:
         assert scan_by_api(door, code="x", event=2**63 - 1).status_code == 404
+        assert not Scan.objects.exists()
 
 
 class TestUndo:
@@ -300,12 +301,12 @@ class TestUndo:
 class TestSettling:
     """Scans of a gate without a network arrive later, in batches, perhaps more than once."""
 
-    def settle(self, api: APIClient, *scans: dict[str, str]) -> list[str]:
+    def settle(self, api: APIClient, *scans: dict[str, Any]) -> list[str]:
         answer = api.post(f"{SCANS}batch/", {"scans": scans}, format="json")
         assert answer.status_code == 200
         return [each["result"] for each in answer.json()]
 
-    def kept(self, code: str, **given: str) -> dict[str, str]:
+    def kept(self, code: str, **given: Any) -> dict[str, Any]:
         return {"scan_id": str(uuid4()), "gate": "South", "code": code, **given}
 
     def test_each_settled_scan_counts_once(self, door: APIClient, reservation: Reservation) -> None:
@@ -338,6 +339,22 @@ class TestSettling:
         assert self.settle(door, kept) == ["already_admitted"]
 
         assert Scan.objects.get(scan_id=kept["scan_id"]).unchecked
+
+    def test_a_scan_of_an_event_that_does_not_exist_refuses_no_other(
+        self, door: APIClient, reservation: Reservation
+    ) -> None:
+        [first, second] = codes_of(reservation)
+        event = reservation.ticket_type.event_id
+        strays = [self.kept(first, event=999999), self.kept("no code", event=999999)]
+        batch = [*strays, self.kept(second, event=event)]
+
+        assert self.settle(door, *batch) == ["other_event", "unknown", "admitted"]
+        assert self.settle(door, *batch) == ["other_event", "unknown", "admitted"], "each counts once"
+        assert Scan.objects.count() == 3
+        [conflict] = door.get(f"/door/events/{event}/scans/?conflicts=true").json()
+        assert conflict["scan_id"] == strays[0]["scan_id"], "the event of the ticket shows who was let in"
+        [ticket, other] = tickets_of(reservation)
+        assert (ticket.state, is_admitted_once(other)) == ("valid", True)
 
     def test_a_batch_has_a_limit_and_one_malformed_scan_refuses_it(self, door: APIClient) -> None:
         for scans in ([], [self.kept("x")] * 201, [self.kept("x"), {}]):
