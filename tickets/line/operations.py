@@ -1,8 +1,8 @@
 """Steps of a line inside an open transaction.
 
-Locks are taken in one order: the line, then the event's inventories by id, then waiting entries by place. After a
-transaction has locked a waiting entry, it waits neither for the line nor for an inventory. A given entry is locked
-before its reservations.
+Locks are taken in one order: the event, the line, the event's inventories by id, then waiting entries by place.
+Only the opening of a lobby locks the event. After a transaction has locked a waiting entry, it waits neither for
+the line nor for an inventory. A given entry is locked before its reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,6 +18,12 @@ from tickets.line.pace import Pace
 from tickets.line.rules import EntryState, Phase
 from tickets.models import Reservation
 from tickets.operations import Basket, Given, Left
+
+
+def event_lock(*, event_id: int) -> bool:
+    """Lock an event against edits and deletion; return whether it is on sale and opens by a draw."""
+    db.transaction_required()
+    return bool(db.rows(sql.EVENT_LOCK, {"event": event_id}))
 
 
 def line_lock(*, event_id: int) -> Line | None:

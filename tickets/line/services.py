@@ -165,10 +165,15 @@ def proof(*, event_id: int) -> dict[str, Any]:
 
 # Giving --------------------------------------------------------------------------------------------------
 def lobby_open(*, event_id: int, now: datetime) -> None:
-    """Open the lobby of an event: choose the seed and publish its hash. A repetition does nothing."""
+    """Open the lobby of an event: choose the seed and publish its hash. A repetition does nothing.
+
+    Do nothing either if staff have deleted the event meanwhile, or if it no longer opens by a draw.
+    """
     seed = secrets.token_hex(32)
     commitment = sha256(seed.encode()).hexdigest()
     with db.transaction():
+        if not operations.event_lock(event_id=event_id):
+            return
         Line.objects.bulk_create(
             [
                 Line(

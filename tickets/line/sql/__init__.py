@@ -4,6 +4,10 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
+# While the lock is held, nobody edits or deletes the event.
+EVENT_LOCK = (
+    "SELECT id FROM tickets_event WHERE id = %(event)s AND opening = 'draw' AND status = 'on_sale' FOR SHARE"
+)
 ENTER = (
     "SELECT n.is_new, n.due, s.* FROM line_enter(%(event)s, %(buyer)s, %(choices)s) n"
     " LEFT JOIN LATERAL line_entry_shown(n.entry) s ON true"

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -17,8 +19,9 @@ from tickets import operations as tickets_operations
 from tickets import sql as tickets_sql
 from tickets.line import operations, services, tasks
 from tickets.line.models import Entry, Line
+from tickets.line.rules import LineClosed
 from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
-from tickets.models import Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -191,3 +194,110 @@ class TestDeleting:
             event_operations.event_delete(event=lines[0].event, now=timezone.now())
 
         assert not Line.objects.filter(pk=lines[0].event_id).exists()
+
+
+class TestLobby:
+    """Staff delete an event, or let it open directly, while its lobby opens."""
+
+    @pytest.fixture
+    def due(self, ticket_type_make: Callable[..., TicketType]) -> TicketType:
+        """Return the type of an event whose lobby should be open, but is not yet."""
+        made = ticket_type_make(capacity=2, opens_at=timezone.now() + timedelta(minutes=10))
+        with db.transaction():
+            _opening_change(made.event, opening="draw")
+        return made
+
+    def _race(self, change: Callable[[], None]) -> list[object]:
+        """Let the worker open lobbies behind a change that is not committed yet."""
+        is_changed = threading.Event()
+
+        def edit() -> None:
+            with db.transaction():
+                change()
+                is_changed.set()
+                waiting_for_a_lock(1)
+
+        def tick() -> None:
+            assert is_changed.wait(timeout=60)
+            services.time_passed(hold=HOLD, now=timezone.now())
+
+        return together(edit, tick)
+
+    def _delete(self, due: TicketType) -> Callable[[], None]:
+        return lambda: event_operations.event_delete(event=due.event, now=timezone.now())
+
+    def _open_directly(self, due: TicketType) -> Callable[[], None]:
+        return lambda: _opening_change(due.event, opening="direct")
+
+    def test_a_deleted_event_gets_no_lobby_and_nothing_is_logged(
+        self, due: TicketType, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert self._race(self._delete(due)) == [None, None]
+        assert (Line.objects.count(), Event.objects.count()) == (0, 0)
+        assert "opening the lobby" not in caplog.text
+
+    def test_control_without_the_lock_of_the_event_an_error_is_logged(
+        self, due: TicketType, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operations, "event_lock", lambda **_: True)
+
+        assert self._race(self._delete(due)) == [None, None]
+        assert f"opening the lobby of event {due.event_id}" in caplog.text
+
+    def test_a_visitor_who_enters_at_this_moment_is_refused(self, due: TicketType) -> None:
+        [buyer_id] = people(1)
+        is_deleted = threading.Event()
+
+        def delete() -> None:
+            with db.transaction():
+                self._delete(due)()
+                is_deleted.set()
+                waiting_for_a_lock(1)
+
+        def come() -> None:
+            assert is_deleted.wait(timeout=60)
+            enter(due, buyer_id)
+
+        deleted, refused = together(delete, come)
+        assert (deleted, type(refused)) == (None, LineClosed)
+
+    def test_an_event_that_opens_directly_meanwhile_gets_no_lobby(self, due: TicketType) -> None:
+        assert self._race(self._open_directly(due)) == [None, None]
+        assert not Line.objects.exists()
+        assert not Inventory.objects.get(pk=due.pk).line_first
+
+    def test_control_without_the_lock_of_the_event_its_tickets_wait_for_a_line(
+        self, due: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operations, "event_lock", lambda **_: True)
+
+        assert self._race(self._open_directly(due)) == [None, None]
+        assert Inventory.objects.get(pk=due.pk).line_first
+
+    def test_a_deletion_waits_for_the_lobby_and_deletes_the_line(
+        self, due: TicketType, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin, is_opening = operations.line_begin, threading.Event()
+
+        def begin_slowly(**given: Any) -> None:
+            begin(**given)
+            is_opening.set()
+            waiting_for_a_lock(1)
+
+        def delete() -> None:
+            assert is_opening.wait(timeout=60)
+            with db.transaction():
+                self._delete(due)()
+
+        monkeypatch.setattr(operations, "line_begin", begin_slowly)
+        lobby = partial(services.lobby_open, event_id=due.event_id, now=timezone.now())
+        assert together(lobby, delete) == [None, None]
+        assert (Line.objects.count(), Event.objects.count()) == (0, 0)
+
+
+def _opening_change(event: Event, *, opening: str) -> None:
+    """Change how an event opens, as an edit by staff does."""
+    event_operations.event_lock(event_id=event.pk)
+    Event.objects.filter(pk=event.pk).update(opening=opening)
+    event.opening = opening
+    event_operations.opening_set(event=event)
