@@ -125,13 +125,15 @@ def _gate(
     found: list[dict[str, Any]] | None,
 ) -> HttpResponse:
     now: datetime = clock.now()
-    [state] = selectors.door_states([event["id"]], now=now)
+    [row] = selectors.door_states([event["id"]], now=now)
+    state = representation.door(row)
     rows = selectors.scans_newest(event_id=event["id"], gate=None, only_conflicts=False, most=rules.LISTED)
     context = {
         "event": event,
         "gate": gate,
         "here": f"{reverse('door')}?{urlencode({'event': event['id'], 'gate': gate})}",
-        "state": representation.door(state),
+        "state": state,
+        "admitted_here": sum(each["admitted"] for each in state["gates"] if each["gate"] == gate),
         "scans": [representation.scan(row) for row in rows],
         "answer": answer,
         "error": error_messages.of_error(refused) if refused else None,

@@ -10,7 +10,10 @@ UNDONE = "undone"
 
 
 def results() -> dict[str, str]:
-    """Return the words for each result of a scan, and for the states that only a page knows."""
+    """Return the words for each result of a scan, for the states that only a page knows, and for some problems.
+
+    Problems have their code as the key: those of a page whose log-in has ended meanwhile, or was replaced.
+    """
     return {
         ScanResult.ADMITTED: _("Admitted"),
         ScanResult.ALREADY_ADMITTED: _("Already admitted"),
@@ -20,4 +23,6 @@ def results() -> dict[str, str]:
         WAITING: _("Checking…"),
         UNCHECKED: _("Let in without a check"),
         UNDONE: _("Admission undone"),
+        "not_authenticated": _("You are no longer logged in. Log in again."),
+        "permission_denied": _("You may not do this. Reload the page, or log in again."),
     }

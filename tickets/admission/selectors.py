@@ -288,7 +288,7 @@ def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
 def door_event(*, event_id: int) -> dict[str, Any] | None:
     """Return the event of a door, with the gates that scanned its tickets; None for a draft or an unknown event."""
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id)
-    event = found.values("id", "name", "date", "time_zone").first()
+    event = found.values("id", "name", "date", "time_zone", "status").first()
     return None if event is None else {**event, "gates": gates_of(event_id=event_id)}
 
 

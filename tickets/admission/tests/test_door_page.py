@@ -18,7 +18,7 @@ from tickets.admission.models import Scan, Ticket
 from tickets.admission.permissions import Permission
 from tickets.admission.tests.admitting import paid, tickets_of
 from tickets.admission.tests.doors import codes_of, is_admitted_once
-from tickets.models import Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,6 +83,25 @@ def test_the_page_scans_a_code_and_a_serial_and_refuses_a_second_time(
     assert buyer.username in green.content.decode()
     assert is_admitted_once(one)
     assert is_admitted_once(two)
+
+
+def test_a_gate_counts_what_it_admitted_itself(page: Client, here: str, reservation: Reservation) -> None:
+    def admitted(gate: str) -> str:
+        return page.get(here.replace("North", gate)).content.decode()
+
+    page.post(here, {"shown": codes_of(reservation)[0], "scan_id": uuid4()})
+
+    assert '<b data-field="here">1</b>' in admitted("North")
+    assert '<b data-field="here">0</b>' in admitted("South")
+
+
+def test_a_gate_of_a_cancelled_event_says_so(page: Client, here: str) -> None:
+    said = "This event is cancelled."
+    assert said not in page.get(here).content.decode(), "control"
+    Inventory.objects.update(paused=True)
+    Event.objects.update(status="cancelled")
+
+    assert said in page.get(here).content.decode()
 
 
 def test_a_form_that_is_sent_again_is_one_scan(page: Client, here: str, reservation: Reservation) -> None:

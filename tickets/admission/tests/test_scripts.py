@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests import scripts
+from tickets.admission import rules
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(scripts.NODE is None, reason="no Node is at hand")]
 
@@ -167,7 +168,8 @@ def test_without_a_network_a_gate_shows_its_own_page_or_one_of_its_event_and_kee
 
 
 # A gate's surroundings: a server that knows who is in, and a network. "lossy" loses answers, "listless" loses
-# lists, and with "busy" the server accepts no scans. `tick()` does what the gate does every three seconds.
+# lists. With "busy" the server accepts no scans, and with "strict" no undo. `tick()` does what the gate does every
+# three seconds.
 GATE = """
 const { DoorDesk } = await import("admission/door-desk.js");
 const server = { admitted: new Set(), calls: [], version: 1, network: "on", picture: { code: null } };
@@ -193,7 +195,9 @@ function answer(path, body) {
   if (path.includes("/pictures/")) return server.picture;
   if (path.includes("/list/")) return list();
   if (server.network === "busy") return { code: "throttled", status: 429 };
-  if (path.endsWith("/undo/")) return undo(path.split("/")[3]);
+  const isUndo = path.endsWith("/undo/");
+  if (isUndo && server.network === "strict") return { code: "permission_denied", status: 403 };
+  if (isUndo) return undo(path.split("/")[3]);
   return path.endsWith("/batch/") ? JSON.parse(body).scans.map(admit) : admit(JSON.parse(body));
 }
 globalThis.fetch = async (path, { body }) => {
@@ -326,6 +330,57 @@ def test_scans_that_the_server_refuses_for_now_are_sent_again(tmp_path: Path) ->
     assert gate(script, tmp_path) == [False, 1, 0, [1]]
 
 
+def test_an_undo_that_the_server_refuses_does_not_hold_up_the_scans(tmp_path: Path) -> None:
+    script = """
+      server.network = "lossy";
+      await desk.undo((await desk.scan({ serial: "T1" })).scan_id);
+      server.network = "off";
+      await desk.scan({ serial: "T2" });
+      server.network = "strict";
+      await tick();
+      const found = [desk.kept.length, [...server.admitted], desk.refusal.code];
+      server.network = "on";
+      await tick();
+      done([...found, desk.kept.length, [...server.admitted], desk.refusal]);
+    """
+    assert gate(script, tmp_path) == [1, [1, 2], "permission_denied", 0, [2], None]
+
+
+# A browser that keeps a list for a gate, and whose storage opens as late as `opened()` is called.
+SLOW_STORAGE = """
+const rows = { lists: { event: 7, version: 1, keys: [], ticket_types: [] }, tickets: [valid(1)], scans: [] };
+const asked = (result) => {
+  const request = { result };
+  queueMicrotask(() => request.onsuccess());
+  return request;
+};
+const store = (name) => ({ get: () => asked(rows[name]), getAll: () => asked(rows[name]), put() {} });
+const transaction = () => {
+  const made = { objectStore: store };
+  queueMicrotask(() => made.oncomplete?.());
+  return made;
+};
+const opening = { result: { transaction } };
+const opened = () => opening.onsuccess();
+globalThis.indexedDB = { open: () => opening };
+globalThis.IDBKeyRange = { bound: () => undefined };
+"""
+
+
+def test_a_scan_before_the_kept_list_is_read_waits_for_it(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      const quick = new DoorDesk({ event: 7, gate: "N", csrf: "", onNetwork, onConflict, onList, onNoPictures });
+      const began = quick.begin(), scanned = quick.scan({ serial: "T1" });
+      await new Promise((give) => setTimeout(give, 20));
+      opened();
+      const { result } = await scanned;
+      await began;
+      done([result, quick.kept.length]);
+    """
+    assert gate(SLOW_STORAGE + script, tmp_path) == ["unchecked", 1]
+
+
 def test_without_a_network_a_serial_is_read_as_the_server_reads_it(tmp_path: Path) -> None:
     script = """
       server.network = "off";
@@ -372,6 +427,7 @@ const part = () => {
   };
 };
 const labels = { waiting: "Checking", admitted: "In", unchecked: "Perhaps", revoked: "Revoked", undone: "Undone" };
+labels.permission_denied = "Reload the page.";
 const attributes = { event: "7", gate: "N", zone: "UTC", labels: JSON.stringify(labels) };
 const scanned = [], vibrations = [];
 let type, picture;
@@ -391,12 +447,12 @@ set("WebSocket", class { close() {} });
 const list = {
   version: 1, complete: true, keys: [], ticket_types: [], tickets: [[1, "T1", 3, 1, "valid", null, ""]],
 };
-set("fetch", (path) => {
+set("fetch", (path, { body }) => {
   if (path.includes("/list/")) return { status: 200, json: async () => list };
   if (path.includes("/pictures/")) return { status: picture.status, json: async () => picture };
   return new Promise((resolve, lose) => {
     const answer = (said) => resolve({ status: said.status ?? 200, json: async () => said });
-    scanned.push({ answer, lose });
+    scanned.push({ answer, lose, body });
   });
 });
 await import("admission/door-page.js");
@@ -462,6 +518,34 @@ def test_a_gate_says_in_words_that_a_holder_was_erased(tmp_path: Path) -> None:
       done(field("who"));
     """
     assert gate_page(script, tmp_path) == "Name erased"
+
+
+def test_a_gate_says_why_the_server_does_not_take_its_scans(tmp_path: Path) -> None:
+    script = """
+      const note = page.querySelector(".network"), rest = () => new Promise((give) => setTimeout(give, 20));
+      const settle = async (nth, said) => {
+        page.desk.renew(); await rest();
+        scanned[nth].answer(said); await rest();
+      };
+      scan("T1"); scanned[0].lose(new TypeError("Failed to fetch")); await asked[0];
+      const found = [];
+      await settle(1, { status: 401, code: "not_authenticated", detail: "Log in first." });
+      found.push(note.textContent);
+      await settle(2, { status: 403, code: "permission_denied", detail: "CSRF Failed" });
+      found.push(note.textContent);
+      await settle(3, []);
+      done([...found, note.hidden]);
+    """
+    waiting = "1 scan is waiting to be sent."
+    assert gate_page(script, tmp_path) == [f"{waiting} Log in first.", f"{waiting} Reload the page.", True]
+
+
+def test_a_camera_may_see_a_code_that_is_longer_than_the_server_takes(tmp_path: Path) -> None:
+    script = """
+      page.see(` ${"x".repeat(400)}`); page.see("\\0 ");
+      done([scanned.length, JSON.parse(scanned[0].body).serial.length]);
+    """
+    assert gate_page(script, tmp_path) == [1, rules.SHOWN_LENGTH]
 
 
 def test_a_camera_whose_log_in_has_ended_stops_and_says_so(tmp_path: Path) -> None:

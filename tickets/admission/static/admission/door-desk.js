@@ -17,18 +17,25 @@ export class DoorDesk {
     this.list = new DoorList(event);
     this.kept = [];
     this.isOffline = false;
+    this.refusal = null; // the problem for which the server does not take the kept scans now
   }
 
   async begin() {
+    this.remembered = this.remember();
+    await this.remembered;
+    // Scans may wait even with a network: another answer may have shown that it is back, or the server refused them.
+    this.timer = setInterval(() => (this.isOffline || this.kept.length > 0) && this.renew(), RETRY);
+    await this.renew();
+  }
+
+  /** Take the list and the scans that this browser keeps. */
+  async remember() {
     this.store = await open().catch(() => null);
     const known = await this.stored((store) => store.list(this.event));
     if (known) this.list.take(known);
     const kept = (await this.stored((store) => store.scans())) ?? [];
     this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps sent before the page was loaded again
     for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
-    // Scans may wait even with a network: another answer may have shown that it is back, or the server refused them.
-    this.timer = setInterval(() => (this.isOffline || this.kept.length > 0) && this.renew(), RETRY);
-    await this.renew();
   }
 
   end() {
@@ -44,6 +51,7 @@ export class DoorDesk {
       if (answer?.result === "admitted") this.list.letIn.set(answer.ticket.id, { at: scan.at, gate: scan.gate });
       if (answer !== null) return answer;
     }
+    await this.remembered; // without its list, a page that was just loaded would refuse each ticket
     const answer = { scan_id: scan.scan_id, ...(await this.list.decide(shown)) };
     if (answer.result === "unchecked") await this.letIn({ ...scan, ticket: answer.ticket.id, isSent });
     return answer;
@@ -101,23 +109,32 @@ export class DoorDesk {
     }
   }
 
+  /** Send what is kept. An undo that the server refuses does not hold up the scans. */
   async settle() {
+    const refusals = [];
     for (const scan of this.kept.filter(({ isUndone }) => isUndone)) {
-      const { undone_at: undone, code } = (await this.send(`/door/scans/${scan.scan_id}/undo/`, {})) ?? {};
-      if (!undone && !NOT_ADMITTED.includes(code)) return;
-      await this.forget([scan]);
+      const answer = await this.send(`/door/scans/${scan.scan_id}/undo/`, {});
+      if (answer === null) return;
+      if (answer.undone_at || NOT_ADMITTED.includes(answer.code)) await this.forget([scan]);
+      else refusals.push(answer);
     }
     while (this.toSend().length > 0) {
       const batch = this.toSend().slice(0, BATCH);
       for (const scan of batch) scan.isSent = true;
       const scans = batch.map(({ ticket: _ticket, isSent: _isSent, ...scan }) => scan);
       const answers = await this.send("/door/scans/batch/", { scans }, { patience: 20_000 });
-      if (!Array.isArray(answers)) return;
+      if (answers === null) return;
+      if (!Array.isArray(answers)) {
+        refusals.push(answers);
+        break;
+      }
       const undone = batch.filter(({ isUndone }) => isUndone); // while they were sent: the next round says so
       if (undone.length > 0) this.isDue = true;
       await this.forget(batch.filter(({ isUndone }) => !isUndone));
       for (const answer of answers) if (answer.result !== "admitted") this.onConflict(answer);
     }
+    [this.refusal = null] = refusals;
+    this.onNetwork();
   }
 
   toSend() {

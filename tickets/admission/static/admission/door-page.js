@@ -11,6 +11,7 @@ import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/format
 
 const FILES = /^\/(static|translations|look|pictures)\//; // the files of the page; door-worker.js has the same pattern
 const NEWEST = 50;
+const LONGEST = 300; // characters of a text that the server takes; no code of a ticket is longer
 const SAME_CODE = 4_000; // milliseconds during which the camera does not scan the same code again
 const KINDS = { admitted: "good", unchecked: "maybe", undone: "maybe" };
 
@@ -76,8 +77,10 @@ class DoorPage extends HTMLElement {
 
   /** Scan a text that was typed or that the camera saw: a code or a serial. */
   async scan(text) {
+    const shown = text.replaceAll("\0", "").trim().slice(0, LONGEST);
+    if (!shown) return;
     const turn = this.wait();
-    this.take(await this.desk.scan(isCode(text) ? { code: text } : { serial: text }), turn);
+    this.take(await this.desk.scan(isCode(shown) ? { code: shown } : { serial: shown }), turn);
   }
 
   async undo(scanId) {
@@ -118,8 +121,8 @@ class DoorPage extends HTMLElement {
     undo.elements.undo.value = answer.scan_id ?? "";
   }
 
-  sentence({ result, detail, title }) {
-    return this.labels[result] ?? detail ?? title;
+  sentence({ result, code, detail, title }) {
+    return this.labels[result ?? code] ?? detail ?? title;
   }
 
   field(name) {
@@ -150,13 +153,14 @@ class DoorPage extends HTMLElement {
 
   // Network -----------------------------------------------------------------------------------------------
   showNetwork() {
-    const { isOffline, kept, list } = this.desk;
+    const { isOffline, kept, list, refusal } = this.desk;
     this.dataset.network = isOffline ? "off" : "on";
     const note = this.querySelector(".network");
     note.hidden = !isOffline && kept.length === 0;
     const known = gettext("No network. This page has a list of %(n)s tickets and keeps your scans.", { n: number(list.tickets.size) });
     const waiting = ngettext("%(n)s scan is waiting to be sent.", "%(n)s scans are waiting to be sent.", kept.length);
     const parts = [...(isOffline ? [known] : []), ...(kept.length > 0 ? [waiting] : [])];
+    if (!isOffline && kept.length > 0 && refusal) parts.push(this.sentence(refusal));
     if (isOffline && !this.desk.store) parts.push(gettext("This browser loses your scans if you reload the page."));
     setText(note, parts.join(" "));
   }
