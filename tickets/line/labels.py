@@ -34,13 +34,23 @@ def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
     if line["digest"] is not None:
         text = _("The list is closed. Places are drawn as soon as this value is known: %(name)s.")
         return text % {"name": line["public_name"]}
+    text = draw_text(line, time_zone)
+    entered = ngettext("%(n)s person has joined.", "%(n)s people have joined.", line["entries"])
+    return f"{text} {entered % {'n': formats.number(line['entries'])}}"
+
+
+def draw_text(line: Mapping[str, Any], time_zone: str) -> str:
+    """Return what the draw means for people who join in this moment before it."""
+    if line["digest"] is not None:
+        return _(
+            "The list for the draw is closed. People who join now come behind everybody on the list, in the"
+            " order in which they join."
+        )
     when = formats.date_time(line["opens_at"], time_zone) if line["opens_at"] else ""
-    text = _(
+    return _(
         "A draw decides the order of the people in line when the sale opens: %(when)s. It does not matter"
         " how early you join."
     ) % {"when": when}
-    entered = ngettext("%(n)s person has joined.", "%(n)s people have joined.", line["entries"])
-    return f"{text} {entered % {'n': formats.number(line['entries'])}}"
 
 
 def ended_text(is_cancelled: bool) -> str:

@@ -163,6 +163,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "live": live,
         **_own(entry, shown, event, has_ended=has_ended),
         "has_ended": has_ended,
+        "draw_text": labels.draw_text(shown, event["time_zone"]) if shown["phase"] == Phase.LOBBY else "",
         "asks_address": not guests.is_verified(request),
         "address": request.POST.get("email", "") or guests.email_asked(request),
         "sent_to": sent_to,
@@ -211,6 +212,7 @@ def _own(
         "is_passed": state == EntryState.PASSED,
         "is_expired": state == EntryState.GIVEN and not given,
         "is_waiting": is_waiting,
+        "is_in_draw": place is None and (line["drawn"] is None or entry["number"] <= line["drawn"]),
         "is_limited": _is_limited(entry, event),
         "ended_text": labels.ended_text(line["cancelled"])
         if state == EntryState.WAITING and has_ended

@@ -39,6 +39,7 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
     """Return an entry as its owner sees it, with the reservations that it was given."""
     is_waiting = shown.state == EntryState.WAITING
     ahead = rules.people_ahead(shown.place, line.served) if is_waiting else None
+    stands = line.is_held or line.is_standing or (shown.place or 0) <= line.served
     items, *second = [
         [{"ticket_type": ticket_type, "amount": quantity} for ticket_type, quantity in choice]
         for choice in shown.choices
@@ -51,7 +52,7 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
         "entered_at": shown.entered_at,
         "place": shown.place,
         "ahead": ahead,
-        "seconds": rules.seconds_to_wait(ahead, 0 if line.is_held or line.is_standing else line.per_minute),
+        "seconds": None if stands else rules.seconds_to_wait(ahead, line.per_minute),
         "look_by": shown.look_by if shown.looked_at is None and shown.state == EntryState.GIVEN else None,
         "passed_because": _passed_because(shown),
         "reservations": list(reservations),

@@ -24,7 +24,15 @@ from tests.threads import together
 from tickets import event_operations, event_services
 from tickets.line import projections, services
 from tickets.line.models import Entry, Line
-from tickets.line.tests.lines import enter, hold_already, line_make, open_sale, people, serve_all
+from tickets.line.tests.lines import (
+    draw_in_order,
+    enter,
+    hold_already,
+    line_make,
+    open_sale,
+    people,
+    serve_all,
+)
 from tickets.models import Event, Inventory, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,6 +77,18 @@ class TestEntry:
         assert api.delete(url(types[0])).status_code == 204
         assert api.get(url(types[0])).json()["state"] == "left"
         assert api.delete(url(types[0])).status_code == 404
+
+    def test_a_turn_that_came_without_tickets_has_no_time(
+        self, api: APIClient, buyer: User, types: list[TicketType]
+    ) -> None:
+        enter(types[1], people(1)[0])
+        enter(types[1], buyer.pk)
+        open_sale(types)
+        draw_in_order(types[1].event_id, [1, 2])
+        serve_all(types[1])
+        shown = api.get(url(types[1])).json()
+
+        assert [shown[name] for name in ("state", "place", "ahead", "seconds")] == ["waiting", 2, 0, None]
 
     def test_given_tickets_are_shown_to_their_owner_only(
         self, api: APIClient, buyer: User, types: list[TicketType]

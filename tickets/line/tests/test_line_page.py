@@ -400,6 +400,38 @@ def test_what_the_page_says_of_own_tickets_has_no_panels(client: Client, types: 
     assert "data-when" not in client.get(place(types)).content.decode()
 
 
+def test_people_who_join_after_the_list_was_closed_read_that_they_come_behind_it(
+    client: Client, types: list[TicketType]
+) -> None:
+    Line.objects.update(public_name="The lottery")
+    wish, late = {f"amount_{types[0].pk}": "1"}, Client()
+    decides, gives_a_place = "A draw decides the order", "The draw gives each person in line one place."
+    assert decides in late.get(place(types)).content.decode(), "control"
+    assert gives_a_place in send(client, types, **wish)
+    open_sale(types)
+    services.draw(event_id=types[0].event_id)
+
+    page = late.get(place(types)).content.decode()
+    assert "People who join now come behind everybody on the list" in page
+    assert decides not in page
+    assert gives_a_place not in send(late, types, email="eve@example.org", **wish)
+    assert gives_a_place in client.get(place(types)).content.decode(), "the first is in the draw"
+
+
+def test_the_next_person_of_a_paused_line_reads_no_time(client: Client, types: list[TicketType]) -> None:
+    soon = "Your turn comes in about a minute or less."
+    send(client, types, **{f"amount_{types[0].pk}": "1"})
+    open_sale(types)
+    services.draw(event_id=types[0].event_id)
+    assert soon in client.get(place(types)).content.decode(), "control"
+    Line.objects.update(is_held=True)
+    page = client.get(place(types)).content.decode()
+
+    assert "You are next." in page
+    assert "The organiser has paused the line." in page
+    assert soon not in page
+
+
 def test_the_event_page_leads_to_the_line(client: Client, types: list[TicketType]) -> None:
     assert place(types) in client.get(f"/events/{types[0].event_id}/").content.decode()
 
@@ -452,6 +484,17 @@ class TestAfterTheTurn:
         Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
         assert "Your reservation has ended" in client.get(place(types)).content.decode()
+
+    def test_nobody_is_said_to_get_the_tickets_of_a_cancelled_event(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        self.given(client, types)
+        Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        end_sale(types, why="cancelled")
+        page = client.get(place(types)).content.decode()
+
+        assert "Ticket sales have ended" in page
+        assert "The tickets go to" not in page
 
     def test_a_person_who_comes_after_the_sell_out_enters_by_the_page(
         self, client: Client, types: list[TicketType]

@@ -254,6 +254,24 @@ def test_an_address_that_leads_elsewhere_is_followed(tmp_path: Path) -> None:
     assert run(tmp_path, script) == ["/events/12/line/"]
 
 
+@pytest.mark.parametrize("entry", ["waiting", "{}"])
+def test_a_line_that_staff_gave_up_leads_elsewhere_over_a_time_that_grows_with_it(
+    entry: str, tmp_path: Path
+) -> None:
+    script = f"""
+      open({entry});
+      if (sockets.has(ME)) await own();
+      await served(0);
+      present = null;
+      await served(0, {{ phase: "closed", entries: 0 }});
+      await liveUntil(49_000);
+      const early = [...gone];
+      await liveUntil(51_000);
+      done([early, gone]);
+    """
+    assert run(tmp_path, script) == [[], ["/events/12/line/"]]
+
+
 def test_a_line_that_is_not_there_says_so_and_asks_nothing_more(tmp_path: Path) -> None:
     script = """
       open(waiting);

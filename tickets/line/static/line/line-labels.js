@@ -38,8 +38,13 @@ function beforeTheDraw(line, zone) {
   return `${drawText(line, zone)} ${ngettext("%(n)s person has joined.", "%(n)s people have joined.", line.entries)}`;
 }
 
-/** Return the sentence that says when places are drawn. */
+/** Return the sentence that says what the draw means for people who join in this moment before it. */
 export function drawText(line, zone) {
+  if (line.digest !== null) {
+    return gettext(
+      "The list for the draw is closed. People who join now come behind everybody on the list, in the order in which they join.",
+    );
+  }
   return gettext(
     "A draw decides the order of the people in line when the sale opens: %(when)s. It does not matter how early you join.",
     { when: line.opens_at ? dateTime(line.opens_at, zone) : "" },

@@ -29,6 +29,7 @@ class LiveLine extends HTMLElement {
     this.event = Number(this.getAttribute("event"));
     this.title = document.title;
     this.seconds = null;
+    this.people = 0; // the most entries that the line had
     this.dueAt = Infinity; // when to fetch the server's page
     this.own = null; // the stream of the buyer's tickets
     this.badge = this.querySelector("live-badge");
@@ -96,7 +97,12 @@ class LiveLine extends HTMLElement {
 
   async show(line) {
     this.line = line;
+    this.people = Math.max(this.people, line.entries);
     this.showMessage(line.message);
+    if (line.phase === "closed" && !["closed", "ended"].includes(this.phase)) {
+      this.renew(this.longest()); // staff let the event open directly
+      return;
+    }
     this.showEnd();
     if (this.state !== "waiting") {
       this.showPhase();
@@ -113,7 +119,7 @@ class LiveLine extends HTMLElement {
 
   /** Return over how many milliseconds to spread requests that all people in the line make. */
   longest() {
-    return Math.max(SOON, this.line.entries * EACH);
+    return Math.max(SOON, this.people * EACH);
   }
 
   /** Show the panels of the line's phase to people who do not wait. People with tickets see no such panel. */
