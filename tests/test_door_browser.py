@@ -110,10 +110,6 @@ def at_gate(person: Browser, steward: User, ticket_type: TicketType) -> Browser:
     person.press("main form button[type=submit]")
     ready(person)
     person.wait(lambda p: p.all("door-page[data-kept=yes]"))
-    texts = (
-        "const done = arguments[0]; caches.match('/translations/en.js').then((kept) => done(Boolean(kept)))"
-    )
-    assert person.driver.execute_async_script(texts), "the page writes its texts without a network too"
     return person
 
 
@@ -125,6 +121,16 @@ def show(person: Browser, text: str, answer: str) -> None:
     """Type a text as a scanner does, and wait for the answer."""
     person.write("#shown", f"{text}\n")
     person.says(".answer h2", answer)
+
+
+def test_a_gate_keeps_the_texts_of_its_language(system: System, people: ExitStack, steward: User) -> None:
+    door = fresh(people.enter_context(browser.borrowed()), system)
+    door.driver.add_cookie({"name": settings.LANGUAGE_COOKIE_NAME, "value": "de"})
+    at_gate(door, steward, type_on_sale())
+    kept = (
+        "const done = arguments[0]; caches.match('/translations/de.js').then((each) => done(Boolean(each)))"
+    )
+    assert door.driver.execute_async_script(kept), "the page writes its texts without a network too"
 
 
 def test_from_the_purchase_to_the_admission(

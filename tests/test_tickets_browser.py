@@ -21,12 +21,12 @@ pytestmark = [
     pytest.mark.skipif(not browser.AT_HAND, reason="no Chromium with its driver is at hand"),
 ]
 
-# Waits until the service worker has stored the open page, its modules and its texts.
+# Waits until the service worker has stored the open page and its modules.
 KEPT = """
   const done = arguments[0];
   caches.open("tickets-1").then(async (kept) => {
     const addresses = (await kept.keys()).map(({ url }) => url);
-    const needed = [/live-badge[^/]*\\.js$/, /\\/translations\\/en\\.js$/];
+    const needed = [/live-badge[^/]*\\.js$/, /formats[^/]*\\.js$/];
     done(addresses.includes(location.href) && needed.every((name) => addresses.some((url) => name.test(url))));
   });
 """

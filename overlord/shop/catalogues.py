@@ -18,6 +18,8 @@ from django.conf import settings
 from django.utils.translation import to_locale
 from django.utils.translation.template import templatize
 
+from overlord.shop.languages import LANGUAGES, has_catalogue
+
 FOLDER = Path(settings.LOCALE_PATHS[0])
 APPS = ("overlord", "tickets", "checkout", "realtime", "stats")
 NOT_READ = {"tests", "migrations", "locale", "__pycache__"}
@@ -111,8 +113,8 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def languages() -> list[str]:
-    """Return the languages that have catalogues. English has none, because the texts in the code are English."""
-    return [code for code, _name in settings.LANGUAGES if code.partition("-")[0] != "en"]
+    """Return the languages that have catalogues."""
+    return [code for code in LANGUAGES if has_catalogue(code)]
 
 
 def file_of(language: str, domain: str, suffix: str) -> Path:

@@ -60,6 +60,11 @@ def known(language: str) -> str:
     return language if language in LANGUAGES else settings.LANGUAGE_CODE
 
 
+def has_catalogue(language: str) -> bool:
+    """Return whether there are translations into a language. The texts in the code are English already."""
+    return language.partition("-")[0] != "en"
+
+
 @contextmanager
 def spoken(language: str) -> Iterator[None]:
     """Activate a language for the block, for example to write a mail."""

@@ -83,6 +83,11 @@ def test_scripts_have_the_language_of_their_address() -> None:
     assert 'src="/translations/de.js"' in client.get("/", headers={"Accept-Language": "de"}).content.decode()
 
 
+@pytest.mark.parametrize("language", ["en", "en-gb"])
+def test_a_page_in_english_loads_no_translations(language: str) -> None:
+    assert "/translations/" not in Client(headers={"Accept-Language": language}).get("/").content.decode()
+
+
 class TestMails:
     def test_a_log_in_keeps_the_language_of_its_page(self, user_make: Make) -> None:
         user = user_make()

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.shop import formats, look, modules, pictures
 from overlord.shop import markdown as texts
-from overlord.shop.languages import LANGUAGES
+from overlord.shop.languages import LANGUAGES, has_catalogue
 from overlord.shop.models import Look
 from overlord.shop.permissions import may_open
 
@@ -47,6 +47,7 @@ for _format in FORMATS:
     register.filter(_format.__name__, _format)
 
 
+register.filter(has_catalogue)
 register.filter(may_open)
 register.filter("markdown", texts.to_html)
 register.filter("markdown_line", texts.to_line)

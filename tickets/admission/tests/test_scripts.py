@@ -59,7 +59,7 @@ def worker(name: str, script: str, folder: Path) -> Any:
 
 def test_tickets_show_although_the_network_hangs_or_the_server_cannot_answer(tmp_path: Path) -> None:
     script = """
-      const page = "/t/o7-1-x/", code = "/static/a.0123456789ab.css", texts = "/translations/en.js";
+      const page = "/t/o7-1-x/", code = "/static/a.0123456789ab.css", texts = "/translations/de.js";
       const file = { mode: "cors", destination: "style" }, poll = { mode: "cors", destination: "" };
       network = () => "seen";
       await asked(page); await asked(code, file); await asked(texts, file);

@@ -1,5 +1,5 @@
 // Texts, money, times and numbers in the page's language. `overlord/shop/formats.py` makes the same on the server.
-// The translations come from a script of Django (`/translations/de.js`).
+// The translations come from a script of Django (`/translations/de.js`). A page in English has none.
 
 const catalogue = globalThis.django ?? {};
 const language = document.documentElement.lang || "en";
