@@ -260,6 +260,20 @@ class TestGuestsWhoBoughtNothing:
 
         assert len(self.known(tried)) == 2
 
+    def test_those_of_a_guest_with_a_place_in_a_line_stay(
+        self, tried: Payment, ticket_type: TicketType
+    ) -> None:
+        seed, now = "0" * 64, timezone.now()
+        commitment = sha256(seed.encode()).hexdigest()
+        line = Line.objects.create(event=ticket_type.event, seed=seed, commitment=commitment)
+        Entry.objects.create(line=line, buyer_id=tried.buyer_id, number=1, choices=[], entered_at=now)
+        age_reservations()
+        User.objects.update(date_joined=now - LONG_AGO)
+
+        call_command("prune")
+
+        assert len(self.known(tried)) == 2
+
     def test_a_guest_who_buys_at_this_moment_keeps_the_address(self, tried: Payment) -> None:
         age_reservations()
         User.objects.update(date_joined=timezone.now() - LONG_AGO)

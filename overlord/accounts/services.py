@@ -54,7 +54,7 @@ class WrongEmailCode(Invalid):
 
 # The errors for two registrations at the same moment, by the constraint that the second one violates.
 AT_ONCE = {
-    name: Invalid(errors={field: [str(TAKEN[field])]})
+    name: Invalid(errors={field: [TAKEN[field]]})  # translated when a page shows it
     for name, field in {
         "user_unique_username": "username",
         "accounts_user_username_key": "username",

@@ -107,6 +107,26 @@ def test_control_without_the_count_of_tries_a_late_try_counts(guest: User) -> No
     assert prove(guest, code_of(guest)).status_code == 200
 
 
+def test_a_code_that_staff_end_while_it_is_entered_proves_nothing(guest: User) -> None:
+    ask(guest)
+    code, begun = code_of(guest), threading.Event()
+
+    def end() -> None:
+        with db.transaction():
+            operations.user_lock(user_id=guest.pk)
+            begun.set()
+            waiting_for_a_lock(1)  # the code was right, and the guest's row is waited for
+            operations.guest_proof_end(user_id=guest.pk, email="other@example.org")
+
+    def enter() -> str:
+        begun.wait(10)
+        return str(prove(guest, code).json()["code"])
+
+    assert together(end, enter) == [None, "wrong_email_code"]
+    guest.refresh_from_db()
+    assert guest.verified_email == ""
+
+
 def test_a_second_verification_of_an_address_leads_to_the_same_guest(
     guest: User, user_make: Callable[..., User]
 ) -> None:

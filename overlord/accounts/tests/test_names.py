@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 from django.test import Client
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from overlord.accounts import selectors
-from overlord.accounts.models import User
+from overlord.accounts.models import TAKEN, User
 from overlord.kernel import db
 from tests.threads import together
 from tickets.tests.reserving import waiting_for_a_lock
@@ -147,22 +149,33 @@ def test_an_address_logs_its_owner_in_even_if_it_is_the_username_of_another(
     assert User.objects.get_by_natural_key("BOB@example.org") == bob
 
 
-def test_two_who_sign_up_at_once_need_not_care_about_usernames() -> None:
+def sign_up_at_once(email: str, *, username: str, **headers: str) -> Any:
+    """Sign up while ada@first.example signs up with this username; return the answer."""
     begun = threading.Event()
 
     def first() -> None:
         with db.transaction():
-            User.objects.create_user(username="ada", email="ada@first.example")
+            User.objects.create_user(username=username, email="ada@first.example")
             begun.set()
             waiting_for_a_lock(1)
 
-    def second() -> int:
+    def second() -> Any:
         begun.wait(10)
-        form = {"email": "ada@second.example", "password": "correct horse"}
-        return int(Client().post("/signup/", form).status_code)
+        return Client(headers=headers).post("/signup/", {"email": email, "password": PASSWORD})
 
-    assert together(first, second) == [None, 302]
+    return together(first, second)[1]
+
+
+def test_two_who_sign_up_at_once_need_not_care_about_usernames() -> None:
+    assert sign_up_at_once("ada@second.example", username="ada").status_code == 302
     assert User.objects.get(email="ada@second.example").username.startswith("ada-")
+
+
+def test_one_address_at_once_is_refused_in_the_readers_language() -> None:
+    german = {"accept-language": "de"}
+    page = sign_up_at_once("ada@first.example", username="other", **german).content.decode()
+    with translation.override("de"):
+        assert str(TAKEN["email"]) in page
 
 
 def test_the_admin_adds_any_number_of_users(admin: Client) -> None:

@@ -292,6 +292,27 @@ class TestCodes:
                       lambda: services.offer_read(offer[:-1], user_id=cashier.pk)):  # fmt: skip
             with pytest.raises(FactorOutdated):
                 wrong()
+        later = time.time() + services.SECONDS_TO_SET_UP
+        with time_machine.travel(later - 10):
+            assert services.offer_read(offer, user_id=cashier.pk)
+        with time_machine.travel(later + 10), pytest.raises(FactorOutdated):
+            services.offer_read(offer, user_id=cashier.pk)
+
+    def test_of_two_new_devices_at_once_one_replaces_the_old_one(self, cashier: User) -> None:
+        set_up(cashier)
+        old, now = SecondFactor.objects.get(pk=cashier.pk), timezone.now()
+
+        def replace() -> str:
+            offer = services.offer_make(user_id=cashier.pk)
+            seed = services.offer_read(offer, user_id=cashier.pk)
+            code = pyotp.TOTP(one_time_codes.secret_of(seed)).at(now)
+            services.factor_set(user_id=cashier.pk, offer=offer, code=code, replaces=old, now=now)
+            return seed
+
+        results = together(replace, replace)
+        [seed] = [each for each in results if isinstance(each, str)]
+        assert [type(each) for each in results if each != seed] == [FactorOutdated]
+        assert SecondFactor.objects.get(pk=cashier.pk).seed == seed
 
     def test_the_database_has_neither_secret_nor_codes(self, cashier: User) -> None:
         codes = set_up(cashier)

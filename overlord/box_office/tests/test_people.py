@@ -189,11 +189,16 @@ class TestInvitations:
         first, made = mailed(), StaffInvitation.objects.get()
         again = f"/office/invitations/{made.pk}/resend/"
         browser(organiser).post(again, {"issue": 1})
-        browser(organiser).post(again, {"issue": 1})
         made.refresh_from_db()
         assert (made.issue, made.sent_at) == (2, None)
+        latest = mailed()
+        for stale in (again, f"/office/invitations/{made.pk}/withdraw/"):
+            browser(organiser).post(stale, {"issue": 1})
+        made.refresh_from_db()
+        assert (made.issue, made.withdrawn_at) == (2, None)
+        assert made.sent_at is not None, "no third mail"
         assert browser(None).get(first).status_code == 410
-        assert browser(None).get(mailed()).status_code == 200
+        assert browser(None).get(latest).status_code == 200
 
     def test_after_a_withdrawn_invitation_the_address_can_be_invited_again(self, organiser: User) -> None:
         invite(organiser)
@@ -231,6 +236,10 @@ class TestInvitations:
             actor_id=organiser.pk, user_id=other.pk, before=before(other), now=timezone.now()
         )
         assert browser(None).post(address, {"password": NEW}).status_code == 410
+        User.objects.filter(pk=other.pk).update(is_staff=True)
+        other.groups.set([role("Organiser")])
+        assert browser(None).get(address).status_code == 410, "it does not come back with the rights"
+        assert invite(organiser).status_code == 302, "the address can be invited again"
 
 
 class TestRights:
