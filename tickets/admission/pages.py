@@ -27,7 +27,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.kernel.rendering import dumps
 from overlord.shop import error_messages, error_pages
 from tickets import selectors as tickets
-from tickets.admission import documents, hand_over_services, qr, rules, selectors, services
+from tickets.admission import documents, hand_over_services, rules, selectors, services, ticket_qr
 from tickets.admission.documents import Document
 from tickets.admission.pdf_process import NotDrawnError
 
@@ -150,7 +150,7 @@ def _qr(ticket: Mapping[str, Any]) -> str | None:
     if ticket["code"] is None:
         return None
     title = _("QR code of ticket %(serial)s") % {"serial": ticket["serial"]}
-    return mark_safe(qr.svg(ticket["code"], title=title))  # noqa: S308  (our own drawing)
+    return mark_safe(ticket_qr.svg(ticket["code"], title=title))  # noqa: S308  (our own drawing)
 
 
 @allow("GET")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from fpdf import FPDF
 
-from tickets.admission import qr
+from overlord.shop import qr
+from tickets.admission import ticket_qr
 from tickets.admission.printed import DRAWN, FAILED, Lines, Printed
 
 FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
@@ -129,7 +130,7 @@ def _draw(document: FPDF, code: str, *, x: float, y: float, width: float) -> Non
     There are about four hundred rectangles. They are written at once, in the form that `rect` writes. A call of
     `rect` for each of them would take as long as the rest of the page.
     """
-    rows = qr.made(code)
+    rows = ticket_qr.modules(code)
     module = width * document.k / (len(rows) + 2 * qr.QUIET)
     left, top = x * document.k + qr.QUIET * module, (document.h - y) * document.k - qr.QUIET * module
     document.set_fill_color(0)

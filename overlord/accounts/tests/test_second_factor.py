@@ -26,6 +26,7 @@ from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
 from overlord.kernel.errors import TooMany
 from tests.clients import permit
+from tests.qr_codes import drawn, read
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,12 +87,15 @@ class TestPages:
         sent_away = client.post(MONEY_PAGE, {"amount": "1"})
         assert sent_away.headers["Location"] == f"{PAGE}?next=%2Foffice%2Forders%2F999999%2Frefund%2F"
         page = client.get(sent_away.headers["Location"]).content.decode()
-        assert 'src="data:image/svg+xml' in page
         key = re.search(r'class="secret">([A-Z2-7 ]+)<', page)
         offer = re.search(r'name="offer" value="([^"]+)"', page)
         assert key is not None
         assert offer is not None
-        app, after = pyotp.TOTP(key[1].replace(" ", "")), {"next": MONEY_PAGE}
+        [code] = re.findall(r'<svg [^>]*class="qr".*?</svg>', page)
+        [address] = read(drawn(code))
+        assert f"secret={key[1].replace(' ', '')}" in address, "a phone reads the key from the QR code"
+        app, after = pyotp.parse_uri(address), {"next": MONEY_PAGE}
+        assert isinstance(app, pyotp.TOTP)
         body = {"offer": unescape(offer[1]), "code": "000000", **after}
         assert client.post(PAGE, body).status_code == 400
         code = app.now()

@@ -6,13 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import zxingcpp
 from django.test import Client
 from icalendar import Calendar, Event
 from PIL import Image, ImageDraw
 
 from overlord.accounts.models import User
-from tickets.admission import documents, pdf_drawing, qr, selectors, services
+from tests.qr_codes import drawn, read
+from tickets.admission import documents, pdf_drawing, selectors, services, ticket_qr
 from tickets.admission.calendar_file import calendar_file
 from tickets.admission.models import Ticket
 from tickets.admission.pdf import printed
@@ -43,39 +43,13 @@ SHOWN: dict[str, Any] = {
 }
 
 
-def read(picture: Image.Image) -> list[str]:
-    """Return the texts of the QR codes in a picture."""
-    return [found.text for found in zxingcpp.read_barcodes(picture)]
-
-
-def drawn(svg: str, *, scale: int = 6) -> Image.Image:
-    """Draw the SVG of a QR code as a browser does: each `h` of its path is a line one module thick."""
-    [side] = {int(number) for number in re.findall(r'viewBox="0 0 (\d+) \d+"', svg)}
-    picture = Image.new("L", (side * scale, side * scale), 255)
-    pen = ImageDraw.Draw(picture)
-    [path] = re.findall(r'stroke="#000" d="([^"]+)"', svg)
-    x = y = 0.0
-    for command, numbers in re.findall(r"([Mmh])([-0-9. ]+)", path):
-        given = [float(number) for number in numbers.split()]
-        if command == "h":
-            pen.rectangle(
-                (x * scale, (y - 0.5) * scale, (x + given[0]) * scale - 1, (y + 0.5) * scale - 1), fill=0
-            )
-            x += given[0]
-        elif command == "m":
-            x, y = x + given[0], y + given[1]
-        else:
-            x, y = given
-    return picture
-
-
 @pytest.mark.parametrize("vector", VECTORS)
 def test_a_scanner_reads_the_code_from_the_page(vector: dict[str, Any]) -> None:
-    assert read(drawn(qr.svg(vector["code"], title="Ticket"))) == [vector["code"]]
+    assert read(drawn(ticket_qr.svg(vector["code"], title="Ticket"))) == [vector["code"]]
 
 
 def test_control_a_scanner_reads_nothing_from_a_broken_picture() -> None:
-    picture = drawn(qr.svg(CODE, title="Ticket"))
+    picture = drawn(ticket_qr.svg(CODE, title="Ticket"))
     ImageDraw.Draw(picture).rectangle((0, 0, picture.width // 2, picture.height), fill=255)
 
     assert read(picture) == []

@@ -1,22 +1,19 @@
-"""Make QR codes of tickets, also as SVG. The SVG has no styles, because the pages' security policy forbids them."""
+"""Make QR codes, also as SVG. The SVG has no styles, because the pages' security policy forbids them."""
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from html import escape
 
 import zxingcpp
 
 QUIET = 4  # white modules around the code, which the standard requires
-REMEMBERED = 2_000  # codes in a process, because an open page asks again every few seconds
 
 _DARK = re.compile(rb"\0+")
 
 
-@lru_cache(maxsize=REMEMBERED)
-def made(code: str) -> list[bytes]:
-    """Return the rows of the QR code of a ticket's code: a byte for each module, 0 for a dark one."""
-    image = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_image(
+def modules(text: str) -> list[bytes]:
+    """Return the rows of the QR code of a text: a byte for each module, 0 for a dark one."""
+    image = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_image(
         add_quiet_zones=False
     )
     side = image.shape[0]
@@ -31,12 +28,11 @@ def runs(rows: list[bytes]) -> Iterator[tuple[int, int, int]]:
             yield number, run.start(), run.end() - run.start()
 
 
-def svg(code: str, *, title: str) -> str:
-    """Return the QR code of a ticket's code as SVG, black on white. It fills the width of its place on the page."""
-    rows = made(code)
+def svg(rows: list[bytes], *, title: str) -> str:
+    """Return the QR code of these modules as SVG, black on white. It fills the width of its place on the page."""
     side = len(rows) + 2 * QUIET
     dark = "".join(f"M{QUIET + start} {QUIET + number}.5h{length}" for number, start, length in runs(rows))
     return (
-        f'<svg viewBox="0 0 {side} {side}" class="qr"><title>{escape(title)}</title>'
+        f'<svg viewBox="0 0 {side} {side}" class="qr" role="img"><title>{escape(title)}</title>'
         f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><path stroke="#000" d="{dark}"/></svg>'
     )
