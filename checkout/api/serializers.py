@@ -10,7 +10,7 @@ from overlord.kernel.serializer_fields import MoneyField, StrictSerializer, Whol
 from overlord.kernel.texts import EMAIL_LENGTH, PERSON_NAME_LENGTH
 
 
-class ContactInput(serializers.Serializer):
+class ContactInput(StrictSerializer):
     email = serializers.EmailField(
         max_length=EMAIL_LENGTH,
         required=False,

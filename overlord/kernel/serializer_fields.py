@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 
 from rest_framework import serializers
@@ -9,15 +10,39 @@ from rest_framework import serializers
 from overlord.kernel.money import TEXT_LENGTH
 from overlord.kernel.numbers import whole_number
 
+MOST_NAMED = 20  # unknown fields that one answer names, because a body may have a hundred thousand
+
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not know, for requests in which a misspelled field must not count as left out."""
+    """Refuses fields that it does not know, because a misspelled field must not count as left out.
+
+    Requests that move money or take tickets are strict.
+    """
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.fields)
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = sorted(data.keys() - self.fields.keys()) if isinstance(data, Mapping) else []
+        unknown = data.keys() - self._known if isinstance(data, Mapping) else ()
         if unknown:
-            raise serializers.ValidationError({name: ["There is no such field."] for name in unknown})
+            named = sorted(unknown)[:MOST_NAMED]
+            raise serializers.ValidationError({name: ["There is no such field."] for name in named})
         return super().to_internal_value(data)
+
+
+class ShortListField(serializers.ListField):
+    """A list that is refused by its length before its elements are read.
+
+    Otherwise a body of a megabyte could have a hundred thousand elements, and to read these takes many seconds.
+    """
+
+    max_length: int
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
 
 
 class WholeNumberField(serializers.IntegerField):

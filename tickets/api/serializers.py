@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.kernel.serializer_fields import WholeNumberField
+from overlord.kernel.serializer_fields import ShortListField, StrictSerializer, WholeNumberField
 from tickets import rules
 from tickets.event_rules import EventStatus, SaleState
 from tickets.rules import Opening, ReservationState
@@ -33,7 +33,7 @@ class CodeField(serializers.CharField):
         return super().run_validation(data) or None
 
 
-class ItemInput(serializers.Serializer):
+class ItemInput(StrictSerializer):
     ticket_type = WholeNumberField(min_value=1, max_value=LARGEST_ID)
     amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
@@ -42,8 +42,8 @@ class ReservationInput(ItemInput):
     code = CodeField()
 
 
-class BatchInput(serializers.Serializer):
-    items = serializers.ListField(child=ItemInput(), min_length=1, max_length=rules.MOST_TYPES)
+class BatchInput(StrictSerializer):
+    items = ShortListField(child=ItemInput(), min_length=1, max_length=rules.MOST_TYPES)
     code = CodeField()
     order = WholeNumberField(
         min_value=1,
@@ -54,7 +54,7 @@ class BatchInput(serializers.Serializer):
     )
 
 
-class ResizeInput(serializers.Serializer):
+class ResizeInput(StrictSerializer):
     amount = WholeNumberField(min_value=1, max_value=rules.LARGEST_AMOUNT)
 
 

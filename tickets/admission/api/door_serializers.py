@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.kernel.serializer_fields import InstantField, WholeNumberField
+from overlord.kernel.serializer_fields import InstantField, ShortListField, WholeNumberField
 from overlord.kernel.texts import one_line
 from tickets.admission.api.serializers import TICKET_STATES, Key
 from tickets.admission.rules import GATE_LENGTH, MOST_SCANS, SHOWN_LENGTH, ScanResult
@@ -61,7 +61,7 @@ class ScanInput(ShownInput):
 
 
 class ScansInput(serializers.Serializer):
-    scans = serializers.ListField(child=ScanInput(), min_length=1, max_length=MOST_SCANS)
+    scans = ShortListField(child=ScanInput(), min_length=1, max_length=MOST_SCANS)
 
 
 class DoorTicket(serializers.Serializer):

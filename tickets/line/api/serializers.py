@@ -3,9 +3,9 @@
 from rest_framework import serializers
 
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.kernel.serializer_fields import WholeNumberField
+from overlord.kernel.serializer_fields import ShortListField, StrictSerializer, WholeNumberField
 from tickets import rules as tickets
-from tickets.api.serializers import Reservation
+from tickets.api.serializers import ItemInput, Reservation
 from tickets.line.rules import Action, EntryState, PassedBecause, Phase
 
 
@@ -14,10 +14,10 @@ class Item(serializers.Serializer):
     amount = WholeNumberField(min_value=1, max_value=tickets.LARGEST_AMOUNT)
 
 
-class EntryInput(serializers.Serializer):
-    items = serializers.ListField(child=Item(), min_length=1, max_length=tickets.MOST_TYPES)
-    second = serializers.ListField(
-        child=Item(),
+class EntryInput(StrictSerializer):
+    items = ShortListField(child=ItemInput(), min_length=1, max_length=tickets.MOST_TYPES)
+    second = ShortListField(
+        child=ItemInput(),
         max_length=tickets.MOST_TYPES,
         default=list,
         help_text="The second choice, which is given if not all of `items` is available.",
