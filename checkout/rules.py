@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 from overlord.kernel import texts
-from overlord.kernel.errors import Conflict, Gone, Invalid
+from overlord.kernel.errors import Conflict, Gone, Invalid, Outdated
 from tickets.rules import OverLimit, PaymentInProgress, ReservationState, tried_last
 
 __all__ = ["OverLimit", "PaymentInProgress", "ReservationState", "tried_last"]
@@ -166,11 +166,10 @@ class RefundFirst(Conflict):
     sentence = "Refund the whole payment first. Then its tickets can be put back on sale."
 
 
-class RefundOutdated(Conflict):
-    code = "refund_outdated"
+class RefundOutdated(Outdated):
     sentence = (
-        "Nothing was refunded, because this payment has changed since you opened the form. Check"
-        " the payment again."
+        "Nothing was refunded, because this payment has changed since you last saw it. Check the"
+        " payment again."
     )
 
 
@@ -295,6 +294,12 @@ def refund_amount(
         sentence = "Tickets can be put back on sale only if you refund the full remaining amount."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
     return amount_minor
+
+
+def check_seen(seen: int | None, version: int) -> None:
+    """Raise RefundOutdated if staff saw another version of a payment. None: they did not say which."""
+    if seen not in (None, version):
+        raise RefundOutdated(version=version)
 
 
 def check_returnable(

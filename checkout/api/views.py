@@ -130,7 +130,7 @@ class Refund(APIView):
 
     @extend_schema(
         operation_id="payments_refund",
-        parameters=[idempotency_key],
+        parameters=[idempotency_key, if_match],
         request=serializers.RefundInput,
         responses={202: serializers.RefundedPayment},
     )
@@ -148,6 +148,7 @@ class Refund(APIView):
             payment_id=payment_id,
             amount_minor=None if amount is None else _minor(amount, payment_id),
             return_tickets=body.validated_data["return_tickets"],
+            version=preconditions.version_of(request.headers),
             key=idempotency.key_of(request.headers),
         )
         shown = selectors.payment_described_to_staff(requested.payment)

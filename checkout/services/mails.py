@@ -238,6 +238,7 @@ def _refund_mail(notice: RefundNotice) -> EmailMessage:
         "refunded": _money(refund.amount_minor, payment.currency),
         "is_whole": payment.status == PaymentStatus.REFUNDED and last is not None and last.pk == refund.pk,
         "is_late": refund.requested_by_id is None,
+        "are_valid": selectors.has_tickets_to_send(order_id=payment.reservation_id),
     }
     return EmailMessage(
         subject=_("Your refund for %(name)s") % {"name": _one_line(facts)},

@@ -54,14 +54,13 @@ def refund_request(
         if repeated is not None:
             return RefundAsked(payment=payment, refund=repeated, replayed=True)
         refund_operations.check_none_in_flight(payment=payment)
-        if version not in (None, payment.version):
-            raise rules.RefundOutdated()
         to_refund = rules.refund_amount(
             status=payment.status,
             left_minor=payment.left_minor,
             asked_minor=amount_minor,
             return_tickets=return_tickets,
         )
+        rules.check_seen(version, payment.version)
         operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor + to_refund)
         refund_begin = (
             refund_operations.refund_in_cash
@@ -128,8 +127,7 @@ def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple
     if refund.status != RefundStatus.FAILURE:
         raise rules.RefundInProgress()
     refund_operations.check_none_in_flight(payment=payment)
-    if version not in (None, payment.version):
-        raise rules.RefundOutdated()
+    rules.check_seen(version, payment.version)
     if not refund_operations.is_owed(payment=payment, refund=refund):
         raise rules.NotRefundable()
     if payment.status == PaymentStatus.SUCCESS:

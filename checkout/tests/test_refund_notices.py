@@ -63,6 +63,34 @@ def test_a_notice_tells_the_refund_and_whether_the_tickets_are_valid(
     assert "no longer valid" in rest.body
 
 
+def test_a_notice_of_a_part_that_is_sent_after_the_rest_says_that_the_tickets_are_not_valid(
+    refund: Callable[..., None],
+) -> None:
+    refund(1050)
+    refund()
+    assert services.mails_send() == 2
+
+    part, rest = mail.outbox
+    assert "Refunded: €10.50" in part.body
+    assert "Your tickets are no longer valid." in part.body
+    assert "Your order was refunded. Its tickets are no longer valid." in rest.body
+    assert not any("stay valid" in each.body for each in mail.outbox)
+
+
+def test_a_notice_of_a_part_that_is_sent_after_the_cancellation_says_so_too(
+    paid: Payment, refund: Callable[..., None], user_make: Callable[..., User]
+) -> None:
+    event = paid.reservation.ticket_type.event
+    refund(1050)
+    services.event_cancel(
+        staff_id=user_make(is_staff=True).pk, event_id=event.pk, version=event.version, message=""
+    )
+    services.mails_send()
+
+    [part] = [each for each in mail.outbox if "Refunded: €10.50" in each.body]
+    assert "Your tickets are no longer valid." in part.body
+
+
 @pytest.mark.parametrize("return_tickets", [True, False])
 def test_a_notice_is_sent_once(refund: Callable[..., None], return_tickets: bool) -> None:
     refund(return_tickets=return_tickets)

@@ -165,6 +165,49 @@ class TestWho:
         assert staff.post(f"{PAYMENTS}999999/refund/", {"amount": "1.00"}, format="json").status_code == 404
 
 
+class TestIfMatch:
+    def post(self, staff: APIClient, paid: Payment, made_from: object, **headers: str) -> Any:
+        headers |= {"If-Match": f'"{made_from}"'}
+        url = f"{PAYMENTS}{paid.pk}/refund/"
+        return staff.post(url, {"amount": "10.00"}, format="json", headers=headers)
+
+    def test_a_refund_is_of_the_payment_that_staff_have_read(self, staff: APIClient, paid: Payment) -> None:
+        read = staff.get(f"{PAYMENTS}{paid.pk}/").json()["version"]
+        first = self.post(staff, paid, read)
+        heal()
+        second = self.post(staff, paid, read)
+
+        assert first.status_code == 202
+        assert (second.status_code, second.json()["code"]) == (412, "outdated")
+        assert second.json()["version"] == staff.get(f"{PAYMENTS}{paid.pk}/").json()["version"]
+        assert paid_back(paid) == 1000
+        assert self.post(staff, paid, second.json()["version"]).status_code == 202
+
+    def test_a_repeat_with_the_key_gets_the_first_answer_whatever_its_version(
+        self, staff: APIClient, paid: Payment
+    ) -> None:
+        paid.refresh_from_db()
+        first = self.post(staff, paid, paid.version, **{"Idempotency-Key": "k"})
+        heal()
+        again = self.post(staff, paid, paid.version, **{"Idempotency-Key": "k"})
+
+        assert (first.status_code, again.status_code) == (202, 202)
+        assert again.json()["refund"] == first.json()["refund"]
+
+    def test_a_payment_that_is_refunded_says_so_whatever_its_version(
+        self, staff: APIClient, paid: Payment
+    ) -> None:
+        refund(staff, paid)
+        heal()
+        assert self.post(staff, paid, 1).json()["code"] == "not_refundable"
+
+    @pytest.mark.parametrize("made_from", ["x", "", "-1"])
+    def test_what_is_no_version_is_invalid(self, made_from: str, staff: APIClient, paid: Payment) -> None:
+        answer = self.post(staff, paid, made_from)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["If-Match"])
+        assert not Refund.objects.exists()
+
+
 class TestKey:
     def test_a_repeat_with_the_key_refunds_nothing_more(self, staff: APIClient, paid: Payment) -> None:
         key = {"HTTP_IDEMPOTENCY_KEY": "k" * 64}

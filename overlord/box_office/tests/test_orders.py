@@ -426,7 +426,7 @@ class TestRefund:
         services.refund_process(refund_id=refund.pk)
         again = office.post(self.address(paid), sent)  # the same form once more
         assert again.status_code == 409
-        assert "has changed since you opened the form" in again.content.decode()
+        assert "has changed since you last saw it" in again.content.decode()
         assert Refund.objects.count() == 1
         assert "Partly refunded" in page_of(office, paid)
         assert "Refund of €10.00, requested by mona: refunded" in page_of(office, paid)
