@@ -126,6 +126,7 @@ def payment_take(*, payment_id: int) -> Payment | None:
         payment=payment_id,
         lease=rules.LEASE,
         in_flight=list(rules.IN_FLIGHT),
+        pending=PaymentStatus.PENDING,
         processing=PaymentStatus.PROCESSING,
         abandoned=PaymentStatus.ABANDONED,
     )
@@ -141,7 +142,7 @@ def payment_take(*, payment_id: int) -> Payment | None:
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
     """Keep the gateway's name for the intent of this try, before it is confirmed."""
     db.autocommit_required()
-    db.update(Payment, {"gateway_reference": reference}, **_this_try(payment))
+    db.update_unseen(Payment, {"gateway_reference": reference}, **_this_try(payment))
     payment.gateway_reference = reference
     step_log("payment_intent_made", **_about(payment), intent=reference)
 
@@ -151,8 +152,9 @@ def payment_reschedule(
 ) -> None:
     """End the lease of a payment without an outcome; a worker looks again at `until`, or never if that is None."""
     db.transaction_required()
+    update = db.update_unseen if action == payment.requires_action else db.update
     waits = {"lease_until": None, "next_look_at": until, "requires_action": action}
-    db.update(Payment, waits, **_this_try(payment))
+    update(Payment, waits, **_this_try(payment))
     _log(payment, "payment_waits", until=until)
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 

@@ -31,11 +31,13 @@ INCIDENT_OPEN = (
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
-# An abandoned payment stays abandoned, and its next look does not come earlier. The statement is its own
-# transaction, so `now()` is the time at which it begins.
+# An abandoned payment stays abandoned, and its next look does not come earlier. The version rises only with the
+# status, because clients see nothing else of this. The statement is its own transaction, so `now()` is the time at
+# which it begins.
 PAYMENT_TAKE = (
     "UPDATE checkout_payment p SET lease_until = now() + %(lease)s, attempts = p.attempts + 1,"  # noqa: S608
-    " version = p.version + 1, status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
+    " version = p.version + (p.status = %(pending)s)::int,"
+    " status = CASE p.status WHEN %(abandoned)s THEN p.status ELSE %(processing)s END,"
     " next_look_at = CASE p.status WHEN %(abandoned)s THEN GREATEST(p.next_look_at, now() + %(lease)s)"
     " ELSE now() + %(lease)s END"
     " WHERE p.id = %(payment)s AND (p.lease_until IS NULL OR p.lease_until <= now())"

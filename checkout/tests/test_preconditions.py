@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Payment
-from checkout.tests.paying import PAYMENTS, pay, states, work
+from checkout.rules import Charge, Outcome
+from checkout.tests.paying import PAYMENTS, lapse, pay, states, work
 from overlord.accounts.models import User
 from overlord.kernel import preconditions
 from tests.clients import api_of
@@ -151,6 +153,31 @@ def test_the_version_of_a_payment_does_not_cover_its_price(api: APIClient, payme
     after = seen(api, payment, PAYMENTS)
     assert (before["full_price"], after["full_price"]) == ("30.00", "45.00")
     assert before["version"] == after["version"]
+
+
+def test_the_version_of_a_payment_in_flight_rises_with_its_status_and_its_step_only(
+    api: APIClient, payment: Payment, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SANDBOX_FAULTS = {"confirm": "after", "retrieve": "before"}
+    started = pay(api, payment).json()
+    first = seen_after_a_look(api, payment)
+    looks = [seen_after_a_look(api, payment) for _ in range(3)]
+
+    assert (started["payment_status"], first["payment_status"]) == ("PENDING", "PROCESSING")
+    assert first["version"] == started["version"] + 1
+    assert looks == [first] * 3
+    assert Payment.objects.get().attempts == 4, "a worker has looked each time"
+
+    asked = Charge(outcome=Outcome.REQUIRES_ACTION, action={"type": "stripe", "client_secret": "s"})
+    monkeypatch.setattr(SandboxGateway, "retrieve", lambda *_, **__: asked)
+    steps = [seen_after_a_look(api, payment) for _ in range(2)]
+    assert steps == [{**first, "requires_action": asked.action, "version": first["version"] + 1}] * 2
+
+
+def seen_after_a_look(api: APIClient, payment: Payment) -> Any:
+    lapse()
+    work(payment)
+    return seen(api, payment, PAYMENTS)
 
 
 def test_a_header_that_is_absent_names_no_version() -> None:

@@ -210,26 +210,39 @@ def update(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
     `where` gives a value for each field; a tuple means any of its values. It is for writes that every order makes;
     see `instances`.
     """
+    return _update(model, changes, where, raised=', "version" = "version" + 1')
+
+
+def update_unseen(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
+    """Set fields that clients do not see, as `update` does, but leave the `version` as it is."""
+    return _update(model, changes, where, raised="")
+
+
+def _update(model: type[Model], changes: Mapping[str, Any], where: Mapping[str, Any], *, raised: str) -> int:
     fields = {field.name: field for field in model._meta.concrete_fields}
     values = [fields[name].get_db_prep_save(value, connection) for name, value in changes.items()]
     asked = [list(value) if isinstance(value, tuple) else value for value in where.values()]
     several = tuple(isinstance(value, tuple) for value in where.values())
     with connection.cursor() as cursor:
-        cursor.execute(_update_text(model, tuple(changes), tuple(where), several), values + asked)
+        cursor.execute(_update_text(model, tuple(changes), tuple(where), several, raised), values + asked)
         changed: int = cursor.rowcount
     return changed
 
 
 @lru_cache
 def _update_text(
-    model: type[Model], changes: tuple[str, ...], where: tuple[str, ...], several: tuple[bool, ...]
+    model: type[Model],
+    changes: tuple[str, ...],
+    where: tuple[str, ...],
+    several: tuple[bool, ...],
+    raised: str,
 ) -> str:
     column = {field.name: f'"{field.column}"' for field in model._meta.concrete_fields}
     sets = ", ".join(f"{column[name]} = %s" for name in changes)
     asks = " AND ".join(
         f"{column[name]} = {'ANY(%s)' if many else '%s'}" for name, many in zip(where, several, strict=True)
     )
-    return f'UPDATE "{model._meta.db_table}" SET {sets}, "version" = "version" + 1 WHERE {asks}'  # noqa: S608
+    return f'UPDATE "{model._meta.db_table}" SET {sets}{raised} WHERE {asks}'  # noqa: S608
 
 
 def _instances(row: Sequence[Any], models: Sequence[type[Model]]) -> list[Any]:
