@@ -2,16 +2,16 @@
 
 from django.db.models import F, QuerySet
 
+from checkout import rules
 from checkout.models import Payment
-from checkout.rules import PaymentStatus
 from overlord.kernel import db
 from overlord.kernel.errors import Busy
 
 
 def payments_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give the payments of a guest's order to an account, except those that are in flight or have charged.
+    """Give the payments of a guest's order to an account, except those that have charged.
 
-    If late money comes for an abandoned payment, it belongs to the account, as the tickets do.
+    The outcome of a payment in flight belongs to the account, as the tickets do. So does late money.
     """
     db.transaction_required()
     _payments_to_follow(order_id, guest_id).update(buyer_id=buyer_id, version=F("version") + 1)
@@ -28,5 +28,5 @@ def check_payments_followed(*, order_id: int, guest_id: int) -> None:
 
 
 def _payments_to_follow(order_id: int, guest_id: int) -> QuerySet[Payment]:
-    may_follow = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE, PaymentStatus.ABANDONED)
-    return Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id, status__in=may_follow)
+    made = Payment.objects.filter(reservation_id=order_id, buyer_id=guest_id)
+    return made.exclude(status__in=rules.CHARGED)

@@ -14,8 +14,9 @@ from tickets.rules import ReservationState
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
     """Give a guest's unpaid order to an account, with its ended reservations. Its holds end when they did before.
 
-    Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds
-    tickets of one of its types.
+    Raise NotFound, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds tickets of one of
+    its types. If the order is being paid for, a trigger counts its tickets for the account's person, and refuses
+    more than the limit.
     """
     db.transaction_required()
     order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)
@@ -23,12 +24,10 @@ def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
     if not rows:
         raise NotFound()
     now = db.now()
-    for each in rows:
-        if each.state not in Reservation.ENDED:
-            rules.check_releasable(each.state, ended_at=each.ended_at)
-    if not any(
-        operations.reservation_state(reservation=each, now=now) == ReservationState.HELD for each in rows
-    ):
+    states = {operations.reservation_state(reservation=each, now=now) for each in rows}
+    if ReservationState.VALIDATED in states:
+        raise rules.AlreadyValidated()
+    if not states & {ReservationState.HELD, ReservationState.PAYING}:
         ended_at = rows[0].ended_at or rows[0].expires_at
         raise rules.ReservationEnded(state=ReservationState.EXPIRED, ended_at=ended_at)
     taken = {"reservation_one_live_per_buyer_and_type": rules.AlreadyReserved()}

@@ -3,10 +3,12 @@
 from contextlib import suppress
 
 from checkout import follow_operations
+from checkout.services.payments import person_limit_errors
 from overlord.kernel import db
 from overlord.kernel.errors import Busy, DomainError, NotFound
 from tickets import follow_operations as tickets
 from tickets import selectors
+from tickets.line import operations as line
 
 
 def orders_follow(*, guest_id: int, buyer_id: int) -> None:
@@ -24,19 +26,20 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
-    """Give an unpaid order of a guest to the account to which the guest logged in.
+    """Give an unpaid order of a guest to the account to which the guest logged in, also while it is being paid for.
 
-    Its holds end at the same times as before.
+    Its payment follows too, and the entry of a line that was given it. Its holds end at the same times as before.
 
     Raise NotFound if the order is not the guest's; AlreadyReserved if the account already holds tickets of one of
-    its types; Busy if the guest makes a payment for the order at the same time; also PaymentInProgress,
-    ReservationEnded and AlreadyValidated.
+    its types; OverLimit if the order is being paid for, and one person may not have so many tickets; Busy if the
+    guest makes a payment for the order at the same time; also ReservationEnded and AlreadyValidated.
     """
-    with db.transaction():
+    with person_limit_errors(), db.transaction():
         order_id = selectors.order_id_of(buyer_id=guest_id, reservation_id=reservation_id)
         if order_id is None:
             raise NotFound()
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
+        line.entry_follow(order_id=order_id, **parties)  # first, as when a hold is passed on
         follow_operations.payments_follow(order_id=order_id, **parties)
         tickets.order_follow(order_id=order_id, **parties)
         follow_operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

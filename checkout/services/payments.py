@@ -28,6 +28,20 @@ class OrderPayment:
     made: bool = False
 
 
+@contextmanager
+def person_limit_errors() -> Iterator[None]:
+    """Raise EmailRequired or OverLimit if a constraint of the database refuses the payment of the block."""
+    try:
+        yield
+    except IntegrityError as error:
+        match db.violated(error):
+            case "reservation_guest_gives_email":
+                raise rules.EmailRequired() from error
+            case "reservation_within_max_per_person":
+                raise rules.OverLimit(**db.violation_facts(error)) from error
+        raise
+
+
 def payment_create(
     *, buyer_id: int, reservation_id: int, gateway: str, contact: Contact | None = None
 ) -> OrderPayment:
@@ -62,7 +76,7 @@ def payment_pay(
     of the expired reservations; for a guest also EmailRequired or EmailHasAccount.
     """
     rules.check_token(token)
-    with _refusals(), db.transaction():
+    with person_limit_errors(), db.transaction():
         _contact_set(buyer_id, contact)
         accounts.language_keep(user_id=buyer_id, language=language)
         payment, order, now = operations.payment_order_lock(payment_id=payment_id, buyer_id=buyer_id)
@@ -130,17 +144,3 @@ def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
 def _contact_set(buyer_id: int, contact: Contact | None) -> None:
     if contact is not None:
         accounts.guest_contact_set(user_id=buyer_id, email=contact.email, name=contact.name)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit if a constraint of the database refuses the payment of the block."""
-    try:
-        yield
-    except IntegrityError as error:
-        match db.violated(error):
-            case "reservation_guest_gives_email":
-                raise rules.EmailRequired() from error
-            case "reservation_within_max_per_person":
-                raise rules.OverLimit(**db.violation_facts(error)) from error
-        raise

@@ -207,6 +207,13 @@ def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -
         given.filter(looked_at=None).update(looked_at=now)
 
 
+def entry_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
+    """Give the entry that was given an order to the account to which a guest's order follows."""
+    db.transaction_required()
+    given = Entry.objects.filter(buyer_id=guest_id, order_id=order_id, state=EntryState.GIVEN)
+    given.update(buyer_id=buyer_id)
+
+
 def entries_end(*, buyer_id: int) -> None:
     """Let a person who is erased leave all lines.
 

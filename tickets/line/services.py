@@ -140,9 +140,12 @@ def entry_leave(*, event_id: int, buyer_id: int) -> None:
 
 
 def entries_follow(*, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's places in lines to the account to which the guest logs in.
+    """Give the places at which a guest waits in lines to the account to which the guest logs in.
 
-    If the account waits in the same line already, it keeps its own place, and the guest's place is given up.
+    If the account waits in the same line already, it keeps its own place, and the guest's place is given up. An
+    entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
+    This waits for a worker that gives tickets to such an entry, so that its order is seen by those who call this
+    first.
     """
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
@@ -150,9 +153,6 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
         with suppress(IntegrityError), db.savepoint():
             here.update(buyer_id=buyer_id)
-        # This comes last: the statements above may wait for a worker that gives tickets to such an entry. Then this
-        # statement finds the entry as given.
-        Entry.objects.filter(buyer_id=guest_id, state=EntryState.GIVEN).update(buyer_id=buyer_id)
 
 
 def proof(*, event_id: int) -> dict[str, Any]:

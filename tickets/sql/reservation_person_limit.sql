@@ -1,5 +1,5 @@
 -- Check the limit per person by e-mail address, and let no guest pay without an address. A trigger calls it when a
--- buyer begins to pay. Claims do not call it.
+-- buyer begins to pay, and when a reservation that is being paid for gets another buyer. Claims do not call it.
 --
 -- Each person has a lock: two payments of a person at the same time wait for each other, and the second one sees the
 -- first. The lock is taken after that of the reservation, and before that of any inventory. A first purchase is never

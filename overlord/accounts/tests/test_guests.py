@@ -192,9 +192,9 @@ class TestLoggingIn:
         own = self.hold(api_of(buyer), twice)
         told, api, _ = guest()
         User.objects.filter(pk=told["id"]).update(contact_email="ada@example.org")
-        stays = self.hold(api, twice) + self.hold(api, paying)
-        goes = self.hold(api, free)
-        Reservation.objects.filter(pk=stays[1]).update(state="paying", paying_since=timezone.now())
+        stays = self.hold(api, twice)
+        goes = self.hold(api, paying) + self.hold(api, free)
+        Reservation.objects.filter(pk=goes[0]).update(state="paying", paying_since=timezone.now())
 
         assert self.log_in(api, buyer) == 200
 

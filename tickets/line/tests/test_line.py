@@ -30,6 +30,7 @@ from tickets.line.tests.lines import (
     enter,
     hold_already,
     line_make,
+    logged_in,
     open_sale,
     people,
     serve_all,
@@ -725,7 +726,7 @@ class TestActingWhileServed:
     ) -> None:
         if is_twice:
             enter(types[0], buyer.pk)
-        self._race(types, lambda: services.entries_follow(guest_id=person.pk, buyer_id=buyer.pk))
+        self._race(types, lambda: logged_in(person, buyer))
 
         assert Entry.objects.get(state="given").buyer_id == buyer.pk
         assert not Entry.objects.filter(buyer_id=person.pk).exists()

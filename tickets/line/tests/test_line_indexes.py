@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from overlord.kernel import db
 from tests.functions import function_replaced
-from tickets.line import figures, selectors, services, sql
+from tickets.line import figures, operations, selectors, services, sql
 from tickets.line.models import DrawnPart, Entry, Line
 from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, people
 from tickets.models import TicketType
@@ -90,6 +90,8 @@ def reads(entry: Entry) -> list[str]:
     with CaptureQueriesContext(connection) as context:
         services.entry_get(**asked, now=timezone.now())
         services.entries_follow(guest_id=entry.buyer_id, buyer_id=account)
+        with db.transaction():
+            operations.entry_follow(order_id=1, guest_id=entry.buyer_id, buyer_id=account)
         selectors.is_worth_serving(event_id=entry.line_id)
         selectors.types_wished(event_id=entry.line_id, served=0)
         selectors.proof(event_id=entry.line_id)

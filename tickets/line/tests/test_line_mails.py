@@ -9,7 +9,7 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from tickets.line import mails, services
 from tickets.line.models import Entry, TurnNotice
-from tickets.line.tests.lines import check, enter, line_make, open_sale, people, serve_all, states
+from tickets.line.tests.lines import check, enter, line_make, logged_in, open_sale, people, serve_all, states
 from tickets.models import Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,7 +105,7 @@ class TestFollow:
         enter(types[0], guest.pk)
         open_sale(types)
         serve_all(types[0])
-        services.entries_follow(guest_id=guest.pk, buyer_id=buyer.pk)
+        logged_in(guest, buyer)
 
         shown = services.entry_get(event_id=types[0].event_id, buyer_id=buyer.pk, now=timezone.now())
         assert shown["state"] == "given"
