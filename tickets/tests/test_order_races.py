@@ -449,3 +449,45 @@ class TestOrderLock:
     ) -> None:
         with function_with("order_lock", self.LEAD_FIRST, ""):
             assert self.beside_an_addition(buyer, types) == 1
+
+    IN_ORDER = "ORDER BY r.id FOR NO KEY UPDATE"
+
+    @pytest.fixture
+    def three(self, types: list[TicketType], ticket_type_make: Callable[..., TicketType]) -> list[TicketType]:
+        return [*types, ticket_type_make(event=types[0].event)]
+
+    def is_third_locked_first(self, buyer: User, types: list[TicketType]) -> object:
+        """Lock an order while another transaction has its second reservation; return whether the third is locked.
+
+        The second row was written again, so that it lies behind the third one in the table.
+        """
+        order = claim_order(buyer.pk, *types).order
+        order_id, second, third = sorted(each["id"] for each in order["reservations"])
+        Reservation.objects.filter(pk=second).update(expires_at=timezone.now() + HOLD)
+        begun = threading.Event()
+
+        def hold_the_second() -> bool:
+            rows = Reservation.objects.select_for_update(no_key=True, skip_locked=True)
+            with db.transaction():
+                assert list(rows.filter(pk=second))
+                begun.set()
+                waiting_for_a_lock(1)
+                return not list(rows.filter(pk=third))
+
+        def lock() -> None:
+            assert begun.wait(30)
+            with db.transaction():
+                operations.order_lock(order_id=order_id)
+
+        is_locked, answer = together(hold_the_second, lock)
+        assert answer is None
+        return is_locked
+
+    def test_the_rest_of_an_order_is_locked_by_id(self, buyer: User, three: list[TicketType]) -> None:
+        assert self.is_third_locked_first(buyer, three) is False
+
+    def test_control_without_the_order_they_are_locked_as_they_lie_in_the_table(
+        self, buyer: User, three: list[TicketType]
+    ) -> None:
+        with function_with("order_lock", self.IN_ORDER, "FOR NO KEY UPDATE"):
+            assert self.is_third_locked_first(buyer, three) is True
