@@ -281,15 +281,19 @@ def refund_amount(
 ) -> int:
     """Return how much to refund: `asked_minor`, or all that is left if that is None.
 
-    Raise NotRefundable or RefundTooLarge, and Invalid if the tickets would go back on sale while money is left.
+    Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale while money is left.
     """
-    if status != PaymentStatus.SUCCESS:
+    if status not in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
         raise NotRefundable()
+    if left_minor <= 0:
+        sentence = "There is nothing left to refund."
+        raise NotRefundable(sentence)
     amount_minor = left_minor if asked_minor is None else asked_minor
     if amount_minor > left_minor:
         raise RefundTooLarge()
     if amount_minor <= 0:
-        raise NotRefundable("There is nothing left to refund.")
+        sentence = "Enter an amount above zero."
+        raise Invalid(sentence, errors={"amount": [sentence]})
     if return_tickets and amount_minor != left_minor:
         sentence = "Tickets can be put back on sale only if you refund the full remaining amount."
         raise Invalid(sentence, errors={"return_tickets": [sentence]})
