@@ -112,6 +112,9 @@ def test_patroni_has_the_settings_of_the_tested_cluster() -> None:
         assert environment[f"PATRONI_{name}_CONNECT_ADDRESS"] == wanted
     build = (FOLDER / "patroni.Dockerfile").read_text()
     assert all(package in build for package in programs.PATRONI)
+    assert "STOPSIGNAL SIGTERM" in build.splitlines(), (
+        "the image of PostgreSQL has SIGINT, which Patroni ignores"
+    )
     assert re.findall(r"^FROM (\S+)", build, re.MULTILINE) == [compose.services()["postgres"]["image"]]
 
 
