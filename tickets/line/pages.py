@@ -31,7 +31,7 @@ from tickets.line import labels, projections, selectors, services
 from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
-WISH = "line_wish"  # the key in the session of a guest who has not entered the code of the mail yet
+WISHES = "line_wishes"  # the key in the session of a guest who has not entered the code of the mail yet
 SECOND = "second_"  # the names of the second choice's fields begin with this
 
 
@@ -86,6 +86,7 @@ def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: 
     entered, and the page then shows these tickets.
     """
     limits.count_reserve(request, buyer_id=buyer_id)
+    _forget_wish(request, event_id)
     asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}
     if "entry" in request.POST:
         services.entry_change(number=_number(request.POST["entry"]), choices=wished, **asked)
@@ -112,24 +113,26 @@ def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -
     else:
         with guests.guest_begin(request) as (guest, _is_again):
             guests.email_ask(request, guest=guest, email=email)
-    request.session[WISH] = {"event": event_id, "choices": wished}
+    request.session[WISHES] = {**request.session.get(WISHES, {}), str(event_id): wished}
 
 
 def _prove(request: HttpRequest, event_id: int) -> None:
     """Check the code of the mail, and enter the guest with the wish that the session keeps."""
     guest = guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
-    wished = _kept_wish(request, event_id)
-    request.session.pop(WISH, None)
-    if wished:
+    if wished := _kept_wish(request, event_id):
         _make_or_change(request, event_id, guest.pk, wished)
 
 
 def _kept_wish(request: HttpRequest, event_id: int) -> list[Items]:
     """Return the choices that the session keeps for an event's line, or an empty list."""
-    kept = request.session.get(WISH, {})
-    if kept.get("event") != event_id:
-        return []
-    return [[(ticket_type, quantity) for ticket_type, quantity in choice] for choice in kept["choices"]]
+    kept = request.session.get(WISHES, {}).get(str(event_id), [])
+    return [[(ticket_type, quantity) for ticket_type, quantity in choice] for choice in kept]
+
+
+def _forget_wish(request: HttpRequest, event_id: int) -> None:
+    kept = request.session.get(WISHES, {})
+    if str(event_id) in kept:
+        request.session[WISHES] = {event: wish for event, wish in kept.items() if event != str(event_id)}
 
 
 def _choices(data: QueryDict) -> list[Items]:
@@ -150,8 +153,8 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     shown = projections.line_shown(event_id=event_id, now=now)
     live = _live(request, event_id)
     entry = _entry(request, event_id)
-    sent_to = "" if guests.is_verified(request) or "again" in request.GET else guests.email_asked(request)
-    kept = _kept_wish(request, event_id) if not guests.is_verified(request) else []
+    kept = _kept_wish(request, event_id)
+    awaits_code = kept and "again" not in request.GET and not guests.is_verified(request)
     wished = _wished(
         request, kept, entry if entry is not None and entry["state"] == EntryState.WAITING else None
     )
@@ -166,7 +169,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
         "draw_text": labels.draw_text(shown, event["time_zone"]) if shown["phase"] == Phase.LOBBY else "",
         "asks_address": not guests.is_verified(request),
         "address": request.POST.get("email", "") or guests.email_asked(request),
-        "sent_to": sent_to,
+        "sent_to": guests.email_asked(request) if awaits_code else "",
         "may_enter": not has_ended and (shown["phase"] != Phase.CLOSED or event["sale"] == SaleState.LINE),
         "types": [
             {
@@ -246,15 +249,13 @@ def _entry(request: HttpRequest, event_id: int) -> dict[str, Any] | None:
 
 
 def _wished(request: HttpRequest, kept: list[Items], entry: dict[str, Any] | None) -> tuple[Choice, Choice]:
-    """Return the two choices that the form shows: the sent ones, else those in the session, else the entry's."""
+    """Return the two choices that the form shows: the sent ones, else the entry's, else those in the session."""
     if request.method == "POST" and "code" not in request.POST:
         return choices.read(request.POST), choices.read(_second(request.POST))
-    if kept:
-        first, second = (Choice(amounts=dict(each)) for each in (*kept, [])[:2])
-        return first, second
-    if entry is None:
-        return Choice(), Choice()
-    return _as_choice(entry["items"]), _as_choice(entry["second"])
+    if entry is not None:
+        return _as_choice(entry["items"]), _as_choice(entry["second"])
+    first, second = (Choice(amounts=dict(each)) for each in (*kept, [], [])[:2])
+    return first, second
 
 
 def _as_choice(items: list[dict[str, int]]) -> Choice:

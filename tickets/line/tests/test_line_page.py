@@ -237,6 +237,24 @@ class TestGuests:
         assert entry.choices == [[[types[0].pk, 2]], [[types[1].pk, 1]]]
         assert User.objects.get(pk=entry.buyer_id).mail_address == ADA
 
+    def test_the_wishes_for_two_lines_are_both_kept_until_the_code_is_entered(
+        self, client: Client, types: list[TicketType], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        others = line_make(ticket_type_make, 3)
+        wish, other_wish = {f"amount_{types[0].pk}": "2"}, {f"amount_{others[0].pk}": "3"}
+        post(client, types, email=ADA, **wish)
+        assert "We sent a code" not in client.get(place(others)).content.decode(), "it is for the first line"
+        assert "You are in line" in send(client, others, **other_wish)
+
+        page = client.get(place(types)).content.decode()
+        assert f'name="amount_{types[0].pk}" min="0" max="{types[0].max_per_user}" value="2"' in page
+        assert "We sent a code" not in page, "the address is proven"
+        assert "You are in line" in post(client, types, **wish)
+        assert [each.choices for each in Entry.objects.order_by("line_id")] == [
+            [[[types[0].pk, 2]]],
+            [[[others[0].pk, 3]]],
+        ]
+
     def test_a_code_counts_once_and_only_for_its_guest(self, client: Client, types: list[TicketType]) -> None:
         wish = {f"amount_{types[0].pk}": "1"}
         post(client, types, email=ADA, **wish)
