@@ -238,7 +238,8 @@ def guests_forget(*, before: datetime) -> int:
     count = 0
     while True:
         with db.transaction():
-            # A guest who gives an address at this moment waits for this lock, or is waited for and found to pay.
+            # A guest may begin to pay at this moment. Then either that transaction waits for this lock, or this one
+            # waits, and the second query sees the payment.
             found = _guests_to_forget(before).order_by("pk").select_for_update(no_key=True)
             locked = list(found.values_list("pk", flat=True)[:BATCH])
             if not locked:
