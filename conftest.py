@@ -1,5 +1,6 @@
 """Fixtures of every app's tests: a clean Valkey, and functions that create users, events and ticket types."""
 
+import gc
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -10,14 +11,13 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone, translation
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 import overlord.celery  # noqa: F401  (makes its application the current one)
-from checkout.gateways import ledger
-from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.kernel import commit_watch, db, rate_limits, redis_client
 from overlord.shop import look
@@ -32,6 +32,8 @@ LEFT_OUT = ("database", "processes", "slow")  # by --fast
 MAX_NAMED = 100  # characters of a value in the name of a test
 _numbers = itertools.count(1)
 pdf_process.IDLE_SECONDS = 600.0  # it takes a second to start
+# Tests share a connection, because a new session plans all again. `flush` resets its settings.
+TransactionTestCase._should_reload_connections = lambda _self: False  # type: ignore[attr-defined]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--operations", type=int, default=2000, help="of checkout's mixed run")
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_sessionfinish() -> None:
+    gc.unfreeze()
     pdf_process.end()
 
 
@@ -91,6 +100,7 @@ def django_db_setup(
         kept.enter_context(databases.migrated_kept())
     yield
     kept.close()
+    databases.disconnect()
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
 
@@ -104,8 +114,6 @@ def clean_memories() -> Iterator[None]:
     look.remember(Look(), seconds=3600)  # so that a page costs the same queries in each test
     translation.deactivate()  # a request leaves its language to its thread
     yield
-    ledger.close()
-    token_cache.close()
     db.lock_sessions_close()
     commit_watch.watch.stop()
 

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
-from django.db import connection
+from django.db import connection, connections
+
+from checkout.gateways import ledger
+from overlord.accounts import token_cache
+from overlord.kernel import db
 
 
 @contextmanager
@@ -31,6 +35,14 @@ def migrated_kept() -> Iterator[None]:
     connection.close()  # a template has no clients
     with database("migrated", template=connection.settings_dict["NAME"]):
         yield
+
+
+def disconnect() -> None:
+    """Close the connections of this process, which tests keep open for those that follow."""
+    ledger.close()
+    token_cache.close()
+    db.lock_sessions_close()
+    connections.close_all()
 
 
 MIGRATED = "overlord_test_migrated"

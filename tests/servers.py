@@ -18,9 +18,11 @@ import socket
 import sys
 import tempfile
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
+import psycopg2
 import pytest
 
 from overlord.embedded import binaries, ports, postgres_home, processes
@@ -29,7 +31,7 @@ from overlord.embedded.servers import Postgres, Valkey
 
 PREFIX = "overlord-tests-"
 # Nobody needs the data of tests after a crash of the machine.
-QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+QUICK = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "scram_iterations": "1"}
 
 # The PostgreSQL that has not started yet, and the socket that holds its port.
 _described: list[tuple[Postgres, socket.socket]] = []
@@ -119,6 +121,13 @@ def start_postgres() -> None:
         _started.append(processes.start(postgres.program(), logs))
         _started[-1].wait_ready()
         postgres.create_database()
+        _hash_password_quickly(postgres)
+
+
+def _hash_password_quickly(postgres: Postgres) -> None:
+    """Set the password again, as a hash of one iteration: tests log in thousands of times."""
+    with closing(psycopg2.connect(postgres.url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("ALTER ROLE CURRENT_USER PASSWORD %s", [postgres.password])
 
 
 def _describe_postgres(folder: Path) -> str:

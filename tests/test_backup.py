@@ -16,12 +16,12 @@ from psycopg2.sql import SQL
 from checkout.gateways import ledger
 from checkout.models import Payment
 from checkout.tests.paying import PAYMENTS, audit, heal, pay, work
-from overlord.accounts import token_cache
 from overlord.accounts.models import User
 from overlord.embedded import backup
 from overlord.embedded.state import Folder, SavedState
 from overlord.kernel import db, postgres_wait
 from tests.clients import api_of
+from tests.databases import disconnect
 from tests.threads import together
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.tests.reserving import claim, reserve
@@ -47,13 +47,6 @@ def no_charges(transactional_db: None) -> None:
     """Drop the sandbox's ledger, which has the charges of other tests. The next payment creates it again."""
     ledger.close()
     db.rows("DROP SCHEMA IF EXISTS sandbox CASCADE")
-
-
-def disconnect() -> None:
-    """Close all connections of this process, as if it had stopped."""
-    ledger.close()
-    token_cache.close()
-    connections.close_all()
 
 
 def buy(ticket_type: TicketType, user: User, quantity: int) -> Payment:

@@ -13,15 +13,14 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from checkout import services as checkout
-from checkout.gateways import ledger
 from checkout.models import Payment
 from checkout.tests.paying import PAYMENTS
-from overlord.accounts import token_cache
 from overlord.accounts.models import ApiToken, User
 from overlord.accounts.token_cache import TokenCache
 from overlord.kernel import database_check, db, listening
 from tests import pooler
 from tests.clients import api_of, token_of
+from tests.databases import disconnect
 from tests.system import eventually
 from tests.threads import together
 from tickets.models import TicketType
@@ -46,13 +45,6 @@ def server() -> dict[str, Any]:
     }
 
 
-def close_all() -> None:
-    connection.close()
-    token_cache.close()
-    ledger.close()
-    db.lock_sessions_close()
-
-
 @pytest.fixture
 def role(settings: Any) -> Iterator[None]:
     """Give our role the time-outs, as docs/operations.md says, and take them back."""
@@ -70,13 +62,13 @@ def port(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     ours = connection.settings_dict
     direct = {name: ours[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "OPTIONS")}
     with pooler.pgbouncer(tmp_path, server=server()) as port:
-        close_all()
+        disconnect()
         settings.DATABASE_DIRECT = direct
         monkeypatch.setitem(ours, "PORT", port)
         without = {name: value for name, value in ours["OPTIONS"].items() if name != "options"}
         monkeypatch.setitem(ours, "OPTIONS", without)
         yield port
-        close_all()
+        disconnect()
         monkeypatch.undo()
 
 

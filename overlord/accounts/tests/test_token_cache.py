@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def cache() -> Iterator[TokenCache]:
-    """Return a cache like that of another process."""
+    """Return a cache like that of another process. The one of this process does not listen."""
+    token_cache.close()
     cache = TokenCache()
     yield cache
     cache.close()

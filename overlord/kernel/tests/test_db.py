@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, connection
 
 from overlord.accounts.models import User
 from overlord.kernel import db, listening
@@ -117,8 +117,9 @@ class TestErrorsLogged:
         assert "ZeroDivisionError" in caplog.text
 
     def test_a_lost_connection_ends_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        connection.ensure_connection()
         try:
-            with pytest.raises(DatabaseError), db.errors_logged("losing server", 1):
+            with pytest.raises(InterfaceError), db.errors_logged("losing server", 1):
                 monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
                 monkeypatch.setitem(connection.settings_dict, "PORT", "1")
                 db.rows("SELECT pg_terminate_backend(pg_backend_pid())")

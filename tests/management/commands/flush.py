@@ -25,6 +25,6 @@ class Command(BaseCommand):
         # Foreign keys are checked at the end of this one transaction, so the order of the tables does not matter.
         deletes = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in emptied]  # noqa: S608
         with connection.cursor() as cursor:
-            cursor.execute("; ".join(["BEGIN", ALLOWED, *deletes, "COMMIT"]))
+            cursor.execute("; ".join(["BEGIN", ALLOWED, *deletes, "COMMIT", "RESET ALL"]))
         # After a test that restores a database, the sequence gives the ids of keys a second time.
         known_keys.forget()
