@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils.translation import to_locale
 from django.utils.translation.template import templatize
 
-from overlord.shop.languages import LANGUAGES, has_catalogue
+from overlord.shop.languages import has_catalogue
 
 FOLDER = Path(settings.LOCALE_PATHS[0])
 APPS = ("overlord", "tickets", "checkout", "realtime", "stats")
@@ -114,7 +114,7 @@ def _sentences(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def languages() -> list[str]:
     """Return the languages that have catalogues."""
-    return [code for code in LANGUAGES if has_catalogue(code)]
+    return [code for code, _name in settings.LANGUAGES if has_catalogue(code)]
 
 
 def file_of(language: str, domain: str, suffix: str) -> Path:
