@@ -140,7 +140,7 @@ def event_time_zone(event_id: int) -> str | None:
 
 
 def is_paused(*, event_id: int, now: datetime) -> bool:
-    """Return whether all ticket types of an event whose sale has not ended are paused."""
+    """Return whether an event has no ticket type on sale: each is paused, or its sale has ended."""
     on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False, closes_at__gt=now)
     return not on.exists()
 
@@ -176,9 +176,9 @@ def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) ->
 
 
 def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Return all reservations in the order of a buyer's reservation, by id, as `reservations_described` does.
+    """Return the reservations of the order to which a buyer's reservation belongs, as `reservations_described` does.
 
-    The list is empty if there is no such reservation, or it is another buyer's.
+    They are sorted by id. The list is empty if there is no such reservation, or it is another buyer's.
     """
     asked = {"reservation": reservation_id, "buyer": buyer_id}
     return _described(db.rows(sql.ROWS_OF_ORDER_WITH, asked), now=now)

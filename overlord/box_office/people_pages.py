@@ -129,7 +129,7 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def roles_make(request: HttpRequest) -> HttpResponse:
-    """Make the usual roles that are missing, and give all others the permissions that they lack."""
+    """Make the usual roles that are missing, and give the usual roles that exist the permissions that they lack."""
     if request.method != "POST":
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):

@@ -36,7 +36,7 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
 def enter_namespace() -> None:
     """Enter a user namespace in which root looks like an ordinary user: PostgreSQL refuses to run as root.
 
-    Outside of the namespace the user is still root. So no file must be copied or get another owner.
+    Outside of the namespace the user is still root. So files need not be copied or get another owner.
     """
     call("unshare", CLONE_NEWUSER)
     nobody = 65534  # initdb requires a user that has a name

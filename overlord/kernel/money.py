@@ -58,7 +58,7 @@ def written_to_minor(text: str, currency: str) -> int:
     plain = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
     if _PLAIN.fullmatch(plain) is None:
         raise WrongValue(
-            "%(text)r is not an amount of money. Use only digits, for example 15.00 or 15,00.",
+            "%(text)r is not an amount of money. Write only the number, for example 15.00 or 15,00.",
             text=text[:_SHOWN],
         )
     return _to_minor(plain, currency, written=text)
@@ -79,7 +79,8 @@ def _to_minor(text: str, currency: str, *, written: str) -> int:
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         raise WrongValue(
-            "%(text)r is not an amount of money. Use only digits, for example 15.00.", text=written[:_SHOWN]
+            "%(text)r is not an amount of money. Write only the number, for example 15.00.",
+            text=written[:_SHOWN],
         )
     whole, fraction = plain[1], plain[2] or ""
     places = digits(currency)

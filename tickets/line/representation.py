@@ -60,7 +60,7 @@ def entry(shown: Entry, *, line: Line, reservations: Sequence[dict[str, Any]]) -
 
 
 def _passed_because(shown: Entry) -> PassedBecause | None:
-    """Return why an entry was passed by, or None. An entry with an order was given tickets before that."""
+    """Return why an entry was passed by, or None. Only an entry that was given tickets has an order."""
     if shown.state != EntryState.PASSED:
         return None
     return PassedBecause.OWN_TICKETS if shown.order_id is None else PassedBecause.NOT_LOOKED_AT

@@ -44,7 +44,7 @@ class PassedBecause(StrEnum):
     """Why an entry was passed by.
 
     NOT_LOOKED_AT means that nobody looked at the tickets that it was given. OWN_TICKETS means that its owner had
-    tickets of these types on hold already, or would have had more than one person may have.
+    tickets of these types on hold already, or would have had more than the limit per person.
     """
 
     NOT_LOOKED_AT = "not_looked_at"
@@ -172,7 +172,7 @@ def _check_quantity(quantity: int, facts: TypeFacts) -> None:
 
 
 def people_ahead(place: int | None, served: int) -> int | None:
-    """Return how many places come before this one, or None before the draw."""
+    """Return how many places are still to be served before this one, or None before the draw."""
     return None if place is None else max(0, place - served - 1)
 
 

@@ -96,7 +96,7 @@ class TestFilesOfPrograms:
             ((HEAD + ROW).encode() + b"x" * 120_000 + b",2030-05-01 19:30,VIP,1,1\n", 3, "120000 characters"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP," + b"9" * 5001 + b",1\n", 2, "price"),
             (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1," + b"9" * 5001 + b"\n", 2, "whole number"),
-            (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1e999999,1\n", 2, "Use only digits"),
+            (HEAD.encode() + b"Gala,2030-05-01 19:30,VIP,1e999999,1\n", 2, "Write only the number"),
             (
                 HEAD.replace(",", ";").encode() + b"Gala;2030-05-01 19:30;VIP;15,00;1\n",
                 2,
@@ -132,7 +132,7 @@ class TestFilesOfPrograms:
             ({"ticket_types": [{**TYPE, "name": "VIP"}]}, "no column event"),
             ({"ticket_types": [{**TYPE, "amount": 1.5}]}, "whole number"),
             ({"ticket_types": [{**TYPE, "amount": -1}]}, "whole number"),
-            ({"ticket_types": [{**TYPE, "price": 1e30}]}, "Use only digits"),
+            ({"ticket_types": [{**TYPE, "price": 1e30}]}, "Write only the number"),
             ({"ticket_types": {"VIP": TYPE}}, "list of `ticket_types`"),
             ({"ticket_types": []}, "list of `ticket_types`"),
             ({"ticket_types": [TYPE, {**TYPE, "ticket_type": "ＶＩＰ"}]}, "already has a ticket type"),

@@ -63,13 +63,13 @@ def test_the_input_of_a_time_zone_offers_them_all() -> None:
     [
         (
             partial(money.to_minor, "15,00", "EUR"),
-            "'15,00' is not an amount of money. Use only digits, for example 15.00.",
-            "'15,00' ist kein Geldbetrag. Verwenden Sie nur Ziffern, zum Beispiel 15.00.",
+            "'15,00' is not an amount of money. Write only the number, for example 15.00.",
+            "'15,00' ist kein Geldbetrag. Schreiben Sie nur die Zahl, zum Beispiel 15.00.",
         ),
         (
             partial(money.written_to_minor, "15 EUR", "EUR"),
-            "'15 EUR' is not an amount of money. Use only digits, for example 15.00 or 15,00.",
-            "'15 EUR' ist kein Geldbetrag. Verwenden Sie nur Ziffern, zum Beispiel 15,00 oder 15.00.",
+            "'15 EUR' is not an amount of money. Write only the number, for example 15.00 or 15,00.",
+            "'15 EUR' ist kein Geldbetrag. Schreiben Sie nur die Zahl, zum Beispiel 15,00 oder 15.00.",
         ),
         (
             partial(money.written_to_minor, "99999999999,50", "EUR"),

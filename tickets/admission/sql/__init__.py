@@ -33,7 +33,7 @@ DOOR_STATE = (_FOLDER / "door_state.sql").read_text()
 KEYS_OF_EVENT = f"SELECT {columns(Key, of='k')} FROM admission_key k WHERE k.event_id = %s ORDER BY k.id DESC"  # noqa: S608
 LINK_NUMBER = "SELECT number FROM admission_orderlink WHERE reservation_id = %s"
 
-# Two statements at the same time raise the number by two.
+# A link without a row has the number 1. Each renewal counts, even two at the same time.
 LINK_RENEW = """
 INSERT INTO admission_orderlink AS link (reservation_id, number) VALUES (%s, 2)
 ON CONFLICT (reservation_id) DO UPDATE SET number = link.number + 1 RETURNING number

@@ -33,7 +33,9 @@ class Entry(serializers.Serializer):
     place = serializers.IntegerField(
         allow_null=True, help_text=("The place in the line. Null before the draw.")
     )
-    ahead = serializers.IntegerField(allow_null=True, help_text="How many places come before this place.")
+    ahead = serializers.IntegerField(
+        allow_null=True, help_text="How many places are still to be served before this one."
+    )
     seconds = serializers.IntegerField(
         allow_null=True, help_text=("How many seconds the wait takes at the measured pace.")
     )
@@ -45,7 +47,7 @@ class Entry(serializers.Serializer):
         choices=[each.value for each in PassedBecause],
         allow_null=True,
         help_text="Null unless the state is `passed`. `not_looked_at`: nobody looked at the tickets in time."
-        " `own_tickets`: you had tickets of these types on hold, or would have had more than one person may have.",
+        " `own_tickets`: you had tickets of these types on hold, or would have had more than the limit per person.",
     )
     reservations = Reservation(many=True)
 
