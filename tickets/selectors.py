@@ -176,7 +176,7 @@ def own_reservations_in_event(*, buyer_id: int, event_id: int, now: datetime) ->
 
 
 def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> list[dict[str, Any]]:
-    """Return the reservations of the order to which a buyer's reservation belongs, as `reservations_described` does.
+    """Return all reservations of the order of a buyer's reservation, as `reservations_described` does.
 
     They are sorted by id. The list is empty if there is no such reservation, or it is another buyer's.
     """
