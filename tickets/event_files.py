@@ -6,7 +6,7 @@ both formats.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -68,19 +68,25 @@ class _Reading:
         self.events: dict[tuple[str, datetime], EventToLoad] = {}
         self.mistakes: list[tuple[int, str]] = []
         self._zones: dict[tuple[str, str], str] = {}
+        self._dates: dict[tuple[str, str], tuple[int, datetime]] = {}
 
     def take(self, line: int, row: Mapping[str, str]) -> None:
         """Add the ticket type of a row to its event, or add the row's mistakes to the mistakes."""
         cells = _Cells(line, row, self.mistakes)
         name = cells.line("event", most=rules.NAME_LENGTH)
+        written = (name, _plain(row.get("date", "")))
         # A later row of the same event may leave out the time zone, as well as the description.
-        zone = cells.time_zone("time_zone") or self._zones.get((name, row.get("date", "")), "")
-        self._zones.setdefault((name, row.get("date", "")), zone)
+        zone = cells.time_zone("time_zone") or self._zones.get(written, "")
+        self._zones.setdefault(written, zone)
         date = cells.instant("date", zone=zone)
         currency, description = cells.currency("currency"), cells.paragraphs("description")
         buyers = cells.buyers("buyers")
         ticket_type = _ticket_type(line, cells, currency=currency, zone=zone)
         if cells.wrong or date is None:
+            return
+        first_line, first_date = self._dates.setdefault(written, (line, date))
+        if date != first_date:
+            cells.refuse(f"{name} has another time zone on line {first_line}.")
             return
         event = self.events.setdefault(
             (name, date),
@@ -107,6 +113,14 @@ class _Reading:
         except ValueError as error:
             cells.refuse(f"opens_at: {error}")
         event.types.append(ticket_type)
+
+
+def _plain(date: str) -> str:
+    """Return a date in one form, so that 2030-05-01 19:30 is equal to 2030-05-01T19:30; a wrong one stays."""
+    try:
+        return datetime.fromisoformat(date).isoformat()
+    except ValueError:
+        return date
 
 
 def _ticket_type(line: int, cells: "_Cells", *, currency: str, zone: str) -> TypeToLoad:
@@ -189,6 +203,14 @@ class _Cells:
                 raise ValueError(sentence) from None
             if instant.tzinfo is None:
                 instant = instant.replace(tzinfo=ZoneInfo(zone or settings.TIME_ZONE))
+                if time_zones.is_skipped(instant):
+                    sentence = (
+                        f"{text[:40]!r} does not exist in {instant.tzinfo}, because the clocks go forward in that"
+                        " night. Write a time before or after that hour."
+                    )
+                    raise ValueError(sentence)
+                # In UTC, because Python finds no time that comes twice equal to any time in another zone.
+                instant = instant.astimezone(UTC)
             rules.check_instant(instant)
             return instant
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError
 
@@ -308,12 +309,16 @@ def sale_pause(*, staff_id: int | None, event_ids: Iterable[int], paused: bool, 
     return count
 
 
+def _local(event: EventToLoad) -> datetime:
+    return event.date.astimezone(ZoneInfo(event.time_zone))
+
+
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
     """Add all events of a file, or none; return how many. Raise FileErrors for events that exist already."""
     with db.transaction():
         known = event_selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [
-            (event.line, f"{event.name} on {event.date.isoformat()} already exists.")
+            (event.line, f"{event.name} on {_local(event).isoformat()} already exists.")
             for event in events
             if (event.name, event.date) in known
         ]

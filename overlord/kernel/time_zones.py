@@ -49,6 +49,22 @@ def _by_key() -> dict[str, tuple[str, ...]]:
     return found | {name.casefold(): (name,) for name in names()}
 
 
+def is_skipped(local: datetime) -> bool:
+    """Return whether the clocks of its zone skip the time of an aware datetime, because they go forward."""
+    return _offset_rises(local) > timedelta()
+
+
+def comes_twice(local: datetime) -> bool:
+    """Return whether the clocks of its zone show the time of an aware datetime twice, because they go back."""
+    return _offset_rises(local) < timedelta()
+
+
+def _offset_rises(local: datetime) -> timedelta:
+    """Return the difference between the two offsets from UTC that a local time may have (PEP 495), mostly none."""
+    first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
+    return (second or timedelta()) - (first or timedelta())
+
+
 def of_offset(instant: datetime, *, otherwise: str) -> str:
     """Return a zone with the same offset from UTC as an aware datetime.
 

@@ -217,6 +217,54 @@ class TestReading:
         [(line, sentence)] = mistakes(csv)
         assert (line, zone in sentence, "Europe/Berlin" in sentence) == (2, True, True)
 
+    @pytest.mark.parametrize("column", ["date", "opens_at", "closes_at"])
+    def test_a_time_that_clocks_skip_is_refused_with_its_column(self, column: str) -> None:
+        row = {
+            "event": "Gala",
+            "date": "2027-05-01 19:30",
+            "time_zone": "Europe/Berlin",
+            "ticket_type": "VIP",
+        }
+        row |= {"price": "1", "amount": "1"}
+
+        def csv(**changed: str) -> str:
+            cells = row | changed
+            return f"{','.join(cells)}\n{','.join(cells.values())}\n"
+
+        [(line, sentence)] = mistakes(csv(**{column: "2027-03-28 02:30"}))
+        assert (
+            line,
+            sentence.startswith(f"{column}: '2027-03-28 02:30' does not exist in Europe/Berlin"),
+        ) == (2, True)
+        read(csv(**{column: "2027-03-28 03:00"}))
+        read(csv(**{column: "2027-03-28T02:30+01:00"}))
+        read(csv(time_zone="UTC", **{column: "2027-03-28 02:30"}))
+
+    def test_a_time_that_comes_twice_is_the_first_of_the_two(self) -> None:
+        csv = f"{HEAD.strip()},time_zone\nGala,2027-10-31 02:30,VIP,1,1,Europe/Berlin\n"
+        assert read(csv)[0].date == datetime.fromisoformat("2027-10-31T00:30+00:00")
+
+    @pytest.mark.parametrize(
+        ("zones", "wrong_line"),
+        [
+            (["Europe/Berlin", "", "Europe/Berlin"], None),
+            (["UTC", "", ""], None),
+            (["", "UTC", ""], None),  # it is the installation's zone, too
+            (["Europe/Berlin", "Europe/London", ""], 3),
+            (["", "Europe/Berlin", "UTC"], 3),
+        ],
+    )
+    def test_rows_of_one_event_have_one_time_zone(self, zones: list[str], wrong_line: int | None) -> None:
+        dates = ("2030-05-01T19:30", "2030-05-01 19:30", "2030-05-01 19:30:00")
+        rows = zip(dates, zones, "ABC", strict=True)
+        csv = "event,date,time_zone,ticket_type,price,amount\n"
+        csv += "".join(f"Gala,{date},{zone},{name},1,1\n" for date, zone, name in rows)
+        if wrong_line is None:
+            [gala] = read(csv)
+            assert len(gala.types) == 3
+        else:
+            assert mistakes(csv) == [(wrong_line, "Gala has another time zone on line 2.")]
+
     def test_json_and_csv_give_the_same_events(self) -> None:
         [gala] = read(JSON)
 
@@ -299,6 +347,14 @@ class TestLoading:
 
         assert TicketType.objects.count() == 3
         assert not Inventory.objects.filter(version__gt=F("version")).exists()
+
+    def test_an_event_whose_time_comes_twice_is_not_loaded_again(self, tmp_path: Path) -> None:
+        text = f"{HEAD.strip()},time_zone\nGala,2030-10-27 02:30,VIP,1,1,Europe/Berlin\n"
+        self.load(tmp_path, text)
+        with pytest.raises(CommandError, match=r"Gala on 2030-10-27T02:30:00\+02:00 already exists"):
+            self.load(tmp_path, text)
+        self.load(tmp_path, text.replace("02:30", "02:30+01:00"))
+        assert Event.objects.count() == 2
 
     def test_a_file_that_cannot_be_read_says_so(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match=r"missing.csv cannot be read: No such file"):
