@@ -7,15 +7,18 @@ keeps the values that its author changed. So if it is sent again, it changes onl
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.kernel import money
-from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT
+from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT, WHICH_OF_TWO, which_of_two
 from tickets.models import Event, Inventory, TicketType
+from tickets.rules import Buyers, Opening
 
 Values = dict[str, str]  # by field, "name" or "12:price" (of ticket type 12), the text that the field shows
 
@@ -33,6 +36,16 @@ LABELS = {  # as on the organiser's form, for fields whose names do not say enou
     "opening": "How the sale opens",
 }
 SWITCHES = ("paused", "hidden")
+CHOICES: dict[str, dict[str, Any]] = {  # by field, the values and their words
+    "buyers": {
+        Buyers.ANYONE.value: _lazy("Anyone"),
+        Buyers.ACCOUNTS.value: _lazy("People with an account"),
+    },
+    "opening": {
+        Opening.DIRECT.value: _lazy("Directly: first come, first served"),
+        Opening.DRAW.value: _lazy("By a draw"),
+    },
+}
 TYPE_FIELDS = (
     "name",
     "price",
@@ -40,8 +53,10 @@ TYPE_FIELDS = (
     "max_per_user",
     "opens_at_0",
     "opens_at_1",
+    "opens_at_2",
     "closes_at_0",
     "closes_at_1",
+    "closes_at_2",
     "paused",
     "hidden",
 )
@@ -83,11 +98,12 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
 
 
 def moment_values(name: str, instant: datetime | None, event: Event) -> Values:
-    """Return an instant as the two inputs of a form show it: a date and a time in the event's time zone."""
+    """Return an instant as the inputs of a form show it, in the event's time zone: a date, a time, which of two."""
     local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
     return {
         f"{name}_0": local.strftime(DATE_FORMAT) if local else "",
         f"{name}_1": local.strftime(TIME_FORMAT) if local else "",
+        f"{name}_2": which_of_two(local) if local else "",
     }
 
 
@@ -127,14 +143,24 @@ def _changes(before: Values, now: Values) -> Iterator[str]:
     for key in now:
         if key in before and before[key] != now[key]:
             type_id, _colon, field = key.rpartition(":")
-            label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1") else field
+            label = field.rpartition("_")[0] if field[-2:] in ("_0", "_1", "_2") else field
+            if field.endswith("_2") and not (before[key] and now[key]):
+                continue  # the date or the time has changed too, and that is said
             subject = _(LABELS.get(label, label.replace("_", " ").capitalize()))
-            blank = _("off") if label in SWITCHES else _("empty")
-            facts = {"before": before[key] or blank, "now": now[key] or blank, "name": names.get(type_id, "")}
+            was, is_now = (_words(label, values[key]) for values in (before, now))
+            facts = {"before": was, "now": is_now, "name": names.get(type_id, "")}
             text = _("%(what)s of %(name)s changed from %(before)s to %(now)s.")
             if not type_id:
                 text = _("%(what)s changed from %(before)s to %(now)s.")
             yield text % {"what": subject, **facts}
+
+
+def _words(label: str, value: str) -> str:
+    """Return the value of a field as people read it."""
+    if label in SWITCHES:
+        return _("on") if value else _("off")
+    words = CHOICES.get(label, WHICH_OF_TWO)
+    return str(words.get(value, value)) or _("empty")
 
 
 def _type_names(values: Values) -> dict[str, str]:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from overlord.kernel.form_fields import DateAndTimeField, TimeZoneField
+from tickets import event_edits
 from tickets.admin_forms import EventForm, TicketTypeForm, TicketTypeFormSet
 from tickets.models import Event, TicketType, default_time_zone
-from tickets.rules import Buyers, Opening
 
 TYPE_FIELDS = ("name", "price", "capacity", "paused", "max_per_user", "opens_at", "closes_at", "hidden")
 TYPE_TEXTS = {
@@ -22,7 +22,7 @@ TYPE_TEXTS = {
     "max_per_user": (_("Limit per person"), _("How many tickets of this type one person may have.")),
     "opens_at": (_("Sale opens"), _("Leave this field empty to open the sale immediately.")),
     "closes_at": (_("Sale closes"), _("Leave this field empty to close the sale when the event begins.")),
-    "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type until you resume the sale.")),
+    "paused": (_("Pause the sale"), _("Nobody can reserve tickets of this type while this box is ticked.")),
     "hidden": (
         _("Hide from buyers"),
         _(
@@ -132,15 +132,8 @@ class OfficeEventForm(Folded, EventForm):
         self.now = now
         if self._is_draft():
             _note_past(self, "date", self.instance.date)
-        buyers, opening = self.fields["buyers"], self.fields["opening"]
-        buyers.choices = [  # type: ignore[attr-defined]
-            (Buyers.ANYONE.value, _("Anyone")),
-            (Buyers.ACCOUNTS.value, _("People with an account")),
-        ]
-        opening.choices = [  # type: ignore[attr-defined]
-            (Opening.DIRECT.value, _("Directly: first come, first served")),
-            (Opening.DRAW.value, _("By a draw")),
-        ]
+        for name, words in event_edits.CHOICES.items():
+            self.fields[name].choices = [*words.items()]  # type: ignore[attr-defined]
 
     def _is_draft(self) -> bool:
         return bool(self.instance.status == Event.Status.DRAFT)

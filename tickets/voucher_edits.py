@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
+from overlord.kernel.form_fields import WHICH_OF_TWO
 from tickets.event_edits import Values, merged, moment_values
 from tickets.models import Event, TicketType, Voucher
 from tickets.voucher_forms import PRICE_RULES, CodeForm, NewCodeForm, initial_of
@@ -145,7 +146,8 @@ def _changes(before: Values, now: Values, names: Mapping[str, str]) -> Iterator[
 def _words(field: str, values: Values, names: Mapping[str, str]) -> str:
     """Return the value of a field as people read it."""
     if field in MOMENTS:
-        return f"{values[f'{field}_0']} {values[f'{field}_1']}".strip() or _("empty")
+        which = WHICH_OF_TWO.get(values.get(f"{field}_2", ""), "")
+        return f"{values[f'{field}_0']} {values[f'{field}_1']} {which}".strip() or _("empty")
     value = values[field]
     if field == "price_rule":
         return str(dict(PRICE_RULES)[value])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from django import forms
@@ -104,12 +105,35 @@ def use_iso_formats(fields: Mapping[str, forms.Field]) -> None:
     """Show the dates and times of these fields in ISO 8601, which inputs of type date and time need."""
     for field in fields.values():
         if isinstance(field.widget, forms.SplitDateTimeWidget):
-            on, at = field.widget.widgets
+            on, at = field.widget.widgets[:2]
             on.format, at.format = DATE_FORMAT, TIME_FORMAT
 
 
+class WhichOfTwo(StrEnum):
+    """Which of two equal local times is meant. When clocks go back, each time of one hour comes twice."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
+WHICH_OF_TWO: dict[str, Any] = {
+    WhichOfTwo.FIRST.value: _lazy("before the clocks go back"),
+    WhichOfTwo.SECOND.value: _lazy("after the clocks have gone back"),
+}
+
+
+def which_of_two(local: datetime) -> str:
+    """Return which of two equal times of its zone an aware datetime is, or "" if this time comes only once."""
+    if not time_zones.comes_twice(local):
+        return ""
+    return WhichOfTwo.SECOND.value if local.fold else WhichOfTwo.FIRST.value
+
+
 class DateAndTime(forms.SplitDateTimeWidget):
-    """An input of type date and one of type time, each with a name for screen readers."""
+    """An input of type date and one of type time, each with a name for screen readers.
+
+    If the time comes twice, a third element asks which of the two is meant.
+    """
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(
@@ -119,6 +143,30 @@ class DateAndTime(forms.SplitDateTimeWidget):
             date_attrs={"type": "date", "aria-label": _lazy("Date")},  # type: ignore[dict-item]
             time_attrs={"type": "time", "aria-label": _lazy("Time")},  # type: ignore[dict-item]
         )
+        choices = [("", _lazy("Which of the two?")), *WHICH_OF_TWO.items()]
+        which = forms.Select({"aria-label": _lazy("Which of the two?")}, choices=choices)
+        self.widgets, self.widgets_names = [*self.widgets, which], [*self.widgets_names, "_2"]
+
+    def decompress(self, value: datetime | None) -> list[Any]:
+        """Return the date, the time, and which of two equal times it is."""
+        return [*super().decompress(value), which_of_two(timezone.localtime(value)) if value else ""]
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the inputs to render. The third one is left out if the time does not come twice."""
+        context = super().get_context(name, value, attrs)
+        inputs = context["widget"]["subwidgets"]
+        if not _comes_twice(inputs[0]["value"], inputs[1]["value"]):
+            del inputs[2]
+        return context
+
+
+def _comes_twice(date: str | None, time: str | None) -> bool:
+    """Return whether a written time comes twice in the current time zone."""
+    try:
+        local = datetime.fromisoformat(f"{date} {time}").replace(tzinfo=timezone.get_current_timezone())
+        return time_zones.comes_twice(local)
+    except (ValueError, OverflowError):
+        return False
 
 
 class DateAndTimeBound(BoundField):
@@ -135,30 +183,52 @@ class DateAndTimeBound(BoundField):
 class DateAndTimeField(forms.SplitDateTimeField):
     """A date with a time, each in its own input.
 
-    When clocks go back, each time of one hour comes twice. A form that is sent unchanged keeps the instant that it
-    was made from. A time that somebody enters is the first of the two, as in calendars (RFC 5545).
+    When clocks go back, each time of one hour comes twice. `DateAndTime` asks which of the two is meant. With the
+    admin's widget, a time that somebody enters is the first of the two, as in calendars (RFC 5545). A field that
+    is sent unchanged keeps its instant.
     """
 
     widget = DateAndTime
 
+    def clean(self, value: Any) -> datetime | None:
+        """Return the instant; refuse a time that comes twice if nobody chose one of the two."""
+        first: datetime | None = super().clean(value[:2] if isinstance(value, list) else value)
+        if first is None or not isinstance(self.widget, DateAndTime):
+            return first
+        local = first.astimezone(timezone.get_current_timezone())
+        if not time_zones.comes_twice(local):
+            return first
+        which = value[2] if len(value) > 2 else None
+        if which not in list(WhichOfTwo):
+            sentence = _(
+                "The clocks go back in that night, so this time comes twice. Choose which of the two."
+            )
+            raise ValidationError(sentence, code="invalid")
+        return local.replace(fold=int(which == WhichOfTwo.SECOND)).astimezone(UTC)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return whether the date, the time, or the choice of one of two equal times differs."""
+        if super().has_changed(initial, data):
+            return True
+        which = data[2] if isinstance(data, list) and len(data) > 2 else None
+        is_chosen = bool(which) and isinstance(initial, datetime)
+        return is_chosen and which != which_of_two(timezone.localtime(initial))
+
     def _clean_bound_field(self, bf: BoundField) -> Any:
-        cleaned = super()._clean_bound_field(bf)  # type: ignore[misc]  # the stubs know an older Django
-        is_left = isinstance(bf.initial, datetime) and not self.has_changed(bf.initial, bf.data)
-        return bf.initial if is_left else cleaned
+        if isinstance(bf.initial, datetime) and not self.has_changed(bf.initial, bf.data):
+            return bf.initial
+        return super()._clean_bound_field(bf)  # type: ignore[misc]  # the stubs know an older Django
 
     def compress(self, data_list: Any) -> datetime | None:
-        """Return the instant; refuse a time that clocks skip when they go forward."""
+        """Return the instant, the first one if the time comes twice; refuse a time that clocks skip."""
         try:
             return super().compress(data_list)
         except ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
-            local = datetime.combine(*data_list)
-            zone = timezone.get_current_timezone()
-            # In UTC, because Python finds no time that comes twice equal to any time in another zone.
-            first = local.replace(tzinfo=zone).astimezone(UTC)
-            if first.astimezone(zone).replace(tzinfo=None) == local:
-                return first
+            local = datetime.combine(*data_list, tzinfo=timezone.get_current_timezone())
+            if not time_zones.is_skipped(local):
+                return local.astimezone(UTC)
             sentence = _(
                 "The clocks go forward in that night, so this time does not exist. "
                 "Choose a time before or after that hour."

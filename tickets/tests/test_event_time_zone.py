@@ -100,3 +100,26 @@ def test_the_api_names_the_time_zone(staff: Client) -> None:
     staff.post("/admin/tickets/event/add/", FORM)
     shown = staff.get(f"/event/events/{Event.objects.get().pk}/").json()
     assert (shown["date"], shown["time_zone"]) == ("2030-05-01T17:30:00Z", "Europe/Berlin")
+
+
+def test_the_offices_form_asks_which_of_two_equal_times_is_meant(staff: Client) -> None:
+    staff.post("/admin/tickets/event/add/", FORM)
+    gala = Event.objects.get()
+    page = f"/office/events/{gala.pk}/edit/"
+    sent = {**fields_of(staff.get(page)), "date_0": "2030-10-27", "date_1": "02:30"}
+    asked = staff.post(page, sent)
+    assert (asked.status_code, fields_of(asked)["date_2"]) == (400, "")
+    assert "this time comes twice" in asked.content.decode()
+    for which, hour in (("first", 0), ("second", 1)):
+        other = fields_of(staff.get(page))
+        assert staff.post(page, {**sent, **fields_of(asked), "date_2": which}).status_code == 302
+        gala.refresh_from_db()
+        assert gala.date == datetime(2030, 10, 27, hour, 30, tzinfo=UTC)
+        asked = staff.get(page)
+        assert fields_of(asked)["date_2"] == which
+
+    outdated = staff.post(page, {**other, "name": "Ball"})
+    assert "from before the clocks go back to after the clocks have gone back" in outdated.content.decode()
+    assert staff.post(page, fields_of(outdated)).status_code == 302
+    gala.refresh_from_db()
+    assert (gala.name, gala.date) == ("Ball", datetime(2030, 10, 27, 1, 30, tzinfo=UTC))

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 from django import forms
+from django.forms import SplitDateTimeWidget
 from django.test.html import parse_html
 from django.utils import timezone, translation
 
@@ -116,21 +117,52 @@ def test_a_time_that_clocks_skip_is_refused_and_one_that_comes_twice_is_the_firs
             with pytest.raises(forms.ValidationError, match="valid date"):
                 DateAndTimeField().clean([date.replace("-", "/"), "25:00"])
         assert DateAndTimeField().clean(["2027-03-28", "03:30"]) == datetime(2027, 3, 28, 1, 30, tzinfo=UTC)
-        assert DateAndTimeField().clean(["2027-10-31", "02:30"]) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+        first = DateAndTimeField(widget=SplitDateTimeWidget).clean(["2027-10-31", "02:30"])
+        assert first == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
         assert DateAndTimeField().clean(["2027-10-31", "03:30"]) == datetime(2027, 10, 31, 2, 30, tzinfo=UTC)
+
+
+class OneField(forms.Form):
+    at = DateAndTimeField()
 
 
 @pytest.mark.parametrize("hour", [0, 1])
 def test_an_unchanged_time_that_comes_twice_is_kept(hour: int) -> None:
-    class OneField(forms.Form):
-        at = DateAndTimeField()
-
     stored = datetime(2027, 10, 31, hour, 30, tzinfo=UTC)
     with timezone.override("Europe/Berlin"):
-        form = OneField({"at_0": "2027-10-31", "at_1": "02:30:00"}, initial={"at": stored})
+        for which in ({}, {"at_2": ["first", "second"][hour]}):
+            form = OneField({"at_0": "2027-10-31", "at_1": "02:30:00", **which}, initial={"at": stored})
+            assert form.is_valid()
+            assert form.cleaned_data["at"] == stored
+            assert not form.changed_data
+
+
+@pytest.mark.parametrize(("which", "hour"), [("first", 0), ("second", 1)])
+@pytest.mark.parametrize("stored", [None, 0, 1])
+def test_somebody_chooses_one_of_two_equal_times(which: str, hour: int, stored: int | None) -> None:
+    before = None if stored is None else datetime(2027, 10, 31, stored, 30, tzinfo=UTC)
+    with timezone.override("Europe/Berlin"):
+        sent = {"at_0": "2027-10-31", "at_1": "02:30", "at_2": which}
+        form = OneField(sent, initial={"at": before})
         assert form.is_valid()
-        assert form.cleaned_data["at"] == stored
-        assert not form.changed_data
-        moved = OneField({"at_0": "2027-10-31", "at_1": "02:31:00"}, initial={"at": stored})
-        assert moved.is_valid()
-        assert moved.cleaned_data["at"] == datetime(2027, 10, 31, 0, 31, tzinfo=UTC)
+        assert form.cleaned_data["at"] == datetime(2027, 10, 31, hour, 30, tzinfo=UTC)
+        assert bool(form.changed_data) == (stored != hour)
+
+
+@pytest.mark.parametrize(
+    ("at", "asks"), [("2027-10-31 02:30", True), ("2027-10-31 03:30", False), ("2027-03-28 02:30", False)]
+)
+def test_only_a_time_that_comes_twice_asks_which_of_the_two(at: str, asks: bool) -> None:
+    date, time = at.split()
+    with timezone.override("Europe/Berlin"):
+        form = OneField({"at_0": date, "at_1": time, "at_2": ""})
+        assert ("comes twice" in str(form.errors)) == asks
+        assert ('name="at_2"' in str(form["at"])) == asks
+        assert "at_2" not in str(OneField()["at"])
+
+
+@pytest.mark.parametrize(("hour", "which"), [(0, "first"), (1, "second")])
+def test_a_stored_time_that_comes_twice_shows_which_of_the_two_it_is(hour: int, which: str) -> None:
+    with timezone.override("Europe/Berlin"):
+        shown = str(OneField(initial={"at": datetime(2027, 10, 31, hour, 30, tzinfo=UTC)})["at"])
+    assert f'<option value="{which}" selected>' in shown
