@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import F
 
 from overlord.kernel import db
-from tickets import operations, projections
+from tickets import event_rules, event_selectors, operations, projections
 from tickets.event_files import EventToLoad
 from tickets.event_rules import EventStatus, PlaceAndTime
 from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
@@ -134,17 +134,22 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
 
     `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
     the event's date. A capacity below the number of held and sold tickets violates `inventory_never_oversold`.
+    A type that is added to an event whose sale is paused is paused with it.
     """
     db.transaction_required()
     event = Event.objects.only("date", "opening", "status").get(pk=ticket_type.event_id)
     date = event.date
     if event.status != EventStatus.ON_SALE:
         decided["paused"] = True
+    elif "paused" in decided:
+        decided["paused_alone"] = decided["paused"]
     if "closes_at" in decided:
         decided["closes_at"] = decided["closes_at"] or date
     changed = Inventory.objects.filter(pk=ticket_type.pk).update(version=F("version") + 1, **decided)
     if not changed:
         line_first = event.opening == Opening.DRAW and not ticket_type.hidden
+        if event_rules.is_paused_as_a_whole(event_selectors.pauses(event_id=event.pk)):
+            decided["paused"] = True
         Inventory.objects.create(
             ticket_type=ticket_type, **{"closes_at": date, "line_first": line_first, **decided}
         )
@@ -182,12 +187,12 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
     """Pause or resume the sale of an event's ticket types; return how many have changed.
 
     The flag is on the inventory rows, which every claim locks. So a claim that waited when the pause committed is
-    refused.
+    refused. `event_rules.resumed` says which types stay paused.
     """
     event = event_lock(event_id=event_id)
     if event is None or (event.status != EventStatus.ON_SALE and not paused):
         return 0
-    return _paused_set(event_id=event_id, paused=paused, now=now)
+    return _pause(event_id=event_id, now=now) if paused else _resume(event_id=event_id, now=now)
 
 
 def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:
@@ -196,22 +201,28 @@ def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> Non
     A claim that waits for an inventory sees the pause, and is refused.
     """
     if status != EventStatus.ON_SALE:
-        _paused_set(event_id=event.pk, paused=True, now=now)
+        _pause(event_id=event.pk, now=now)
     Event.objects.filter(pk=event.pk).update(status=status)
     event.status = status
     if status == EventStatus.ON_SALE:
-        _paused_set(event_id=event.pk, paused=False, now=now)
+        _resume(event_id=event.pk, now=now)
     if status == EventStatus.CANCELLED:
         calendar_version_raise(event_id=event.pk)
     if status == EventStatus.DRAFT:
         db.after_commit(partial(projections.announce_deleted, event_id=event.pk, now=now))
 
 
-def _paused_set(*, event_id: int, paused: bool, now: datetime) -> int:
-    others = Inventory.objects.filter(ticket_type__event_id=event_id, paused=not paused)
-    locked = list(
-        others.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True)
-    )
-    Inventory.objects.filter(pk__in=locked).update(paused=paused, version=F("version") + 1)
+def _pause(*, event_id: int, now: datetime) -> int:
+    operations.inventories_lock(event_id=event_id)
+    on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False)
+    count = on.update(paused=True, paused_alone=False, version=F("version") + 1)
     event_changed(event_id=event_id, now=now)
-    return len(locked)
+    return count
+
+
+def _resume(*, event_id: int, now: datetime) -> int:
+    operations.inventories_lock(event_id=event_id)
+    types = event_rules.resumed(event_selectors.pauses(event_id=event_id), now=now)
+    count = Inventory.objects.filter(pk__in=types).update(paused=False, version=F("version") + 1)
+    event_changed(event_id=event_id, now=now)
+    return count

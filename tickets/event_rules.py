@@ -62,6 +62,16 @@ class SaleOfType:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PauseOfType:
+    """Whether the sale of a ticket type is paused. `alone`: staff paused this type, and not the whole event."""
+
+    ticket_type: int
+    paused: bool
+    alone: bool
+    closes_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceAndTime:
     """When and where an event is, as people with tickets know it. None means that a part is not known."""
 
@@ -151,6 +161,25 @@ def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
         raise NotOnSale()
     if reserved:
         raise EventReserved()
+
+
+def resumed(types: Iterable[PauseOfType], *, now: datetime) -> list[int]:
+    """Return the ids of the paused ticket types that are on sale again when staff resume the sale of their event.
+
+    Types that were paused one by one stay paused. But if the whole sale stands still because of them alone, then
+    they are what staff resume.
+    """
+    known = list(types)
+    paused = [each for each in known if each.paused]
+    with_event = [each.ticket_type for each in paused if not each.alone]
+    goes_on = any(not each.paused and each.closes_at > now for each in known)
+    return with_event if with_event or goes_on else [each.ticket_type for each in paused]
+
+
+def is_paused_as_a_whole(types: Iterable[PauseOfType]) -> bool:
+    """Return whether staff paused the sale of an event with these ticket types, and not only some of its types."""
+    known = list(types)
+    return all(each.paused for each in known) and any(not each.alone for each in known)
 
 
 def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:

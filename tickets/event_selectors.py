@@ -4,7 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from overlord.shop.selectors import is_logo
-from tickets.models import Event, Inventory, Voucher
+from tickets import event_rules
+from tickets.event_rules import PauseOfType
+from tickets.models import Event, Inventory, TicketType, Voucher
 from tickets.voucher_rules import PriceRule
 
 
@@ -32,6 +34,24 @@ def has_codes_with_amounts(*, event_id: int) -> bool:
 def is_type_reserved(*, ticket_type: int) -> bool:
     """Return whether tickets of this type were ever reserved."""
     return Inventory.objects.filter(pk=ticket_type, reservations__gt=0).exists()
+
+
+def pauses(*, event_id: int) -> list[PauseOfType]:
+    """Return which ticket types of an event are paused."""
+    types = Inventory.objects.filter(ticket_type__event_id=event_id)
+    return [
+        PauseOfType(
+            ticket_type=each.pk, paused=each.paused, alone=each.paused_alone, closes_at=each.closes_at
+        )
+        for each in types.only("paused", "paused_alone", "closes_at")
+    ]
+
+
+def types_that_stay_paused(*, event_id: int, now: datetime) -> list[str]:
+    """Return the names of the paused ticket types of an event that stay paused when its sale is resumed."""
+    known = pauses(event_id=event_id)
+    kept = {each.ticket_type for each in known if each.paused} - set(event_rules.resumed(known, now=now))
+    return list(TicketType.objects.filter(pk__in=kept).order_by("pk").values_list("name", flat=True))
 
 
 def events_known(named: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:

@@ -89,7 +89,7 @@ class Event(models.Model):
         choices=[(opening.value, opening.value.title()) for opening in Opening],
         default=Opening.DIRECT.value,
         db_default=Opening.DIRECT.value,
-        help_text="With a draw, people enter a lobby, and places are drawn when the sale opens.",
+        help_text="With a draw, people join a line before the sale opens. The draw decides who gets tickets first.",
     )
     # It rises with each change that a calendar shows. It is the SEQUENCE of calendar files (RFC 5545).
     calendar_version = models.IntegerField(default=0, db_default=0, editable=False)
@@ -189,9 +189,13 @@ class Inventory(models.Model):
     capacity = models.IntegerField(help_text="How many tickets of this type there are.")
     held = models.IntegerField(default=0, editable=False)
     sold = models.IntegerField(default=0, editable=False)
-    opens_at = models.DateTimeField(null=True, blank=True, help_text="Leave it empty to open at once.")
-    closes_at = models.DateTimeField(help_text="Leave it empty to close the sale when the event begins.")
+    opens_at = models.DateTimeField(
+        null=True, blank=True, help_text="Null means that the sale opens immediately."
+    )
+    closes_at = models.DateTimeField(help_text="Usually the date of the event.")
     paused = models.BooleanField(default=False)
+    # Whether staff paused this type by itself. It counts only while the type is paused.
+    paused_alone = models.BooleanField(default=False, db_default=False, editable=False)
     # It is in this row, so that a claim that waits for the row sees its new value.
     line_first = models.BooleanField(default=False, db_default=False, editable=False)
     version = models.BigIntegerField(default=1, editable=False)

@@ -39,6 +39,7 @@ from tickets import (
     availability_labels,
     choices,
     event_page,
+    event_selectors,
     event_services,
     limits,
     order_services,
@@ -51,7 +52,7 @@ from tickets import (
 )
 from tickets.choices import Choice
 from tickets.event_page import Code
-from tickets.event_rules import SaleState
+from tickets.event_rules import EventStatus, SaleState
 from tickets.permissions import Permission
 
 EVENTS_SHOWN = 100
@@ -359,16 +360,29 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
     given = request.POST.get("next", "") or request.GET.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(given, allowed_hosts=None) and is_page(given)
     back = given if is_ours else reverse("monitor")
+    if shown["status"] == EventStatus.CANCELLED:
+        messages.warning(
+            request, _("%(event)s was cancelled. Nothing was changed.") % {"event": shown["name"]}
+        )
+        return redirect(back)
     if request.method != "POST":
-        is_paused = shown["sale"] == SaleState.PAUSED or selectors.is_paused(event_id=event_id, now=now)
-        context = {"event": shown, "is_paused": is_paused, "back": back}
+        is_paused = selectors.is_paused(event_id=event_id, now=now)
+        stay = event_selectors.types_that_stay_paused(event_id=event_id, now=now)
+        context = {"event": shown, "is_paused": is_paused, "stay": stay, "back": back}
         return render(request, "tickets/sale.html", context)
     paused = request.POST.get("paused") == "yes"
-    services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=clock.now())
-    text = (
-        _("Ticket sales for %(event)s are paused.")
-        if paused
-        else _("Ticket sales for %(event)s have resumed.")
-    )
-    messages.success(request, text % {"event": shown["name"]})
+    services.sale_pause(staff_id=actor_id(request), event_ids=[event_id], paused=paused, now=now)
+    messages.success(request, _sale_sentence(shown["name"], event_id, paused=paused, now=now))
     return redirect(back)
+
+
+def _sale_sentence(name: str, event_id: int, *, paused: bool, now: datetime) -> str:
+    """Return what was done to the sale of an event, and which ticket types are paused although it was resumed."""
+    if paused:
+        return _("Ticket sales for %(event)s are paused.") % {"event": name}
+    done = _("Ticket sales for %(event)s have resumed.") % {"event": name}
+    stay = event_selectors.types_that_stay_paused(event_id=event_id, now=now)
+    if not stay:
+        return done
+    still = _("These ticket types were paused one by one and stay paused: %(names)s.")
+    return f"{done} {still % {'names': ', '.join(stay)}}"

@@ -34,7 +34,9 @@ class Voucher(models.Model):
     most_uses = models.IntegerField(
         null=True, help_text="The number of tickets that it can be used for. Null means any number."
     )
-    used = models.BigIntegerField(default=0, editable=False, help_text="Tickets on hold or sold with it.")
+    used = models.BigIntegerField(
+        default=0, editable=False, help_text="Tickets that are reserved or sold with it."
+    )
     ended_at = models.DateTimeField(null=True)
     created = models.DateTimeField()
     version = models.BigIntegerField(default=1, editable=False)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tickets.event_rules import Obstacle, SaleOfType, obstacles
+from tickets.event_rules import Obstacle, PauseOfType, SaleOfType, is_paused_as_a_whole, obstacles, resumed
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -49,3 +49,36 @@ def test_a_draw_needs_a_time_of_a_type_that_buyers_see(
         for opens_at, hidden in openings
     ]
     assert obstacles(date=NOW + DAY, by_draw=by_draw, sales=sales, now=NOW) == expected
+
+
+ON, PAUSED, ALONE = (False, False), (True, False), (True, True)
+
+
+@pytest.mark.parametrize(
+    ("types", "expected", "whole"),
+    [
+        ([], [], False),
+        ([ON, ON], [], False),
+        ([PAUSED, PAUSED], [0, 1], True),
+        ([PAUSED, ALONE], [0], True),
+        ([ON, ALONE], [], False),
+        ([ON, PAUSED], [1], False),
+        ([ALONE, ALONE], [0, 1], False),
+    ],
+)
+def test_types_that_were_paused_alone_are_resumed_only_if_nothing_else_is_on_sale_or_paused(
+    types: list[tuple[bool, bool]], expected: list[int], whole: bool
+) -> None:
+    pauses = [
+        PauseOfType(ticket_type=nth, paused=paused, alone=alone, closes_at=NOW + DAY)
+        for nth, (paused, alone) in enumerate(types)
+    ]
+    assert resumed(pauses, now=NOW) == expected
+    assert is_paused_as_a_whole(pauses) == whole
+
+
+def test_a_type_whose_sale_has_ended_does_not_go_on() -> None:
+    ended = PauseOfType(ticket_type=1, paused=False, alone=False, closes_at=NOW)
+    assert resumed(
+        [ended, PauseOfType(ticket_type=2, paused=True, alone=True, closes_at=NOW + DAY)], now=NOW
+    ) == [2]

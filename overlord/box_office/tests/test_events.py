@@ -20,7 +20,8 @@ from overlord.box_office import labels, selectors
 from overlord.kernel import clock, db
 from tests.clients import permit
 from tests.threads import together
-from tickets import operations, projections, services
+from tickets import event_operations, operations, projections, services
+from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, TicketType
 from tickets.permissions import Permission
 from tickets.rules import SaleEnded, UnknownTicketType
@@ -358,6 +359,18 @@ class TestForm:
         draft.refresh_from_db()
         assert (draft.name, draft.venue) == ("Ball", "Castle")
 
+    def test_an_outdated_form_says_in_the_readers_words_what_others_changed(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        status_set(organiser, draft, "on_sale")
+        address = f"/office/events/{draft.pk}/edit/"
+        first, second = Form(organiser, address), Form(organiser, address)
+        assert first.send(buyers="accounts", type0_paused="on").status_code == 302
+        organiser.cookies["django_language"] = "de"
+        page = second.send(name="Ball").content.decode()
+        assert "vorher Alle, jetzt Nur mit Konto." in page
+        assert "vorher aus, jetzt an." in page
+
     def test_more_rows_for_ticket_types_keep_the_written_values(self, organiser: Client) -> None:
         form = Form(organiser, NEW)
         page = form.send(**{**FILLED, "type0_price": "fifteen"}, more="1")
@@ -634,14 +647,104 @@ def test_only_a_new_event_gets_the_browsers_time_zone_and_only_if_none_is_set(
     assert "box_office/new-event" not in answer.content.decode()  # the author has seen it
 
 
-def test_who_resumes_a_sale_is_told_that_all_types_are_resumed(
-    organiser: Client, ticket_type: TicketType, ticket_type_make: Callable[..., TicketType]
-) -> None:
-    alone = ticket_type_make(event=ticket_type.event, paused=True)
-    page = f"/events/{ticket_type.event_id}/sale/"
-    told = "also of ticket types that were paused one by one"
-    assert told not in organiser.get(page).content.decode()
-    organiser.post(page, {"paused": "yes"})
-    assert told in organiser.get(page).content.decode()
-    organiser.post(page, {"paused": "no"})
-    assert not Inventory.objects.get(pk=alone.pk).paused
+def paused_types() -> set[str]:
+    return {*TicketType.objects.filter(inventory__paused=True).values_list("name", flat=True)}
+
+
+class TestPauses:
+    """A ticket type that was paused by itself stays paused when the sale of its event is resumed."""
+
+    @pytest.fixture
+    def event(self, draft: Event, organiser: Client) -> Event:
+        """Return an event on sale with two ticket types, of which VIP is paused by itself."""
+        form = Form(organiser, f"/office/events/{draft.pk}/edit/")
+        form.send(type1_name="VIP", type1_price="60", type1_capacity="5")
+        status_set(organiser, draft, "on_sale")
+        self.edit(organiser, draft, type1_paused="on")
+        assert paused_types() == {"VIP"}
+        return draft
+
+    def edit(self, organiser: Client, event: Event, **changes: str) -> None:
+        assert Form(organiser, f"/office/events/{event.pk}/edit/").send(**changes).status_code == 302
+
+    def press(self, organiser: Client, event: Event, paused: str) -> str:
+        """Pause or resume the sale, and return the page that says so."""
+        sent = {"paused": paused, "next": f"/office/events/{event.pk}/"}
+        return str(organiser.post(f"/events/{event.pk}/sale/", sent, follow=True).content.decode())
+
+    def test_it_stays_paused_however_often_resume_is_pressed(self, event: Event, organiser: Client) -> None:
+        self.press(organiser, event, "yes")
+        assert paused_types() == {"Stalls", "VIP"}
+        page = organiser.get(f"/events/{event.pk}/sale/").content.decode()
+        assert "Resume ticket sales?" in page
+        assert "These ticket types were paused one by one: VIP." in page
+        for _ in range(2):
+            told = self.press(organiser, event, "no")
+            assert "paused one by one and stay paused: VIP." in told
+            assert paused_types() == {"VIP"}
+        assert told.count("(paused)") == 1
+
+    def test_it_can_be_resumed_by_itself(self, event: Event, organiser: Client) -> None:
+        form = Form(organiser, f"/office/events/{event.pk}/edit/")
+        del form.fields["ticket_types-1-paused"]
+        assert form.send().status_code == 302
+        assert paused_types() == set()
+        self.press(organiser, event, "yes")
+        assert "stay paused" not in self.press(organiser, event, "no")
+        assert paused_types() == set()
+
+    def test_another_edit_during_the_pause_leaves_it_paused_with_the_event(
+        self, event: Event, organiser: Client
+    ) -> None:
+        self.press(organiser, event, "yes")
+        self.edit(organiser, event, type0_capacity="7", type1_capacity="7")
+        self.press(organiser, event, "no")
+        assert paused_types() == {"VIP"}
+
+    def test_it_stays_paused_while_the_event_is_a_draft(self, event: Event, organiser: Client) -> None:
+        status_set(organiser, event, "draft")
+        status_set(organiser, event, "on_sale")
+        assert paused_types() == {"VIP"}
+
+    def test_a_sale_that_stands_still_because_of_such_types_alone_is_resumed(
+        self, event: Event, organiser: Client
+    ) -> None:
+        self.edit(organiser, event, type0_paused="on")
+        page = organiser.get(f"/events/{event.pk}/sale/").content.decode()
+        assert "Resume ticket sales?" in page
+        assert "one by one" not in page
+        self.press(organiser, event, "no")
+        assert paused_types() == set()
+
+    def test_a_type_that_is_added_during_the_pause_is_paused_with_the_event(
+        self, event: Event, organiser: Client
+    ) -> None:
+        for name, paused in (("Balcony", {"VIP"}), ("Gallery", {"VIP", "Stalls", "Balcony", "Gallery"})):
+            number = TicketType.objects.count()
+            added = {"name": name, "price": "9", "capacity": "5", "max_per_user": "4"}
+            self.edit(organiser, event, **{f"type{number}_{field}": text for field, text in added.items()})
+            assert paused_types() == paused
+            self.press(organiser, event, "yes")
+        self.press(organiser, event, "no")
+        assert paused_types() == {"VIP"}
+
+    @pytest.mark.parametrize("paused", ["yes", "no"])
+    def test_nobody_is_told_that_the_sale_of_a_cancelled_event_was_resumed(
+        self, event: Event, organiser: Client, paused: str
+    ) -> None:
+        with db.transaction():
+            locked = event_operations.event_lock(event_id=event.pk)
+            assert locked is not None
+            event_operations.event_status_set(event=locked, status=EventStatus.CANCELLED, now=clock.now())
+        told = self.press(organiser, event, paused)
+        assert "was cancelled. Nothing was changed." in told
+        assert "Ticket sales for" not in told
+        page = organiser.get(f"/events/{event.pk}/sale/?next=/office/", follow=True)
+        assert "Resume ticket sales?" not in page.content.decode()
+
+    def test_a_sale_with_such_a_type_can_be_paused_before_it_opens(
+        self, event: Event, organiser: Client
+    ) -> None:
+        Inventory.objects.filter(paused=False).update(opens_at=LATER)
+        page = organiser.get(f"/events/{event.pk}/sale/").content.decode()
+        assert "Pause ticket sales?" in page
