@@ -164,7 +164,7 @@ class TicketTypeForm(forms.ModelForm):
     ) -> None:
         super().__init__(*args, **kwargs)
         use_iso_formats(self.fields)
-        self.event, self.currency_before = event, currency_before
+        self.event, self.currency_before, self.date_before = event, currency_before, date_before
         self.taken = 0
         self.fields["paused"].disabled = not may_pause or event.status != Event.Status.ON_SALE
         inventory: Inventory | None = getattr(self.instance, "inventory", None)
@@ -229,7 +229,19 @@ class TicketTypeForm(forms.ModelForm):
                 event_rules.check_sale_times(opens_at=opens_at, closes_at=closing)
             except ValueError as error:
                 self.add_error("opens_at", wrong(error))
+            self._check_moved(closes_at)
         return cleaned
+
+    def _check_moved(self, closes_at: datetime | None) -> None:
+        """Refuse an earlier date of the event if a sale that ended before it began would then go on after it."""
+        if closes_at is None or self.date_before is None or "closes_at" in self.changed_data:
+            return
+        if self.event.date < closes_at <= self.date_before:
+            sentence = _(
+                "The event would begin before this time. Enter an earlier time, or leave this field empty to"
+                " close the sale when the event begins."
+            )
+            self.add_error("closes_at", sentence)
 
 
 class TicketTypeFormSet(forms.BaseInlineFormSet):

@@ -748,3 +748,22 @@ class TestPauses:
         Inventory.objects.filter(paused=False).update(opens_at=LATER)
         page = organiser.get(f"/events/{event.pk}/sale/").content.decode()
         assert "Pause ticket sales?" in page
+
+
+@pytest.mark.parametrize(("closes", "refused"), [({}, True), ({"type0_closes_at_1": "18:30"}, False)])
+def test_an_earlier_date_does_not_leave_a_sale_open_after_the_event_begins(
+    draft: Event, organiser: Client, closes: dict[str, str], refused: bool
+) -> None:
+    edit = f"/office/events/{draft.pk}/edit/"
+    Form(organiser, edit).send(type0_closes_at_0="2030-05-01", type0_closes_at_1="18:00")
+    for date in ("2030-05-01", "2030-05-02"):  # as before, and a later one
+        assert Form(organiser, edit).send(date_0=date, ends_at_0="", ends_at_1="").status_code == 302
+
+    answer = Form(organiser, edit).send(date_0="2030-04-30", **closes)
+
+    assert ("The event would begin before this time" in answer.content.decode()) == refused
+    draft.refresh_from_db()
+    assert (draft.date.day == 2) == refused
+    allowed = Form(organiser, edit).send(date_0="2030-04-30", type0_closes_at_0="", type0_closes_at_1="")
+    assert allowed.status_code == 302
+    assert Inventory.objects.get().closes_at == Event.objects.get().date
