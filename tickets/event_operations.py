@@ -192,7 +192,10 @@ def sale_pause(*, event_id: int, paused: bool, now: datetime) -> int:
     event = event_lock(event_id=event_id)
     if event is None or (event.status != EventStatus.ON_SALE and not paused):
         return 0
-    return _pause(event_id=event_id, now=now) if paused else _resume(event_id=event_id, now=now)
+    count = _pause(event_id=event_id) if paused else _resume(event_id=event_id, now=now)
+    if count:
+        event_changed(event_id=event_id, now=now)
+    return count
 
 
 def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> None:
@@ -201,28 +204,25 @@ def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> Non
     A claim that waits for an inventory sees the pause, and is refused.
     """
     if status != EventStatus.ON_SALE:
-        _pause(event_id=event.pk, now=now)
+        _pause(event_id=event.pk)
     Event.objects.filter(pk=event.pk).update(status=status)
     event.status = status
     if status == EventStatus.ON_SALE:
         _resume(event_id=event.pk, now=now)
+    event_changed(event_id=event.pk, now=now)
     if status == EventStatus.CANCELLED:
         calendar_version_raise(event_id=event.pk)
     if status == EventStatus.DRAFT:
         db.after_commit(partial(projections.announce_deleted, event_id=event.pk, now=now))
 
 
-def _pause(*, event_id: int, now: datetime) -> int:
+def _pause(*, event_id: int) -> int:
     operations.inventories_lock(event_id=event_id)
     on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False)
-    count = on.update(paused=True, paused_alone=False, version=F("version") + 1)
-    event_changed(event_id=event_id, now=now)
-    return count
+    return on.update(paused=True, paused_alone=False, version=F("version") + 1)
 
 
 def _resume(*, event_id: int, now: datetime) -> int:
     operations.inventories_lock(event_id=event_id)
     types = event_rules.resumed(event_selectors.pauses(event_id=event_id), now=now)
-    count = Inventory.objects.filter(pk__in=types).update(paused=False, version=F("version") + 1)
-    event_changed(event_id=event_id, now=now)
-    return count
+    return Inventory.objects.filter(pk__in=types).update(paused=False, version=F("version") + 1)

@@ -147,7 +147,7 @@ class DateAndTime(forms.SplitDateTimeWidget):
         which = forms.Select({"aria-label": _lazy("Which of the two?")}, choices=choices)
         self.widgets, self.widgets_names = [*self.widgets, which], [*self.widgets_names, "_2"]
 
-    def decompress(self, value: datetime | None) -> list[Any]:
+    def decompress(self, value: datetime | None) -> list[Any]:  # type: ignore[override]  # with a third value
         """Return the date, the time, and which of two equal times it is."""
         return [*super().decompress(value), which_of_two(timezone.localtime(value)) if value else ""]
 
@@ -211,8 +211,9 @@ class DateAndTimeField(forms.SplitDateTimeField):
         if super().has_changed(initial, data):
             return True
         which = data[2] if isinstance(data, list) and len(data) > 2 else None
-        is_chosen = bool(which) and isinstance(initial, datetime)
-        return is_chosen and which != which_of_two(timezone.localtime(initial))
+        if not which or not isinstance(initial, datetime):
+            return False
+        return bool(which != which_of_two(timezone.localtime(initial)))
 
     def _clean_bound_field(self, bf: BoundField) -> Any:
         if isinstance(bf.initial, datetime) and not self.has_changed(bf.initial, bf.data):
