@@ -145,7 +145,8 @@ class DateAndTime(forms.SplitDateTimeWidget):
         )
         choices = [("", _lazy("Which of the two?")), *WHICH_OF_TWO.items()]
         which = forms.Select({"aria-label": _lazy("Which of the two?")}, choices=choices)
-        self.widgets, self.widgets_names = [*self.widgets, which], [*self.widgets_names, "_2"]
+        self.widgets = (*self.widgets, which)  # type: ignore[assignment]  # Django has two
+        self.widgets_names = ["_0", "_1", "_2"]
 
     def decompress(self, value: datetime | None) -> list[Any]:  # type: ignore[override]  # with a third value
         """Return the date, the time, and which of two equal times it is."""
@@ -227,7 +228,7 @@ class DateAndTimeField(forms.SplitDateTimeField):
         except ValidationError as error:
             if error.code != "ambiguous_timezone":
                 raise
-            local = datetime.combine(*data_list, tzinfo=timezone.get_current_timezone())
+            local = datetime.combine(*data_list).replace(tzinfo=timezone.get_current_timezone())
             if not time_zones.is_skipped(local):
                 return local.astimezone(UTC)
             sentence = _(
