@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tickets', '0078_types_paused_alone'),
+        ('tickets', '0079_types_paused_alone'),
     ]
 
     operations = [

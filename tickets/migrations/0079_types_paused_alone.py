@@ -14,7 +14,7 @@ UPDATE tickets_inventory i SET paused_alone = true
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0077_kept_plans")]
+    dependencies = [("tickets", "0078_person_limit_of_a_follower")]
 
     operations = [
         migrations.AddField(
