@@ -218,7 +218,7 @@ def me(request: HttpRequest) -> HttpResponse:
     line.orders_looked_at(buyer_id=actor_id(request), orders=held, now=now)
     paid = _in_stages(shown, Stage.PAID)
     context = {
-        "mailed_to": _mailed_to(request, paid),
+        "mail": _mail_shown(request, paid),
         "waiting": _in_stages(shown, Stage.HELD, Stage.FAILED, Stage.UNANSWERED, Stage.PROCESSING),
         "paid": paid,
         "ended": _in_stages(shown, Stage.EXPIRED, Stage.RELEASED, Stage.REFUNDING, Stage.REFUNDED),
@@ -228,12 +228,18 @@ def me(request: HttpRequest) -> HttpResponse:
     return render(request, "checkout/me.html", context)
 
 
-def _mailed_to(request: HttpRequest, paid: list[dict[str, Any]]) -> str:
-    """Return the address to which a guest got the links to all paid orders, or an empty text."""
+def _mail_shown(request: HttpRequest, paid: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return to which address a guest gets the links to all paid orders, and whether all were sent.
+
+    Return None if there is no such order, or a link that is not sent: a mail could not be delivered.
+    """
     contact = _contact_shown(request)
-    if contact is None or not selectors.are_mailed(order_ids=[each["order"] for each in paid]):
-        return ""
-    return contact["email"]
+    if contact is None or not paid:
+        return None
+    mails = selectors.receipts_counted(order_ids=[each["order"] for each in paid])
+    if mails["sent"] + mails["to_send"] < len(paid):
+        return None
+    return {"to": contact["email"], "is_sent": not mails["to_send"]}
 
 
 def _versions(

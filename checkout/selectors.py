@@ -123,11 +123,13 @@ def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]
     return {described["reservation"]: described for described in payments_described(reversed(found))}
 
 
-def are_mailed(*, order_ids: Collection[int]) -> bool:
-    """Return whether there is an order, and the mail with the tickets was sent for each order."""
-    receipts = Receipt.objects.filter(payment__reservation_id__in=order_ids, sent_at__isnull=False)
-    mailed = receipts.values("payment__reservation_id").distinct().count()
-    return 0 < mailed == len(order_ids)
+def receipts_counted(*, order_ids: Collection[int]) -> dict[str, int]:
+    """Count the mails with the links to the tickets of paid orders: those to send, and those sent."""
+    counted: dict[str, int] = Receipt.objects.filter(payment__reservation_id__in=order_ids).aggregate(
+        to_send=Count("pk", filter=Q(next_look_at__isnull=False)),
+        sent=Count("pk", filter=Q(next_look_at__isnull=True, sent_at__isnull=False)),
+    )
+    return counted
 
 
 def payment_charged(*, order_id: int) -> Payment | None:

@@ -1,8 +1,10 @@
 // <live-me versions="{...}">: the page My tickets, live. The server makes the page, and `versions` says which versions
 // of the rows it shows. When a frame has newer versions, the page is loaded again, but only while it is visible: a hold
-// that the page shows counts as looked at. Without a stream, the page asks the server regularly.
+// that the page shows counts as looked at. Without a stream, the page asks the server regularly. It also asks while the
+// mail with the link to a guest's tickets is not sent, because no frame says when it was.
 
 import { follow, now } from "realtime/live.js";
+import { setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
@@ -11,6 +13,7 @@ class LiveMe extends HTMLElement {
     this.badge = this.querySelector("live-badge");
     this.poll = whileNotLive(() => this.ask());
     this.page = JSON.parse(this.getAttribute("versions"));
+    this.awaitMail();
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
@@ -32,10 +35,28 @@ class LiveMe extends HTMLElement {
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });
-    if (page === null || document.hidden || this.badge.dataset.status === "live") return;
+    if (page === null || document.hidden) return;
     const fresh = page.querySelector("live-me");
-    if (fresh?.getAttribute("versions") !== this.getAttribute("versions")) location.reload();
-    else this.badge.showFresh(now());
+    const isLive = this.badge.dataset.status === "live"; // then a frame says what has changed
+    if (!isLive && fresh?.getAttribute("versions") !== this.getAttribute("versions")) return location.reload();
+    if (!isLive) this.badge.showFresh(now());
+    this.showMail(fresh?.querySelector('[data-field="mail"]'));
+    return undefined;
+  }
+
+  /** Show what a fresh page says of the mail with the link to the tickets. Accounts have no such sentence. */
+  showMail(fresh) {
+    const sentence = this.querySelector('[data-field="mail"]');
+    if (!sentence || !fresh) return;
+    setText(sentence, fresh.textContent);
+    sentence.toggleAttribute("data-waits", fresh.hasAttribute("data-waits"));
+    this.awaitMail();
+  }
+
+  /** Ask regularly as long as a mail waits. */
+  awaitMail() {
+    const waits = this.querySelector('[data-field="mail"][data-waits]') !== null;
+    this.poll.hear("mail", waits ? "waits" : "live");
   }
 
   show(frame, version) {

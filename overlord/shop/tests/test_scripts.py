@@ -550,3 +550,31 @@ def test_a_page_whose_stream_is_live_asks_nothing(tmp_path: Path) -> None:
       done(asked);
     """
     assert scripts.run(tmp_path, NOT_LIVE + script) == [20_000, 40_000, 120_000]
+def test_my_tickets_asks_whether_the_mail_was_sent_as_long_as_it_waits(tmp_path: Path) -> None:
+    script = """
+      const sentence = (text, waits) => ({
+        textContent: text, hasAttribute: () => waits, toggleAttribute: (_, given) => { waits = given; },
+      });
+      const served = (text, waits) => ({ getAttribute: () => "{}", querySelector: () => sentence(text, waits) });
+      const shown = sentence("It is on its way.", true);
+      const page = new types["live-me"]();
+      page.querySelector = (css) => {
+        if (css === "live-badge") return badge;
+        return css.includes("data-waits") && !shown.hasAttribute() ? null : shown;
+      };
+      let socket;
+      globalThis.WebSocket = class { constructor() { socket = this; } close() {} send() {} };
+      page.connectedCallback();
+      const data = { reservations: [], payments: [] };
+      socket.onmessage({ data: JSON.stringify({ type: "snapshot", version: 1, data }) });
+      present = served("It is on its way.", true);
+      await until(25_000);
+      present = served("It was sent.", false);
+      await until(45_000);
+      await until(200_000);
+      done([badge.dataset.status, fetches, shown.textContent, gone]);
+    """
+    found = scripts.run(tmp_path, NOT_LIVE + script)
+    assert found == ["live", [20_000, 40_000], "It was sent.", []]
+
+
