@@ -766,6 +766,33 @@ def test_a_page_without_live_state_tells_its_age(
     first.says("live-badge", "Live", seconds=20)
 
 
+# A browser to whom the server refuses the stream of the buyer's own tickets.
+WITHOUT_OWN = """
+  const Usual = WebSocket;
+  window.WebSocket = class {
+    static OPEN = Usual.OPEN;
+    constructor(url, protocols) {
+      if (!url.endsWith("/ws/me/")) return new Usual(url, protocols);
+      setTimeout(() => this.onclose?.({ code: 4503 }));
+    }
+    close() {}
+  };
+"""
+
+
+def test_a_page_whose_own_stream_is_away_does_not_say_that_it_is_live(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    reserve(user := user_make(), ticket_type)
+    logged_in(first, user)
+    with first.beginning_with(WITHOUT_OWN):
+        first.go(f"/events/{ticket_type.event_id}/")
+        first.says(".mine", "You have 1 reserved ticket")
+        first.says("live-badge", "Showing data from")
+    first.driver.refresh()
+    first.says("live-badge", "Live")
+
+
 # A phone whose clock is wrong, behind a proxy that refuses sockets.
 ALONE = """
   const Right = Date, wrong = %d * 60_000;

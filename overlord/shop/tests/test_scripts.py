@@ -157,6 +157,38 @@ def test_a_page_that_is_seen_again_is_live_only_if_it_was_heard_meanwhile(tmp_pa
     assert slept == ["Reconnecting… Showing data from 6:00:45 PM UTC", 2]
 
 
+def test_a_page_with_two_streams_is_live_only_while_both_are(tmp_path: Path) -> None:
+    script = """
+      const found = [], own = [];
+      const both = () => found.push(said());
+      follow("/ws/me/", {
+        onStatus: (status, _code, currentAt) => { own.push(status); badge.show(status, currentAt, "own"); },
+      });
+      both();
+      hear("snapshot");
+      both();
+      clock += 60_000;
+      const mine = sockets.at(-1);
+      sockets[0].onmessage({ data: JSON.stringify({ type: "heartbeat", version: 1, data: { live: true } }) });
+      mine.onclose({ code: 4404 });
+      both();
+      badge.showFresh(clock);
+      both();
+      badge.forget("own");
+      both();
+      done([found, own]);
+    """
+    found, own = scripts.run(tmp_path, PHONE + script)
+    assert own == ["reconnecting", "live", "closed"]
+    assert found == [
+        "Connecting…",
+        "Live",
+        "Showing data from 6:00:15 PM UTC",
+        "Showing data from 6:01:15 PM UTC",
+        "Live",
+    ]
+
+
 # A page that answered a form: `gone` has the addresses to which it went, and each reload.
 ANSWER = """
 const gone = [];
@@ -531,25 +563,6 @@ def test_a_page_without_a_stream_asks_what_has_changed_while_somebody_looks(
     assert scripts.run(tmp_path, NOT_LIVE + script) == [[20_000, 40_000, 80_000], 2, [80_000]]
 
 
-def test_a_page_whose_stream_is_live_asks_nothing(tmp_path: Path) -> None:
-    script = """
-      const { whileNotLive } = await import("shop/while-not-live.js");
-      const asked = [];
-      const poll = whileNotLive(() => asked.push(clock));
-      poll.hear("line", "reconnecting");
-      poll.hear("own", "reconnecting");
-      await until(25_000);
-      poll.hear("line", "live");
-      await until(45_000);
-      poll.hear("own", "live");
-      await until(100_000);
-      poll.hear("own", "stale");
-      await until(125_000);
-      poll.forget("own");
-      await until(200_000);
-      done(asked);
-    """
-    assert scripts.run(tmp_path, NOT_LIVE + script) == [20_000, 40_000, 120_000]
 def test_my_tickets_asks_whether_the_mail_was_sent_as_long_as_it_waits(tmp_path: Path) -> None:
     script = """
       const sentence = (text, waits) => ({
@@ -578,3 +591,22 @@ def test_my_tickets_asks_whether_the_mail_was_sent_as_long_as_it_waits(tmp_path:
     assert found == ["live", [20_000, 40_000], "It was sent.", []]
 
 
+def test_a_page_whose_stream_is_live_asks_nothing(tmp_path: Path) -> None:
+    script = """
+      const { whileNotLive } = await import("shop/while-not-live.js");
+      const asked = [];
+      const poll = whileNotLive(() => asked.push(clock));
+      poll.hear("line", "reconnecting");
+      poll.hear("own", "reconnecting");
+      await until(25_000);
+      poll.hear("line", "live");
+      await until(45_000);
+      poll.hear("own", "live");
+      await until(100_000);
+      poll.hear("own", "stale");
+      await until(125_000);
+      poll.forget("own");
+      await until(200_000);
+      done(asked);
+    """
+    assert scripts.run(tmp_path, NOT_LIVE + script) == [20_000, 40_000, 120_000]

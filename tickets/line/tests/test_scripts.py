@@ -29,7 +29,7 @@ Object.assign(globalThis, {
 const part = () => ({
   textContent: "", dataset: {}, hidden: false, content: "", setAttribute() {}, removeAttribute() {},
   replaceWith() {}, replaceChildren: (...given) => status.push(given.map(({ textContent }) => textContent)),
-  show(state) { this.dataset.status = state; }, showFresh() {},
+  show(state) { this.dataset.status = state; }, showFresh() {}, forget() {},
 });
 const having = (attributes) => {
   const parts = new Map();

@@ -29,7 +29,12 @@ class LiveEvent extends HTMLElement {
       }),
     ];
     if (this.hasAttribute("own")) {
-      this.streams.push(follow("/ws/me/", { onState: ({ reservations }) => this.showOwn(reservations) }));
+      this.streams.push(
+        follow("/ws/me/", {
+          onState: ({ reservations }) => this.showOwn(reservations),
+          onStatus: (status, _code, currentAt) => badge.show(status, currentAt, "own"),
+        }),
+      );
     }
     this.timer = setInterval(() => this.countDown(), 1000);
   }

@@ -58,7 +58,8 @@ class LiveLine extends HTMLElement {
   }
 
   hear(status, code, currentAt) {
-    this.badge.show(status, currentAt);
+    this.status = status;
+    this.badge.show(status, currentAt, "line");
     this.poll.hear("line", status);
     if (code === REMOVED) this.showRemoved();
     if (status === "live" && this.line) this.awaitEnd();
@@ -69,18 +70,22 @@ class LiveLine extends HTMLElement {
     if (this.number !== null) {
       this.own ??= follow("/ws/me/", {
         onState: ({ reservations }) => this.showOwn(reservations),
-        onStatus: (status) => this.poll.hear("own", status),
+        onStatus: (status, _code, currentAt) => {
+          this.badge.show(status, currentAt, "own");
+          this.poll.hear("own", status);
+        },
       });
       return;
     }
     this.own?.close();
     this.own = null;
+    this.badge.forget("own");
     this.poll.forget("own");
   }
 
   /** Return whether the public stream is live, so that its last frame is true now. */
   get isLive() {
-    return this.badge.dataset.status === "live";
+    return this.status === "live";
   }
 
   /** Read from the server's page what it says about this person. */
@@ -274,11 +279,10 @@ class LiveLine extends HTMLElement {
     this.computing = undefined;
     this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
     this.takeForms(fresh);
+    this.badge.showFresh(now());
     this.followOwn();
-    if (!this.isLive) {
-      this.showMessage(fresh.querySelector('[data-field="message"]').textContent);
-      this.badge.showFresh(now());
-    } else if (this.line) {
+    if (!this.isLive) this.showMessage(fresh.querySelector('[data-field="message"]').textContent);
+    else if (this.line) {
       this.awaitEnd();
       if (this.state === "waiting") this.showPlace();
       else this.showPhase();
