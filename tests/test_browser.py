@@ -856,6 +856,7 @@ def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type:
     first.says("live-badge", "Live")
     first.press("a.release")
     first.says("dialog h2", "Release your tickets?")
+    first.says("dialog p", "1 × Stalls")
     first.press("dialog button.quiet")
     first.wait(lambda p: not any(dialog.is_displayed() for dialog in p.all("dialog")))
     assert Reservation.objects.get(pk=hold).state == "held"
@@ -863,6 +864,56 @@ def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type:
     first.press("dialog button.danger")
     first.says(".notice", "Your tickets were released.")
     assert Reservation.objects.get(pk=hold).state == "released"
+
+
+def test_a_button_that_is_hard_to_undo_asks_first(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    hold = reserve(user_make(), ticket_type)
+    logged_in(first, user_make(is_staff=True, is_superuser=True))
+    first.go(f"/office/orders/{hold}/")
+    release = "form[action$='/release/'] button"
+    first.press(release)
+    first.says("dialog h2", "Release the reservation?")
+    axe(first)
+    first.press("dialog button.quiet")
+    first.wait(lambda p: not p.all("dialog"))
+    assert first.run(f'return document.activeElement === document.querySelector("{release}")')
+    assert Reservation.objects.get(pk=hold).state == "held"
+    first.press(release)
+    first.press("dialog button.danger")
+    first.says(".notice", "The tickets are back on sale.")
+    assert Reservation.objects.get(pk=hold).state == "released"
+
+
+def test_a_code_that_is_refused_has_the_focus(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    voucher_make(ticket_type.event)
+    first.emulate(width=360, height=600)
+    first.go(f"/events/{ticket_type.event_id}/")
+    first.write("#code", "NOTHING\n")
+    first.one("#code-error")
+    seen = "const {top, bottom} = document.activeElement.getBoundingClientRect();"
+    assert first.run(f"{seen} return [document.activeElement.id, top >= 0 && bottom <= innerHeight]") == [
+        "code",
+        True,
+    ]
+    assert first.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+# The figures of the page that are in more than one line.
+BROKEN = """
+  const range = document.createRange();
+  const isBroken = (text) => {
+    range.selectNodeContents(text);
+    return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1;
+  };
+  return [...document.querySelectorAll(".figures dd, .num")].filter((figure) => figure.checkVisibility())
+    .flatMap((figure) => [figure, ...figure.children]).flatMap((figure) => [...figure.childNodes])
+    .filter((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim() && isBroken(node))
+    .map(({ textContent }) => textContent);
+"""
 
 
 def test_large_figures_and_long_names_of_types_fit_on_a_phone(system: System, first: Browser) -> None:

@@ -286,7 +286,12 @@ def _own_reservations(request: HttpRequest, event_id: int, *, now: datetime) -> 
 def release(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Ask whether to release the buyer's hold, then do so."""
     if request.method != "POST":
-        return render(request, "tickets/release.html", {"reservation_id": reservation_id})
+        now = clock.now()
+        order = selectors.order_described(buyer_id=actor_id(request), reservation_id=reservation_id, now=now)
+        hold = next((each for each in order if each["id"] == reservation_id), None)
+        if hold is None:
+            raise NotFound()
+        return render(request, "tickets/release.html", {"hold": hold, "reservation_id": reservation_id})
     try:
         services.reservation_release(buyer_id=actor_id(request), reservation_id=reservation_id)
     except (rules.PaymentInProgress, rules.AlreadyValidated, rules.ReservationEnded) as refused:

@@ -626,7 +626,10 @@ class TestActionsOfACheckout:
 
     def test_releasing_asks_first(self, mine: Client, ticket_type: TicketType) -> None:
         place = reserve(mine, ticket_type)["Location"]
-        assert "Release your tickets?" in text(mine.get(f"{place}release/"))
+        asked = text(mine.get(f"{place}release/"))
+        assert "Release your tickets?" in asked
+        assert f"1 × {ticket_type.name}" in asked
+        assert mine.get("/checkout/999999/release/").status_code == 404
         assert Reservation.objects.get().state == "held"
         mine.post(f"{place}release/")
         assert Reservation.objects.get().state == "released"

@@ -85,3 +85,44 @@ document.addEventListener("click", (event) => {
   if (paused) paused.value = link.dataset.paused;
   dialog.showModal();
 });
+
+// Ask in a dialog before a button of a form that is hard to undo: its `data-confirm` is the question. Without
+// JavaScript, the button acts at once.
+let confirmed = null;
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button?.dataset.confirm || button === confirmed) return;
+  event.preventDefault();
+  event.stopPropagation(); // the form is not sent yet
+  ask(button);
+}, { capture: true });
+
+function ask(button) {
+  const dialog = document.createElement("dialog");
+  const question = document.createElement("h2");
+  question.id = "question";
+  question.textContent = button.dataset.confirm;
+  dialog.setAttribute("aria-labelledby", question.id);
+  const answers = document.createElement("form");
+  answers.method = "dialog";
+  answers.className = "row";
+  answers.append(answer("yes", "danger", button.textContent), answer("no", "quiet", gettext("Cancel")));
+  dialog.append(question, answers);
+  dialog.addEventListener("close", () => {
+    const form = dialog.returnValue === "yes" ? button.form : null;
+    dialog.remove();
+    delete button.dataset.asked;
+    confirmed = button;
+    form?.requestSubmit(button);
+    confirmed = null;
+  });
+  button.dataset.asked = "yes";
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function answer(value, look, text) {
+  const button = document.createElement("button");
+  Object.assign(button, { value, className: look, textContent: text });
+  return button;
+}

@@ -61,10 +61,15 @@ class LiveDesk extends HTMLElement {
  *  Leave also a form that has not changed, so that a press of its button is never lost. */
 function takeForm(form, fresh) {
   form.hidden = fresh.hidden;
-  if (form.dataset.submitted || isWrittenIn(form) || content(form) === content(fresh)) return;
+  if (form.dataset.submitted || isAsked(form) || isWrittenIn(form) || content(form) === content(fresh)) return;
   const focused = form.contains(document.activeElement) ? document.activeElement.value : null;
   form.replaceChildren(...fresh.childNodes);
   if (focused !== null) [...form.elements].find(({ value }) => value === focused)?.focus();
+}
+
+/** Return whether a dialog asks about a button of the form just now. */
+function isAsked(form) {
+  return form.querySelector("[data-asked]") !== null;
 }
 
 function isWrittenIn(form) {
