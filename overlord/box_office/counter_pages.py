@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from checkout import services
 from checkout.order_rules import FormSold
@@ -77,6 +78,21 @@ class CounterForm(forms.Form):
             each.pk: self.cleaned_data[name] for name, each in self.amounts.items() if self.cleaned_data[name]
         }
 
+    def refuse_excess(self) -> None:
+        """Add an error for each amount that cannot be sold now, so that staff collect no money for it."""
+        for name, each in self.amounts.items():
+            wanted, inventory = self.cleaned_data[name] or 0, each.inventory
+            left = max(0, inventory.capacity - inventory.held - inventory.sold)
+            if wanted > each.max_per_user:
+                one = "The limit is %(n)s ticket of this type per person."
+                many = "The limit is %(n)s tickets of this type per person."
+                most = each.max_per_user
+            elif wanted > left:
+                one, many, most = "Only %(n)s ticket is left.", "Only %(n)s tickets are left.", left
+            else:
+                continue
+            self.add_error(name, ngettext(one, many, most) % {"n": formats.number(most)})
+
     def total_minor(self) -> int:
         return sum(each.price_minor * (self.cleaned_data[name] or 0) for name, each in self.amounts.items())
 
@@ -95,7 +111,8 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
     deed = request.POST.get("deed", "total")
     if deed not in ("cash", "free") or not form.quantities():
-        return _page(request, event, form)
+        form.refuse_excess()
+        return _page(request, event, form, status=HTTPStatus.CONFLICT if form.errors else HTTPStatus.OK)
     given = form.cleaned_data
     try:
         sold = services.counter_sell(

@@ -188,6 +188,21 @@ def test_a_quantity_over_the_limit_is_shown_beside_its_field(office: Client, tic
     assert not Payment.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("limit", "capacity", "sentence"),
+    [(2, 10, "The limit is 2 tickets"), (10, 1, "Only 1 ticket is left."), (10, 10, None)],
+)
+def test_no_money_is_collected_for_more_tickets_than_can_be_sold(
+    limit: int, capacity: int, sentence: str | None, office: Client, ticket_type: TicketType
+) -> None:
+    TicketType.objects.update(max_per_user=limit)
+    Inventory.objects.update(capacity=capacity)
+    fields = {**fields_of(office.get(address(ticket_type))), f"amount_{ticket_type.pk}": 3, "deed": "total"}
+    shown = office.post(address(ticket_type), fields).content.decode()
+    assert ("Amount to collect" in shown) == (sentence is None)
+    assert sentence is None or sentence in shown
+
+
 def test_hidden_types_and_events_for_accounts_are_sold_too(office: Client, ticket_type: TicketType) -> None:
     TicketType.objects.update(hidden=True)
     Event.objects.update(buyers="accounts")
