@@ -62,8 +62,8 @@ def money(amount: str, currency: str) -> str:
     return _LETTER_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)
 
 
-def number(value: int | None) -> str:
-    """Return a whole number as text: "1,500" for 1500 in English, and "" for None."""
+def number(value: float | None) -> str:
+    """Return a number as text: "1,500" for 1500 and "1.5" for 1.5 in English, and "" for None."""
     return "" if value in (None, "") else numbers.format_decimal(value, locale=_locale())
 
 

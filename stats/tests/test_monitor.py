@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from checkout import services as checkout
 from overlord.accounts.models import User
@@ -89,6 +90,12 @@ def busy(user_make: Callable[..., User], ticket_type: TicketType) -> TicketType:
     end(late)
     tickets.due_holds_sweep()
     return ticket_type
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "0.15 s"), ("de", "0,15 s")])
+def test_seconds_are_written_as_in_the_language_of_the_page(language: str, text: str) -> None:
+    with translation.override(language):
+        assert render_to_string("stats/seconds.html", {"value": 0.15}).strip() == text
 
 
 class TestThePicture:

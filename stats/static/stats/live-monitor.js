@@ -15,7 +15,7 @@ const WRITE = {
   plain: (value) => (typeof value === "number" ? number(value) : (value ?? "–")),
   number: (value) => String(value),
   money: (value, { currency }) => money(value, currency),
-  seconds: (value) => (value === null || value === undefined ? "–" : gettext("%(value)s s", { value })),
+  seconds: (value) => (value === null || value === undefined ? "–" : gettext("%(value)s s", { value: number(value) })),
   percent: (value) => (value === null ? "" : percent(value)),
   time: (value) => (value === null || value === undefined ? "–" : timeOfDay(value)),
   "time-to-the-second": (value) => timeToTheSecond(value),
