@@ -633,3 +633,20 @@ class TestActionsOfACheckout:
         assert Reservation.objects.get().state == "held"
         mine.post(f"{place}release/")
         assert Reservation.objects.get().state == "released"
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"),
+    [
+        ("/office/", "Box office"),
+        ("/office/look/", "Box office"),
+        ("/office/journal/", "Box office"),
+        ("/office/people/", "People"),
+        ("/office/personal-data/", "People"),
+        ("/office/orders/", "Orders"),
+    ],
+)
+def test_the_menu_shows_staff_where_they_are(path: str, entry: str, mine: Client, buyer: User) -> None:
+    User.objects.filter(pk=buyer.pk).update(is_staff=True, is_superuser=True)
+    menu = mine.get(path).content.decode()
+    assert re.findall(r'aria-current="\w+">([^<]+)</a>', menu) == [entry]
