@@ -3,8 +3,9 @@
 Runs in the thread that calls it: in web processes, workers and commands after their commit, and for the hub in a
 pool thread of Daphne.
 
-What must stay true: when Redis is away, nothing here raises, and no call waits for Redis much longer than
-`redis_client.SECONDS`. A mark may be lost; healing then finds the change in PostgreSQL.
+What must stay true: when Redis is away, nothing here raises, and each call waits only briefly: `messages_send` for
+its `seconds`, `advice_send` for ADVICE_SECONDS, all others for little more than `redis_client.SECONDS`. A mark may
+be lost; healing then finds the change in PostgreSQL.
 """
 
 import asyncio

@@ -85,8 +85,8 @@ def event_save(
 def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool, now: datetime) -> EventForms:
     """Lock the event and return its sent forms.
 
-    If the event has changed since the forms were made, the returned ones show its present values and sentences
-    about the changes. They are not valid then.
+    If the event has changed since the forms were made, they are not valid. The returned ones have the values that
+    the sender changed, the event's present values for the rest, and sentences about what others changed.
     """
     if event_id is None:
         return event_forms(event_id=None, data=data, may_pause=may_pause, now=now)

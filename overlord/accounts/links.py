@@ -1,4 +1,7 @@
-"""The signed links of invitations. A link names an invitation and its issue, and ends when the issue is raised."""
+"""The signed links of invitations. A link names an invitation and the number of its latest mail.
+
+When an invitation is mailed again, this number rises, and earlier links no longer work.
+"""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ class InvitationLink:
 
 
 def link_sign(link: InvitationLink) -> str:
-    """Return the text of a link, for an address."""
+    """Return the text of a link, for its URL."""
     content = f"{link.invitation_id}-{link.issue}"
     return f"{content}-{_signer().signature(content)}"
 

@@ -1,8 +1,9 @@
 """The command `migrate`: Django's, for a database that is in use.
 
 While a migration waits for the lock of a table, all later statements that need the table wait too. So a migration
-waits only briefly for a lock, gives up, and tries again. Migrations that are done stay done. Their work may take
-any time. If several machines start at once, one migrates, and the others wait and try again in the same way.
+waits only briefly for a lock, gives up, and tries again. Migrations that are done stay done. Only the wait for a
+lock is short; the work of a migration may take any time. If several machines start at once, one migrates, and the
+others wait and try again in the same way.
 """
 
 import time
