@@ -175,7 +175,6 @@ def _type_row(
         "is_chosen": ticket["id"] in choice.types,
         "amount": amount,
         "minor": minor * amount,
-        "is_free": minor == 0,
         "has_other_price": ticket.get("full_price", ticket["price"]) != ticket["price"],
         "own": mine,
         "own_json": json.dumps(asdict(mine)),

@@ -62,6 +62,11 @@ def money(amount: str, currency: str) -> str:
     return _LETTER_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)
 
 
+def price(amount: str, currency: str) -> str:
+    """Return the price of a ticket as `money` does, or "Free" if it costs nothing."""
+    return money(amount, currency) if Decimal(amount) else _("Free")
+
+
 def number(value: float | None) -> str:
     """Return a number as text: "1,500" for 1500 and "1.5" for 1.5 in English, and "" for None."""
     return "" if value in (None, "") else numbers.format_decimal(value, locale=_locale())

@@ -72,7 +72,8 @@ class _Kept:
     seconds: float
 
     def give(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        if self.tag in environ.get("HTTP_IF_NONE_MATCH", ""):
+        named = environ.get("HTTP_IF_NONE_MATCH", "")
+        if self.tag in named or named.strip() == "*":
             start_response("304 Not Modified", [each for each in self.headers if each[0] != "Content-Type"])
             return []
         body, headers = self.plain, [*self.headers]

@@ -60,6 +60,12 @@ def money(amount: str, currency: str) -> str:
 
 
 @register.simple_tag
+def price(amount: str, currency: str) -> str:
+    """Return the price of a ticket in the active language; "Free" if it costs nothing."""
+    return formats.price(amount, currency)
+
+
+@register.simple_tag
 def base_url() -> str:
     """Return the address of the shop, for mails and other texts outside of its pages."""
     return settings.BASE_URL

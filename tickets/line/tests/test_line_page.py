@@ -76,6 +76,16 @@ def test_a_visitor_enters_changes_and_leaves(client: Client, types: list[TicketT
     assert Entry.objects.get().state == "left"
 
 
+def test_a_ticket_that_costs_nothing_is_free(
+    client: Client, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    types = line_make(ticket_type_make, 2, 5)
+    TicketType.objects.filter(pk=types[0].pk).update(price_minor=0)
+    availability.refresh([types[0].event_id], now=timezone.now())
+    page = client.get(place(types)).content.decode()
+    assert (page.count("· Free"), page.count("· €15.00")) == (2, 2)
+
+
 def test_the_turn_shows_the_hold(client: Client, types: list[TicketType]) -> None:
     send(client, types, **{f"amount_{types[0].pk}": "1"})
     open_sale(types)
