@@ -101,6 +101,7 @@ def django_db_setup(
     yield
     kept.close()
     databases.disconnect()
+    databases.sessions_end()
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg2
 from django.db import connection, connections
@@ -43,6 +43,16 @@ def disconnect() -> None:
     token_cache.close()
     db.lock_sessions_close()
     connections.close_all()
+
+
+def sessions_end() -> None:
+    """End the sessions in Django's test database that threads of tests left open, so that it can be dropped."""
+    server, _ = os.environ["DATABASE_URL"].rsplit("/", 1)
+    with closing(psycopg2.connect(f"{server}/postgres")) as elsewhere, elsewhere.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [connection.settings_dict["NAME"]],
+        )
 
 
 MIGRATED = "overlord_test_migrated"
