@@ -145,7 +145,10 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 
 
 def is_owed(*, payment: Payment, refund: Refund) -> bool:
-    """Return whether the buyer still lacks the money of a failed refund: no other refund has replaced it."""
+    """Return whether a failed refund may be tried again.
+
+    Once its payment is refunded in full, it may only if no other refund has replaced it.
+    """
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
     return selectors.refunds_failed_late(payment=payment).filter(pk=refund.pk).exists()

@@ -211,8 +211,8 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
         "currency": refund.payment.currency,
         "refund_id": refund.pk,
     }
-    # The refund may have been started. The number of attempts alone does not show this, because the restore of a
-    # backup brings back an earlier number.
+    # Search if the refund may have been started. After the restore of a backup the number of attempts may be too
+    # low, so also search when the gateway may have forgotten the key.
     if refund.attempts > 1 or now >= refund.created + rules.KEY_KEPT:
         began = time.monotonic()
         found = gateway.refund_find(**asked)

@@ -20,7 +20,7 @@ WRONG = _("Wrong username, e-mail address or password.")
 
 
 class _LoginFields(AuthenticationForm):
-    """Log in by username or e-mail address; the limits are those of the API."""
+    """Log in by username or e-mail address; the greatest lengths are those of the API."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

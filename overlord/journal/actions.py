@@ -76,7 +76,7 @@ SENTENCES: dict[str, Any] = {
     Action.INCIDENT_CLOSED: _lazy("Closed an incident about payment %(payment)s"),
     Action.CHARGE_PAID_BACK: _lazy("Refunded charge %(charge)s, which belongs to no payment"),
     Action.CHARGE_CLOSED: _lazy("Closed charge %(charge)s, which belongs to no payment"),
-    Action.ROLES_MADE: _lazy("Created the roles of staff with their permissions"),
+    Action.ROLES_MADE: _lazy("Created the default roles, or gave them their missing permissions"),
     Action.MESSAGE_SENT: _lazy("Sent message %(message)s to %(count)s people"),
     Action.MESSAGE_TRIED_AGAIN: _lazy("Tried again to send message %(message)s to %(count)s people"),
     Action.STAFF_INVITED: _lazy("Invited %(address)s to work as %(role)s"),

@@ -200,7 +200,7 @@ class Hub:
             subscription.sender = None
 
     async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
-        """Send the latest state to those of the given subscribers that have an older one.
+        """Send the latest state to those of the given subscribers that have an older one or none.
 
         If the stream no longer exists, close them. See Note [Straight to the socket] in `daphne_socket.py`.
         """

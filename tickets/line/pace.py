@@ -22,9 +22,10 @@ _MINUTE = timedelta(minutes=1)
 class Pace:
     """The pace of a line.
 
-    `limit` is how many places a minute staff allow, None for as many as possible. Turns have used the line's time
-    up to `since`, which is None before the line begins, while it is paused, and when nobody waits. `places` were
-    served in `seconds`; both count earlier times less, by MEMORY.
+    `limit` is how many places a minute staff allow, None for as many as possible. With a limit each turn takes some
+    of the line's time. Earlier turns have taken all time up to `since`. It is None before the line begins, while it
+    is paused, and when nobody waits. `places` were served in `seconds`; in both, what was longer ago counts less
+    (see MEMORY).
     """
 
     limit: int | None = None
@@ -70,7 +71,7 @@ def limited(pace: Pace, *, limit: int | None, now: datetime) -> Pace:
 
 
 def rested(pace: Pace) -> Pace:
-    """Return the pace of a line that serves nobody for a while. This time saves no turns, and is not measured."""
+    """Return the pace of a line that serves nobody for a while. This time gains no turns, and is not measured."""
     return replace(pace, since=None)
 
 

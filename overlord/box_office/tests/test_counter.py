@@ -78,7 +78,7 @@ def test_a_sale_for_cash_has_tickets_at_once_and_counts_as_money(
     assert "Sold by mona for cash" in order
     assert "in cash at the counter" in order
     event = office.get(f"/office/events/{ticket_type.event_id}/").content.decode()
-    assert "Cash sales at the counter, included in this amount:" in event
+    assert "“Revenue” includes these cash sales at the counter:" in event
     for part, cells in (
         ("tbody", ["€15.00", "2", "0", "50", "€30.00"]),
         ("tfoot", ["2", "0", "50", "€30.00"]),

@@ -43,7 +43,7 @@ def share_no_more() -> None:
 
 
 class _VerifiedCommits:
-    """The part of a cursor that verifies commits: outside of a transaction, each statement is one."""
+    """The part of a cursor that verifies commits: outside of a transaction, each statement commits."""
 
     db: "DatabaseWrapper"
 
@@ -70,7 +70,8 @@ class _VerifiedCommits:
 def _by_standby(error: InternalError) -> bool:
     """Return whether the error means that a standby refused to write.
 
-    If the server becomes a standby during a statement, it reports an internal error, which only its text shows.
+    If the server becomes a standby during a statement, it reports an internal error. Only the text of this error
+    says why.
     """
     cause = error.__cause__
     return isinstance(cause, ReadOnlySqlTransaction) or "during recovery" in str(cause)
