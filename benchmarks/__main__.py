@@ -39,7 +39,7 @@ RESULTS = Path(__file__).parents[1] / ".overlord" / "bench.json"
 def main() -> int:
     options = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none")
-    options.add_argument("--quick", action="store_true", help="three minutes, to check that everything works")
+    options.add_argument("--quick", action="store_true", help="a few minutes, to check that everything works")
     options.add_argument("--json", type=Path, default=RESULTS, help="the file for all figures")
     given = options.parse_args()
     names = [name.replace("-", "_") for name in given.names]
