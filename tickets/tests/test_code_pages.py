@@ -131,7 +131,8 @@ def test_guesses_on_the_page_are_limited_too(event: Event, settings: Any) -> Non
         page = guest.get(f"/events/{event.pk}/", {"code": f"GUESS{n}"})
     right = guest.get(f"/events/{event.pk}/", {"code": "SPRING"})
 
-    assert page["Retry-After"] == right["Retry-After"]
+    for refused in (page, right):
+        assert 0 < int(refused["Retry-After"]) <= 600
     assert "€13.50" not in text_of(right)
 
 
