@@ -147,7 +147,7 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
 
     Windows in which holds expire take turns with windows, half as long, of the same load in which none does.
     """
-    seconds = scale.pick(4, 20)
+    seconds = scale.pick(4, 16)
     port = system.start_web("web")
     load = Load(port, CONNECTIONS)
     load.run([sale.looks(buyers) for buyers in _shares()], seconds=600)

@@ -2,7 +2,7 @@
 
 from benchmarks import sale
 from benchmarks.grown.sizes import BEGIN, EACH, Size
-from overlord.kernel import db
+from overlord.kernel import db, postgres_wait
 from stats import operations
 
 # Rows are inserted in the order in which a system makes them. Of ten reservations one is held, six are paid, two
@@ -67,10 +67,11 @@ def main(events: int, reservations: int) -> None:
         "events": events,
         "reservations": reservations,
     }
-    for step in _STEPS:
-        db.rows(step, values)
-    _rank()
-    sale.check()
+    with postgres_wait.patience():
+        for step in _STEPS:
+            db.rows(step, values)
+        _rank()
+        sale.check()
 
 
 def _rank() -> None:
