@@ -236,7 +236,7 @@ class RefundAdmin(ReadOnlyAdmin):
     def amount(self, refund: Refund) -> str:
         return _amount(refund.amount_minor, refund.payment)
 
-    @admin.action(description="Retry the selected failed refunds", permissions=["act"])
+    @admin.action(description="Try the selected failed refunds again", permissions=["act"])
     def try_again(self, request: HttpRequest, refunds: QuerySet[Refund]) -> None:
         for refund in refunds:
             try:
@@ -244,7 +244,7 @@ class RefundAdmin(ReadOnlyAdmin):
             except DomainError as refused:
                 self.message_user(request, f"{refund}: {refused.detail}", messages.ERROR)
             else:
-                self.message_user(request, f"{refund} will be retried.", messages.SUCCESS)
+                self.message_user(request, f"{refund} is being tried again.", messages.SUCCESS)
 
 
 @admin.register(UnmatchedCharge)

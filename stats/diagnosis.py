@@ -36,7 +36,7 @@ INVARIANT_SECONDS = 60
 WORKERS = {Queue.PAYMENTS: "payments", Queue.LIVE: "broadcasts"}  # the upkeep worker takes the other queues
 # Facts that must always be true, each with the statement that finds the rows for which it is not.
 INVARIANTS = {
-    "the counters of each ticket type are its reservations": sql.COUNTERS_WRONG,
+    "the counters of each ticket type agree with its reservations": sql.COUNTERS_WRONG,
     "each order that is being paid for has its payment": sql.PAYING_WRONG,
     "each paid seat has its ticket": sql.TICKETS_WRONG,
 }
@@ -61,7 +61,7 @@ def findings(*, now: datetime) -> Iterator[Finding]:
         yield from _of_database(now=now)
     except DatabaseError as error:
         text = f"PostgreSQL does not answer at the address in DATABASE_URL ({str(error).strip()})"
-        yield Finding(False, f"{text}: start it, or mend the address. Nothing can be sold meanwhile")
+        yield Finding(False, f"{text}: start it, or correct the address. Nothing can be sold meanwhile")
     try:
         yield from _of_redis()
     except RedisError as error:
@@ -123,13 +123,13 @@ def _of_database(*, now: datetime) -> Iterator[Finding]:
     faults = database_check.faults()
     yield from (Finding(False, sentence) for sentence in faults)
     if not faults:
-        yield Finding(True, "PostgreSQL's time-outs, warnings, locks and notifications reach us")
+        yield Finding(True, "PostgreSQL's time-outs, warnings, locks and notifications work")
     yield _migrations()
     figures = selectors.sale_figures(now=now)
     used, most = figures["connections"], row["most"]
     text = f"{used} of {most} connections of PostgreSQL are used; the database takes {row['size']}"
     full = used >= most * FULL
-    yield Finding(not full, f"{text}: run fewer processes, or put a pooler before it" if full else text)
+    yield Finding(not full, f"{text}: run fewer processes, or put a pooler in front of it" if full else text)
     yield from _late(figures)
     yield from _invariants(figures)
 
@@ -141,7 +141,7 @@ def _replication(awaited: str) -> Iterator[Finding]:
             text = "no standby follows the primary, and commits wait for one: nothing is sold"
             yield Finding(False, f"{text}. Start a standby, or ask the cluster manager (patronictl list)")
         else:
-            yield Finding(True, "no standby follows: all data is on one machine, and on your backups")
+            yield Finding(True, "no standby follows: all data is on one machine, and in your backups")
         return
     if any(each["state"] is None for each in standbys):
         text = f"{len(standbys)} servers follow the primary; how far they are is not shown to this role"

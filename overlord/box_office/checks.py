@@ -21,7 +21,7 @@ def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> l
     return [
         Warning(
             f"The role {name} lacks what this version gives it: {', '.join(missing)}.",
-            hint="`manage.py make_roles` gives it these, and so does the page People. You may also leave it so.",
+            hint="`manage.py make_roles` and the page People give it these. You may also leave the role as it is.",
             id="box_office.W001",
         )
         for name, missing in lack.items()

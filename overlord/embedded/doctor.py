@@ -114,7 +114,7 @@ def _space(folder: Folder) -> Finding:
     text = f"{free // 1_000_000:,} MB of disk are free (500 MB are needed)"
     if free >= FREE_BYTES:
         return Finding(True, text)
-    return Finding(False, f"{text}: make room where {there} lies; what waits goes on by itself")
+    return Finding(False, f"{text}: make room where {there} lies; then the shop goes on by itself")
 
 
 def _data(folder: Folder) -> Iterator[Finding]:
@@ -257,7 +257,7 @@ def _services() -> Iterator[Finding]:
             )
         else:
             text = f"{name} does not answer at the address in {variable}"
-            yield Finding(False, f"{text}; while bin/up runs it starts it again, else start bin/up", (log,))
+            yield Finding(False, f"{text}: start bin/up. If bin/up runs, it starts the server again", (log,))
 
 
 def _is_refused(url: str) -> bool:

@@ -64,7 +64,7 @@ class CommitWatch:
                     cancel_long(session)
                     time.sleep(TICK_SECONDS)
         except psycopg2.Error as error:
-            logger.info("Waits for the standby were not looked for: %s", str(error).strip())
+            logger.info("The commit watch could not look for waits that are too long: %s", str(error).strip())
 
 
 def cancel_long(session: psycopg2.extensions.connection) -> int:

@@ -290,7 +290,7 @@ if TRUSTED_PROXIES and PROXIES < 2:
         "TRUSTED_PROXIES names a proxy in front of Caddy: PROXIES must be 2 or more, counting Caddy."
     )
 
-# Whether log-ins, sign-ups and other requests are limited. Off is for load tests only: other values are refused.
+# Whether log-ins, sign-ups and other requests are limited: on, or, for load tests only, off.
 _rate_limits = _env.str("RATE_LIMITS", "on")
 if _rate_limits not in {"on", "off"}:
     raise ImproperlyConfigured(f"RATE_LIMITS is {_rate_limits!r}; it must be on or off.")

@@ -51,7 +51,7 @@ def test_a_healthy_database_has_no_findings(user_make: Callable[..., User], tick
         "connections",
     ):
         assert part in said
-    assert "the counters of each ticket type are its reservations" in said
+    assert "the counters of each ticket type agree with its reservations" in said
 
 
 def test_a_counter_that_is_not_its_reservations_is_named(ticket_type: TicketType) -> None:

@@ -24,8 +24,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days",
             type=int,
-            help="how many days to look back; without it, to three days before now, or to three days before the"
-            " newest payment if that is earlier",
+            help="how many days to look back. Without it, the list begins three days before the newest payment, or"
+            " three days before now if there is no payment",
         )
         parser.add_argument(
             "--pay-back",

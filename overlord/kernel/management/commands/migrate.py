@@ -28,7 +28,7 @@ ALONE = "SELECT pg_advisory_lock(hashtextextended('migrate', 0))"  # until the s
 
 
 class Command(migrate.Command):
-    help = "Update the database, without holding up those who sell from it."
+    help = "Update the database while the shop goes on selling."
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection: Any = connections[options["database"]]
@@ -51,11 +51,12 @@ class Command(migrate.Command):
                 if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                     raise
                 self.stdout.write(
-                    f"A table is in use, or another migrates: {str(error).strip()} Trying again."
+                    f"A table is in use, or another machine migrates: {str(error).strip()} Trying again."
                 )
                 time.sleep(PAUSE_SECONDS)
             else:
                 return
         raise CommandError(
-            "A table stayed in use, or another migrates: pg_stat_activity shows who. Run this again."
+            "A table stayed in use, or another machine still migrates: pg_stat_activity shows who. Run this command"
+            " again."
         )
