@@ -378,7 +378,7 @@ class TestThePage:
     ) -> None:
         assert place not in office.get(place.removesuffix("elsewhere/")).content.decode()
         page = office.post(place, {"text": NOTE, "version": paid.version}, follow=True).content.decode()
-        assert "No refund of this order was refused, so there is nothing to record." in page
+        assert "This order has no failed refund, so there is nothing to record." in page
         assert not Refund.objects.exists()
 
     def test_it_needs_the_permission_to_refund(

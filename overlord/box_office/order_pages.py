@@ -267,7 +267,7 @@ def order_note(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.RETRY_REFUND)
 def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Try a refused refund of an order again."""
+    """Try a failed refund of an order again."""
     if request.method != "POST":
         return redirect("office_order", order_id)
     payment = checkout.payment_charged(order_id=order_id)
@@ -295,7 +295,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.REFUND)
 def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Ask how the money of a refused refund went back by another way, then record that it went back."""
+    """Ask how the money of a failed refund went back by another way, then record that it went back."""
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()
@@ -304,7 +304,7 @@ def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
         messages.warning(
             request,
             _(
-                "No refund of this order was refused, so there is nothing to record. The history lists all"
+                "This order has no failed refund, so there is nothing to record. The history lists all"
                 " refunds."
             ),
         )

@@ -134,7 +134,7 @@ def roles_make(request: HttpRequest) -> HttpResponse:
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
         roles.roles_make(actor_id=actor_id(request))
-        messages.success(request, _("The default roles were created."))
+        messages.success(request, _("The default roles exist and have all their permissions."))
     else:
         messages.warning(request, error_messages.detail_of(RightsBeyondYours()))
     return redirect("office_people")

@@ -144,7 +144,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "line_first": lambda _facts: (
         _("People in the line get these tickets first."),
-        _("Nothing was reserved. Join the line from the page of the event."),
+        _("Nothing was reserved. Join the line on the event's page."),
     ),
     "order_changed": lambda _facts: (
         _("Your order and its price have changed."),
