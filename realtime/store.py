@@ -146,7 +146,8 @@ class Mark:
 class Breaker:
     """A circuit breaker: while Redis is away, callers do not wait for it.
 
-    After a failure nobody may ask Redis for `seconds`. Then one caller in `seconds` may, until Redis answers again.
+    After a failure nobody may ask Redis for `seconds`. After that, one caller may ask every `seconds`, until Redis
+    answers again.
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = monotonic) -> None:

@@ -233,7 +233,7 @@ class TicketTypeForm(forms.ModelForm):
         return cleaned
 
     def _check_moved(self, closes_at: datetime | None) -> None:
-        """Refuse an earlier date of the event if a sale that ended before it began would then go on after it."""
+        """Refuse an earlier date of the event if this sale would then end after the event begins."""
         if closes_at is None or self.date_before is None or "closes_at" in self.changed_data:
             return
         if self.event.date < closes_at <= self.date_before:

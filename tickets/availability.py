@@ -24,8 +24,8 @@ from tickets.voucher_rules import VoucherFacts
 
 TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
-# The hash field with what staff edit, but for capacity, times of sale and pause. These are figures of a ticket
-# type, in the field named by its id.
+# The hash field with what staff edit, except capacity, times of sale and pause. These are figures of a ticket type,
+# in the field named by its id.
 STATIC = "static"
 
 

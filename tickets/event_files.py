@@ -209,7 +209,7 @@ class _Cells:
                         " night. Write a time before or after that hour."
                     )
                     raise ValueError(sentence)
-                # In UTC: Python treats no time that comes twice as equal to a time in another zone.
+                # In UTC, because to Python a time that comes twice is never equal to a time in another zone.
                 instant = instant.astimezone(UTC)
             rules.check_instant(instant)
             return instant

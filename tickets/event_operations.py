@@ -62,7 +62,10 @@ def event_picture_set(*, event: Event, picture: str, now: datetime) -> None:
 
 
 def sale_ends_move(*, event_id: int, before: datetime, after: datetime) -> None:
-    """Move the end of the sales that end when the event begins, from its date before to its date after an edit."""
+    """Move the end of each sale that ends when the event begins.
+
+    `before` is the event's earlier date, and `after` its new one.
+    """
     db.transaction_required()
     ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
     ending.update(closes_at=after, version=F("version") + 1)

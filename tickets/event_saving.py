@@ -72,7 +72,7 @@ def edit_finish(*, form: EventForm, now: datetime) -> None:
 
 
 def _sales_move(form: EventForm) -> None:
-    """Let the sales that end when the event begins end at its new date.
+    """Move the end of each sale that ends when the event begins to the event's new date.
 
     A sale must open before it ends, also between two statements. So if the new date is later, the ends are written
     before the openings, and otherwise after them.

@@ -195,7 +195,7 @@ def _check_version(reservation: Reservation, version: int | None) -> None:
 def reservation_resize(
     *, buyer_id: int, reservation_id: int, quantity: int, version: int | None = None
 ) -> dict[str, Any]:
-    """Change the buyer's hold to `quantity` tickets, all or none of them, and return it. Its end stays the same.
+    """Change the buyer's hold to exactly `quantity` tickets, or not at all; return it. Its end stays the same.
 
     Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated, as `reservation_release`
     does; what `rules.refusal` returns if more are not granted; or Busy if other buyers were quicker three times.

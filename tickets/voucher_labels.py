@@ -32,7 +32,7 @@ def gives(voucher: Giving, *, currency: str) -> str:
 
 
 def used(reservation: Reservation) -> str:
-    """Return a reservation's code and discount in words, or an empty text: "code SPRING: €1.50 off each"."""
+    """Return a reservation's code and discount in words, or "": "code SPRING: €1.50 off each ticket"."""
     if reservation.voucher is None:
         return ""
     known = {"code": reservation.voucher.text}

@@ -85,7 +85,7 @@ class StripeGateway:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
         except (stripe.CardError, stripe.InvalidRequestError):
-            return self.retrieve(intent=intent)  # declined now, or confirmed earlier: its status tells
+            return self.retrieve(intent=intent)  # declined now or confirmed earlier: the answer says which
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         return _charge(confirmed)
@@ -208,8 +208,8 @@ def _refunded(refund: Any) -> Refunded:
 def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
     """Return whether an earlier version of this program made this refund for our row, and it did not fail.
 
-    The earlier version wrote no key, so it is unknown which try made the refund. Thus a failed one tells nothing
-    about a later try.
+    The earlier version wrote no key, so it is unknown which try made the refund. A failed one may be of an earlier
+    try, so it does not count.
     """
     return (
         _metadata(refund) == {REFUND: str(refund_id)}

@@ -128,7 +128,10 @@ def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None
 
 
 def _check_payable(order: Sequence[Reservation], *, now: datetime) -> None:
-    """Raise AlreadyPaid if a part of a locked order is paid, ReservationExpired if a part expired or all ended."""
+    """Raise AlreadyPaid if a part of a locked order is paid.
+
+    Raise ReservationExpired if a part has expired, or if all of it was released.
+    """
     states = {each.pk: tickets.reservation_state(reservation=each, now=now) for each in order}
     if Reservation.State.VALIDATED in states.values():
         raise rules.AlreadyPaid()

@@ -30,7 +30,7 @@ class MailServer:
         self._try_at: float | None = None  # when to try again, by time.monotonic(); None: the server answers
 
     def may_be_asked(self) -> bool:
-        """Return whether to try a mail. While the server hangs, return True to one caller in AWAY_SECONDS."""
+        """Return whether to try a mail. While the server hangs, return True once in AWAY_SECONDS."""
         now = time.monotonic()
         with self._lock:
             if self._try_at is None:

@@ -64,7 +64,7 @@ class UserManager(DjangoUserManager["User"]):
 
 
 class User(AbstractUser):
-    """One account. No two have the same username or the same e-mail address by NameKey."""
+    """An account or a guest. No two have the same username, or the same e-mail address, by NameKey."""
 
     email = models.EmailField("e-mail address")
     username_key = models.GeneratedField(
@@ -86,8 +86,8 @@ class User(AbstractUser):
     )
     # The e-mail address that a guest has proven with a code. A guest needs one to enter a line.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
-    # The language of the mails to this user: the language of the page at the last log-in, order or choice of a
-    # language. "": unknown.
+    # The language of the mails to this user: that of the page on which the user last logged in, paid or chose a
+    # language. Before that it is the language of the page on which the user was made. "": unknown.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
     # It rises with each new password and with `logins_end`. Sessions, tokens and sockets of an earlier epoch have
     # ended.

@@ -4,7 +4,7 @@ The middleware checks it for pages and the admin, `StaffPermission` for the API,
 for sockets. Each app names its actions that need a second factor by `protect`; `checkout/apps.py` does so for
 refunds.
 
-A session that has shown a code keeps the time at which it did. A token has shown it if its log-in did.
+A session that has shown the second factor keeps the time at which it did. A token has shown it if its log-in did.
 
 Runs in the threads of web processes, and in pool threads of the live process.
 """

@@ -268,7 +268,7 @@ def logins_end(*, user_id: int) -> None:
 
 
 def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
-    """Delete ended sessions and API tokens; and the invitations, e-mail codes and guests of before `before`.
+    """Delete ended sessions and API tokens; and invitations and codes that ended before `before`, and older guests.
 
     Return how many of each were deleted. A guest stays while a row refers to the guest, such as a reservation or a
     token that has not ended. So the codes are deleted before the guests.

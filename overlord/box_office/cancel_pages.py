@@ -85,7 +85,7 @@ def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.CANCEL_EVENT)
 def cancel_retry(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Try again all refunds that the gateway refused."""
+    """Try again all refunds that the gateway refused or that failed later."""
     if request.method == "POST":
         count = services.cancellation_retry(staff_id=actor_id(request), event_id=event_id)
         sentence = ngettext(

@@ -93,8 +93,8 @@ def cash_minor(*, event_id: int) -> int | None:
 def people_to_tell(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
-    A buyer without an e-mail address is not counted. A buyer is not counted either if the whole payment was
-    refunded, although the tickets were not returned. Of a cancelled event, nobody is told.
+    Buyers without an e-mail address do not count, nor do buyers whose payments were refunded in full, even if they
+    still have the tickets. Nobody is told about a cancelled event.
     """
     if Event.objects.filter(pk=event_id, status=Event.Status.CANCELLED).exists():
         return 0

@@ -13,9 +13,8 @@ from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
-TRIAL_FIRST = timedelta(
-    days=1
-)  # a trial is due this much earlier, so that it is sent before all mails that wait
+# A trial is due this much earlier, so that it is sent before all mails that wait.
+TRIAL_FIRST = timedelta(days=1)
 FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
 

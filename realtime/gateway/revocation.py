@@ -3,9 +3,9 @@
 Runs on Daphne's event loop, as two tasks of the hub; PostgreSQL is asked in a pool thread.
 
 Note [Notified, then checked]: PostgreSQL sends a notification when a right to watch may have ended. On the channel
-`principals` it is the id of a user whose token, password, account or rights have changed. On the channel `sessions`
-it is the hash of a session that has ended. While any socket has a credential, the hub listens, and checks the
-credentials that a notification is about.
+`principals` its text is the id of a user whose token, password, account or rights have changed. On the channel
+`sessions` it is the hash of a session that has ended. While any socket has a credential, the hub listens, and
+checks the credentials that a notification is about.
 
 A notification may be lost with the connection. So all credentials are also checked every 30 seconds, and whenever
 the hub begins to listen, which it does each minute with a new connection. While it has no connection on which

@@ -12,7 +12,7 @@ UNDONE = "undone"
 def results() -> dict[str, str]:
     """Return the words for each result of a scan, for the states that only a page knows, and for some problems.
 
-    Problems have their code as the key: those of a page whose log-in has ended meanwhile, or was replaced.
+    The key of a problem is its code. A page has these problems if its log-in has ended meanwhile, or was replaced.
     """
     return {
         ScanResult.ADMITTED: _("Admitted"),

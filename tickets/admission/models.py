@@ -84,7 +84,7 @@ class Ticket(models.Model):
 class Scan(models.Model):
     """A scan at a gate, with its answer. The row is never deleted.
 
-    Afterwards only an undo changes it, or a gate that repeats the scan as `unchecked`.
+    Only two things change a recorded scan: an undo, and a gate that repeats the scan as `unchecked`.
     """
 
     Result = ScanResult

@@ -187,7 +187,7 @@ class ReservationDetail(APIView):
         responses=serializers.Reservation,
     )
     def patch(self, request: Request, reservation_id: int) -> Response:
-        """Hold more or fewer tickets, all or none of them. The end of the hold stays the same."""
+        """Change a hold to exactly this number of tickets, or not at all. The end of the hold stays the same."""
         body = serializers.ResizeInput(data=request.data)
         body.is_valid(raise_exception=True)
         buyer_id = actor_id(request)

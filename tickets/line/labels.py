@@ -40,7 +40,7 @@ def _before_the_draw(line: Mapping[str, Any], time_zone: str) -> str:
 
 
 def draw_text(line: Mapping[str, Any], time_zone: str) -> str:
-    """Return what the draw means for people who join in this moment before it."""
+    """Return what the draw means for people who join now, before the draw."""
     if line["digest"] is not None:
         return _(
             "The list for the draw is closed. People who join now come behind everybody on the list, in the"

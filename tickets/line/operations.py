@@ -33,7 +33,7 @@ def line_lock(*, event_id: int) -> Line | None:
 
 
 def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
-    """Let a locked line come first for all ticket types of its event, and announce it."""
+    """Let a locked line come first for these ticket types of its event, and announce it."""
     tickets.line_first_set(event_id=line.pk, types=types, now=now)
     db.after_commit(partial(projections.announce_line, event_id=line.pk))
 
@@ -64,8 +64,8 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     if entries:
         _line_moved(line, entries, now=now)
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # All people behind have left. (Somebody may wait behind who was not found above, because another person has
-        # just left. The next run of this task finds this entry.)
+        # All people behind have left. (If somebody waits behind, but was not found above because another person has
+        # just left, the next run of this task finds this entry.)
         line_changed(line=line, served=line.entered)  # each number has a place, so this is the last place
         line_rest(line=line, now=now)
     return len(entries)
@@ -208,7 +208,7 @@ def orders_looked_at(*, buyer_id: int, orders: Collection[int], now: datetime) -
 
 
 def entry_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give the entry that was given an order to the account to which a guest's order follows."""
+    """Move the entry that was given a guest's order to the account that the order now belongs to."""
     db.transaction_required()
     given = Entry.objects.filter(buyer_id=guest_id, order_id=order_id, state=EntryState.GIVEN)
     given.update(buyer_id=buyer_id)

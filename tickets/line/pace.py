@@ -23,9 +23,9 @@ class Pace:
     """The pace of a line.
 
     `limit` is how many places a minute staff allow, None for as many as possible. With a limit each turn takes some
-    of the line's time. Earlier turns have taken all time up to `since`. It is None before the line begins, while it
-    is paused, and when nobody waits. `places` were served in `seconds`; in both, what was longer ago counts less
-    (see MEMORY).
+    of the line's time. Earlier turns have taken all time up to `since`, which is None before the line begins, while
+    the line is paused, and when nobody waits. `places` were served in `seconds`; in both, what was longer ago
+    counts less (see MEMORY).
     """
 
     limit: int | None = None
@@ -101,5 +101,5 @@ def faster(pace: Pace) -> int | None:
 
 
 def _run(limit: int) -> timedelta:
-    """Return for how long a line may save turns: long enough for two turns."""
+    """Return for how long a line may save turns: LONGEST_RUN, or the time of two turns if that is longer."""
     return max(LONGEST_RUN, 2 * _MINUTE / limit)

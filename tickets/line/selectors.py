@@ -92,8 +92,8 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything.
 
-    It may if tickets are left, if a type is open to direct claims, if the line is not marked as standing yet, or if
-    nobody waits any more.
+    It may if tickets are left, if a type is open to direct claims, if the line is neither paused nor marked as
+    standing, or if nobody waits any more.
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()

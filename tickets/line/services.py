@@ -144,8 +144,8 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
 
     If the account waits in the same line already, it keeps its own place, and the guest's place is given up. An
     entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
-    This waits for a worker that gives tickets to such an entry, so that its order is seen by those who call this
-    first.
+    If a worker is giving tickets to such an entry, this waits for the worker. So a caller that calls this first
+    finds the new order afterwards.
     """
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)

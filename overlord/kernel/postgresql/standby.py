@@ -67,8 +67,8 @@ class Standby:
     def check(self, probe: Callable[[], object]) -> None:
         """Return if the standby answers, as far as we know; else raise StandbyAway.
 
-        While the standby is away, one thread in RETRY_SECONDS calls `probe`, which raises an error or returns when
-        the standby has answered.
+        While the standby is away, one thread calls `probe` every RETRY_SECONDS. `probe` returns when the standby
+        has answered, and raises an error otherwise.
         """
         if self._retry_at is None:
             return

@@ -199,7 +199,7 @@ class Widget {
     this.write({ old: isOld ? gettext("As of %(time)s", { time: time(this.seen) }) : "" });
   }
 
-  /** Remove the widget, because there is no such event, or no longer. */
+  /** Remove the widget, because the event does not exist, or no longer exists. */
   remove() {
     this.isOver = true;
     this.stream?.close();

@@ -5,7 +5,7 @@ const ASK_EVERY = 20_000; // milliseconds, on average
 
 /** Call `ask` regularly while a stream is not live and the page is visible. Return an object with three functions.
  *  `hear` takes each status of a stream (live.js), `forget` a stream that is no longer followed; `stop` ends all.
- *  What no stream says can have a name there as a stream has. */
+ *  For a fact that no stream tells, a page calls them with a name of its own. */
 export function whileNotLive(ask) {
   const every = ASK_EVERY * (0.75 + Math.random() / 2);
   const silent = new Set();
