@@ -33,7 +33,7 @@ def _amount(minor: int, payment: Payment) -> str:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A list of rows that nobody edits here, with an action. Both to see the rows and to act need `permission`."""
+    """A list of rows that nobody edits here, with an action. Seeing the rows and acting need `permission`."""
 
     show_full_result_count = False
     permission: str

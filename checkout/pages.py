@@ -231,7 +231,7 @@ def me(request: HttpRequest) -> HttpResponse:
 def _mail_shown(request: HttpRequest, paid: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return to which address a guest gets the links to all paid orders, and whether all were sent.
 
-    Return None if there is no such order, or a link that is not sent: a mail could not be delivered.
+    Return None if there is no such order, or if a link was not sent because its mail could not be delivered.
     """
     contact = _contact_shown(request)
     if contact is None or not paid:

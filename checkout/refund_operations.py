@@ -147,7 +147,7 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 def is_owed(*, payment: Payment, refund: Refund) -> bool:
     """Return whether a failed refund may be tried again.
 
-    Once its payment is refunded in full, it may only if no other refund has replaced it.
+    If its payment was refunded in full, the refund may be tried again only if no other refund has replaced it.
     """
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)

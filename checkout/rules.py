@@ -239,7 +239,7 @@ def check_answered(status: PaymentStatus | str) -> None:
 
 
 def check_removable(status: PaymentStatus | str) -> None:
-    """Raise PaymentStarted unless a payment in `status` has charged nobody and will not."""
+    """Raise PaymentStarted if a payment in `status` has charged somebody, or may still do so."""
     if status == PaymentStatus.ABANDONED:
         raise PaymentStarted(UNANSWERED_SENTENCE)
     if status not in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):

@@ -173,7 +173,7 @@ def picture_forget(*, name: str) -> bool:
 
 
 def pictures_prune() -> dict[str, int]:
-    """Delete the pictures that nobody shows, such as those of deleted events; return how many."""
+    """Delete the pictures that neither an event nor the shop shows, such as of deleted events; return how many."""
     names = list(pictures.names_kept(older_than=PRUNED_AFTER.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 

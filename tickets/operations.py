@@ -94,7 +94,7 @@ def vouchers_lock(reservations: Sequence[Reservation]) -> None:
 
 
 def order_extend(*, order: Sequence[Reservation], reservation_id: int, now: datetime) -> None:
-    """Move the end of all holds of a locked order; raise NotExtendable unless `reservation_id` is one of them.
+    """Move the end of all holds of a locked order; raise NotExtendable if `reservation_id` cannot be extended.
 
     All holds then end at the same time, at most thirty minutes after the order was made.
     """
@@ -176,8 +176,9 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
 def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Validate reservations whose money came late, all or none; return whether this was possible.
 
-    It is not possible if the event is cancelled, or if too few tickets or uses of a voucher are left. Due holds are
-    released first to make room. The limit per person and the end of the sale do not matter here.
+    It is not possible if the event is cancelled, if the buyer has released one of the reservations, or if too few
+    tickets or uses of a voucher are left. Due holds are released first to make room. The limit per person and the
+    end of the sale do not matter here.
     """
     if _event_status_locked(reservations[0].ticket_type.event_id) == EventStatus.CANCELLED:
         return False

@@ -135,7 +135,7 @@ class Folder:
         return self._recovered()
 
     def _recovered(self) -> SavedState:
-        """Return the state that follows from the env file. The file has no address of a server that is not ours."""
+        """Return the state that follows from the env file. The file has only addresses of our own servers."""
         env = self.env()
         found = SavedState(demo_loaded=True, demo_password=UNKNOWN, external_folder=env.get(POSTGRES_FOLDER))
         try:

@@ -53,8 +53,8 @@ def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
 def connect(*, name: str, direct: bool) -> psycopg2.extensions.connection:
     """Return a new connection that commits each statement; raise psycopg2.Error.
 
-    A `direct` connection leads to PostgreSQL itself (DATABASE_DIRECT_URL). Any other leads where those of the
-    application lead (DATABASE_URL).
+    A `direct` connection leads to PostgreSQL itself (DATABASE_DIRECT_URL). Any other leads to the address of the
+    application's connections (DATABASE_URL).
     """
     ours: Any = connection
     params = ours.get_direct_params() if direct else ours.get_connection_params()

@@ -58,9 +58,10 @@ def silent_queues(queues: Collection[Queue]) -> list[Queue]:
 
 
 def _records(queues: Collection[Queue]) -> Mapping[Queue, tuple[float, float] | None]:
-    """Return for each queue the age of its record and how long the message had waited, in seconds; None for none.
+    """Return for each queue the age of its record and how long the message had waited, in seconds.
 
-    The age is computed from the record's remaining time to live, so that only the clock of Redis counts.
+    A queue without a record has None. The age is computed from the record's remaining time to live, so that only
+    the clock of Redis counts.
     """
     pipeline = redis_client.connection().pipeline(transaction=False)
     for queue in queues:

@@ -300,8 +300,8 @@ if PRODUCTION and not RATE_LIMITS:
         "RATE_LIMITS is off, which is for load tests. Production does not start with it."
     )
 
-# The most unpaid orders of one buyer, and reservations of all guests of one network address. After COOLING_EXPIRED
-# expired orders, a buyer cannot reserve for COOLING_SECONDS.
+# The most unpaid orders of one buyer, and the most reservations of all guests of one network address in the time of
+# a hold. If COOLING_EXPIRED orders of a buyer have expired in the last COOLING_SECONDS, the buyer cannot reserve.
 HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
 GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")

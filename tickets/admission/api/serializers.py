@@ -11,7 +11,9 @@ TICKET_STATES = [state.value for state in TicketState]
 
 class Ticket(serializers.Serializer):
     id = serializers.IntegerField()
-    serial = serializers.CharField(allow_null=True, help_text="Null if the ticket was handed over.")
+    serial = serializers.CharField(
+        allow_null=True, help_text="Null if the ticket was handed over, unless it is revoked."
+    )
     code = serializers.CharField(
         allow_null=True,
         help_text="The text of a QR code in alphanumeric mode. Null if the ticket is revoked or was handed over.",
