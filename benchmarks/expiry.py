@@ -33,7 +33,7 @@ GROUPS = {
     "valkey": ["valkey"],
 }
 HOLDERS = 20_000
-KNOWN = 8_000  # buyers who reserve meanwhile, each one ticket of every type
+KNOWN = 4_096  # buyers who reserve meanwhile, each one ticket of every type
 TYPES = 4
 SPREAD_SECONDS = 60
 ADVISED = (30, 60, 120, 300)  # seconds before the end at which a buyer gets advice
