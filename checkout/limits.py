@@ -45,12 +45,6 @@ def taken_emails_counted(request: HttpRequest, *, buyer_id: int, contact: Contac
     if contact is None or contact.email is None:
         yield
         return
-    counted = ((TAKEN_BY_BUYER, buyer_id), (TAKEN_BY_ADDRESS, client_address.of_request(request)))
-    for limit, by in counted:
-        rate_limits.check(limit, by)
-    try:
+    counted = [(TAKEN_BY_BUYER, buyer_id), (TAKEN_BY_ADDRESS, client_address.of_request(request))]
+    with rate_limits.counted_if(EmailHasAccount, counted):
         yield
-    except EmailHasAccount:
-        for limit, by in counted:
-            rate_limits.count(limit, by)
-        raise

@@ -66,15 +66,9 @@ def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | N
         return
     counted: list[tuple[Limit, object]] = [(GUESS_BY_ADDRESS, client_address.of_request(request))]
     if buyer_id is not None:
-        counted.append((GUESS_BY_BUYER, buyer_id))
-    for limit, by in counted:
-        rate_limits.check(limit, by)
-    try:
+        counted.insert(0, (GUESS_BY_BUYER, buyer_id))
+    with rate_limits.counted_if(CodeUnknown, counted):
         yield
-    except CodeUnknown:
-        for limit, by in counted:
-            rate_limits.count(limit, by)
-        raise
 
 
 def of_buyer() -> dict[str, Any]:

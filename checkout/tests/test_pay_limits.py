@@ -89,6 +89,15 @@ def test_guesses_of_account_addresses_soon_get_the_same_answer_for_any_address(
     assert name() == 201, "without an address all goes on"
 
 
+def test_an_address_without_an_account_is_not_counted(
+    user_make: Callable[..., User], ticket_type: TicketType
+) -> None:
+    guest = api_of(user_make(is_guest=True, email=""))
+    body = {"reservation_id": reserve(guest, ticket_type).json()["id"], "email": "ada@example.org"}
+    tried = {guest.post(PAYMENTS, body, format="json").status_code for _ in range(12)}
+    assert tried == {201, 200}
+
+
 def test_guesses_of_one_address_are_counted_together(
     user_make: Callable[..., User], ticket_type: TicketType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

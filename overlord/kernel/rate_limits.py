@@ -8,7 +8,8 @@ for itself: then the limit is valid for each process, and never without effect.
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -48,9 +49,25 @@ def count(limit: Limit, by: object) -> None:
     _ask(_count, limit, by)
 
 
-def check(limit: Limit, by: object) -> None:
-    """Raise TooMany if the limit is reached. Count nothing."""
-    _ask(_check, limit, by)
+@contextmanager
+def counted_if(failure: type[Exception], uses: Sequence[tuple[Limit, object]]) -> Iterator[None]:
+    """Count a use of each limit, and take the counts back unless the block raises `failure`; raise TooMany.
+
+    The uses are counted before the block runs. Otherwise many parallel requests would pass a limit that none of
+    them has reached yet.
+    """
+    counted: list[tuple[Limit, object]] = []
+    try:
+        for limit, by in uses:
+            count(limit, by)
+            counted.append((limit, by))
+        yield
+    except failure:
+        counted.clear()
+        raise
+    finally:
+        for limit, by in counted:
+            _ask(_take_back, limit, by)
 
 
 def _ask(question: Callable[[MovingWindowRateLimiter, Limit, str], None], limit: Limit, by: object) -> None:
@@ -75,9 +92,13 @@ def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
         raise _too_many(limiter, limit, who)
 
 
-def _check(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
-    if not limiter.test(limit.item, who):
-        raise _too_many(limiter, limit, who)
+def _take_back(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
+    """Remove the newest use. Another one may be newer than the one that is taken back, but only by a moment."""
+    storage, key = limiter.storage, limit.item.key_for(who)
+    if isinstance(storage, RedisStorage):
+        redis_client.connection().lpop(storage.prefixed_key(key))
+    elif isinstance(storage, MemoryStorage):
+        del storage.events.get(key, [])[:1]
 
 
 def _too_many(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> TooMany:

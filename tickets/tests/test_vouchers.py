@@ -1,6 +1,7 @@
 """Discount and presale codes, as a REST client sees them: their prices, refusals and counts."""
 
 import random
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,9 +16,10 @@ from overlord.kernel import db
 from overlord.kernel.money import LARGEST_MINOR
 from overlord.kernel.rate_limits import Limit
 from tests.clients import api_of
+from tests.threads import together
 from tickets import limits, operations, services, voucher_rules
 from tickets.models import Inventory, Reservation, TicketType, Voucher
-from tickets.tests.reserving import RESERVATIONS, end, reserve
+from tickets.tests.reserving import RESERVATIONS, end, reserve, waiting_for_a_lock
 from tickets.tests.vouchers import VOUCHERS_WRONG, reserve_with, voucher_make
 from tickets.voucher_rules import PriceRule
 
@@ -212,6 +214,40 @@ class TestRefusals:
         guesses = [reserve_with(api_of(user_make()), ticket_type, f"GUESS{n}").status_code for n in range(3)]
 
         assert guesses == [409, 409, 429]
+
+    def test_a_try_counts_before_it_is_answered(
+        self,
+        user_make: Callable[..., User],
+        ticket_type: TicketType,
+        settings: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings.RATE_LIMITS = True
+        monkeypatch.setattr(limits, "GUESS_BY_ADDRESS", Limit(name="few-guesses", amount=2, seconds=600))
+        voucher_make(ticket_type.event)
+        locked, answered = threading.Event(), threading.Event()
+
+        def lock() -> None:
+            with db.transaction():
+                Inventory.objects.select_for_update().get(pk=ticket_type.pk)
+                locked.set()
+                answered.wait(60)
+
+        def right() -> int:
+            locked.wait(60)
+            return int(reserve_with(api_of(user_make()), ticket_type, "SPRING").status_code)
+
+        def one_more() -> int:
+            locked.wait(60)
+            try:
+                waiting_for_a_lock(2)
+                return int(reserve_with(api_of(user_make()), ticket_type, "GUESS").status_code)
+            finally:
+                answered.set()
+
+        assert together(lock, right, right, one_more) == [None, 201, 201, 429]
+        guesses = [reserve_with(api_of(user_make()), ticket_type, f"GUESS{n}").status_code for n in range(3)]
+        assert guesses == [409, 409, 429], "the right codes are not counted"
 
     def test_a_known_code_is_not_counted_as_a_guess(
         self, api: APIClient, ticket_type: TicketType, settings: Any

@@ -1,7 +1,9 @@
 """Limits are exact under parallel requests, in Redis and without it."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -38,6 +40,61 @@ def passes(limit: Limit = LIMIT, by: object = "ada") -> bool:
 
 def fifty_at_once() -> int:
     return sum(together(*[passes] * 50))
+
+
+class GuessError(Exception):
+    """A failure that counts."""
+
+
+def fail() -> None:
+    raise GuessError
+
+
+def guess(answer: Callable[[], None] = fail) -> bool:
+    """Run `answer` in a block that counts failures; return False if the limit refuses the block."""
+    try:
+        with suppress(GuessError), rate_limits.counted_if(GuessError, [(LIMIT, "ada")]):
+            answer()
+    except TooMany:
+        return False
+    return True
+
+
+def succeed() -> None:
+    pass
+
+
+@pytest.mark.parametrize("where", ["in Redis", "in the process"])
+def test_only_failures_count(where: str, request: pytest.FixtureRequest) -> None:
+    if where == "in the process":
+        request.getfixturevalue("redis_away")
+    assert all(guess(succeed) for _ in range(20))
+    assert [guess() for _ in range(6)] == [True] * 5 + [False]
+    assert not guess(succeed), "nobody learns whether this one would have been right"
+
+
+def test_another_error_or_a_second_limit_that_refuses_counts_nothing() -> None:
+    with pytest.raises(ZeroDivisionError), rate_limits.counted_if(GuessError, [(LIMIT, "ada")]):
+        raise ZeroDivisionError
+    one = Limit(name="one", amount=1, seconds=60)
+    assert passes(one, "school")
+    for _ in range(20):
+        with pytest.raises(TooMany), rate_limits.counted_if(GuessError, [(LIMIT, "ada"), (one, "school")]):
+            pytest.fail("the block runs")
+    assert [guess() for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_fifty_guesses_at_once_no_more_than_the_limit_are_answered() -> None:
+    inside = threading.Barrier(LIMIT.amount)
+
+    def wrong() -> None:
+        with rate_limits.counted_if(GuessError, [(LIMIT, "ada")]):
+            inside.wait(timeout=60)  # for the others, so that none has failed before all are inside
+            fail()
+
+    kinds = [type(each) for each in together(*[wrong] * 50)]
+    assert (kinds.count(GuessError), kinds.count(TooMany)) == (LIMIT.amount, 50 - LIMIT.amount)
 
 
 @pytest.mark.django_db(transaction=True)
