@@ -186,15 +186,15 @@ def _refunded(order_id: int) -> str | None:
 
 
 def _contact_shown(request: HttpRequest) -> dict[str, str] | None:
-    """Return a guest's address and name, as just typed or as given before; None for an account."""
+    """Return a guest's address and name, as just typed or as given before; None for an account.
+
+    They are empty if staff have changed the address.
+    """
     user = request.user
     if not isinstance(user, User) or not user.is_guest:
         return None
-    user.refresh_from_db(fields=["contact_email", "contact_name"])
-    return {
-        "email": request.POST.get("email", user.contact_email),
-        "name": request.POST.get("name", user.contact_name),
-    }
+    user.refresh_from_db(fields=["contact_email", "contact_name", "contact_by_staff"])
+    return {name: request.POST.get(name, value) for name, value in user.known_contact.items()}
 
 
 @allow("GET")

@@ -59,7 +59,9 @@ def address_change(
         was_proven = is_other and accounts.guest_proof_end(user_id=buyer.pk, email=email)
         if was_proven and line.is_waiting(buyer_id=buyer.pk, now=now):
             raise order_rules.WaitsInLine()
-        accounts.guest_contact_set(user_id=buyer.pk, email=email, name=name)
+        accounts.guest_contact_set(
+            user_id=buyer.pk, email=email if is_other else None, name=name, by_staff=True
+        )
         if is_other:
             for each in {order_id, *ticket_selectors.orders_paid(buyer_id=buyer.pk)}:
                 admission.order_link_renew(order_id=each)

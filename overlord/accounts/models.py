@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from overlord.accounts.passwords import refuse_too_long
 from overlord.kernel import db
-from overlord.kernel.texts import PERSON_NAME_LENGTH
+from overlord.kernel.texts import PERSON_NAME_LENGTH, name_key
 
 
 class NameKey(models.Func):
@@ -83,6 +83,12 @@ class User(AbstractUser):
     contact_email = models.EmailField("e-mail address of a guest", blank=True, default="", db_default="")
     contact_name = models.CharField(
         "name", max_length=PERSON_NAME_LENGTH, blank=True, default="", db_default=""
+    )
+    contact_by_staff = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether staff entered the address of a guest after the guest had bought.",
     )
     # The e-mail address that a guest has proven with a code. A guest needs one to enter a line.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
@@ -161,6 +167,17 @@ class User(AbstractUser):
     def mail_address(self) -> str:
         """Return the address for mails to this user: an account's own, or the one a guest gave; "" for none."""
         return self.email or self.contact_email
+
+    @property
+    def known_contact(self) -> dict[str, str]:
+        """Return a guest's address (`email`) and `name`, as the guest may read them in a browser.
+
+        They are empty if staff entered the address, and the guest has not proven it. It may be that of another
+        person, and this browser is still that of the person who bought.
+        """
+        if self.contact_by_staff and name_key(self.contact_email) != name_key(self.verified_email):
+            return {"email": "", "name": ""}
+        return {"email": self.contact_email, "name": self.contact_name}
 
     @property
     def addresses(self) -> set[str]:

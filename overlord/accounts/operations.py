@@ -7,6 +7,7 @@ reservations and payments.
 import secrets
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
@@ -31,15 +32,17 @@ class EmailHasAccount(Conflict):
     sentence = "There is already an account with this e-mail address. Log in to pay."
 
 
-def guest_contact_set(*, user_id: int, email: str | None, name: str | None) -> None:
+def guest_contact_set(*, user_id: int, email: str | None, name: str | None, by_staff: bool = False) -> None:
     """Set the e-mail address and the name of a guest. Do nothing for an account, which has its own.
 
-    A value that is None stays as it was. Raise EmailHasAccount if the address belongs to an account: then the
-    person should log in to it.
+    A value that is None stays as it was. `by_staff` says that staff entered the address, and not the guest. Raise
+    EmailHasAccount if the address belongs to an account: then the person should log in to it.
     """
     db.transaction_required()
     guests = User.objects.filter(pk=user_id, is_guest=True)
-    given = {"contact_email": email, "contact_name": name}
+    given: dict[str, Any] = {"contact_email": email, "contact_name": name}
+    if email is not None:
+        given["contact_by_staff"] = by_staff
     changed = guests.update(**{field: value for field, value in given.items() if value is not None})
     if changed and email is not None and selectors.is_email_of_account(email=email):
         raise EmailHasAccount()
@@ -49,7 +52,7 @@ def contacts_erase(*, user_ids: Collection[int]) -> None:
     """Erase the names and e-mail addresses of guests, whose rows stay."""
     db.transaction_required()
     guests = User.objects.filter(pk__in=user_ids, is_guest=True)
-    guests.update(contact_email="", contact_name="", verified_email="")
+    guests.update(contact_email="", contact_name="", contact_by_staff=False, verified_email="")
 
 
 def user_lock(*, user_id: int) -> User:
@@ -69,7 +72,8 @@ def email_verified(*, guest_id: int, email: str) -> User:
     for _ in range(ATTEMPTS):
         try:
             with db.savepoint():
-                guests.filter(pk=guest_id).update(verified_email=email, contact_email=email)
+                proven = {"verified_email": email, "contact_email": email, "contact_by_staff": False}
+                guests.filter(pk=guest_id).update(**proven)
             return User.objects.get(pk=guest_id)
         except IntegrityError:
             owner = guests.filter(Exact(NameKey("verified_email"), NameKey(Value(email)))).first()
@@ -129,6 +133,7 @@ def user_anonymise(*, user_id: int) -> None:
         last_name="",
         contact_email="",
         contact_name="",
+        contact_by_staff=False,
         verified_email="",
         language="",
         password=make_password(None),

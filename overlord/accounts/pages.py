@@ -134,7 +134,8 @@ class Signup(NextPageMixin, FormView):
         return services.with_free_username(make, email=email)
 
     def get_initial(self) -> dict[str, Any]:
-        return {"email": getattr(self.request.user, "contact_email", "")}
+        user = self.request.user
+        return {"email": user.known_contact["email"] if isinstance(user, User) else ""}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(next=self.get_redirect_url(), **kwargs)

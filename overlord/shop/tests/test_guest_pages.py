@@ -427,6 +427,31 @@ class TestLoggingIn:
         Receipt.objects.filter(sent_at=None).update(next_look_at=None)
         assert said() == ["only here"], "the mail of the second order could not be delivered"
 
+    def test_an_address_that_staff_entered_is_not_told_in_the_guests_browser(
+        self, visitor: Client, user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        pay(visitor, reserve(visitor, ticket_type)["Location"])
+        payment = Payment.objects.get()
+        checkout.payment_process(payment_id=payment.pk)
+        own = [f"/checkout/{payment.reservation_id}/", "/me/", "/signup/"]
+        assert all("ada@example.org" in visitor.get(each).content.decode() for each in own)
+
+        checkout.address_change(
+            staff_id=user_make().pk,
+            order_id=payment.reservation_id,
+            before="ada@example.org",
+            name_before="Ada Lovelace",
+            email="zoe@example.net",
+            name="Zoe Marsh",
+        )
+
+        own.append(reserve(visitor, ticket_type)["Location"])
+        pages = [visitor.get(each).content.decode() for each in own]
+        assert not re.findall("zoe|Marsh|ada@example", "".join(pages), re.IGNORECASE)
+        assert "The organiser has changed the e-mail address" in pages[1]
+        pay(visitor, own[-1], email="zoe@example.net")
+        assert "zoe@example.net" in text(visitor.get("/me/")), "now the guest entered it"
+
     def test_a_guest_who_has_forgotten_the_password_keeps_the_hold_too(
         self, visitor: Client, buyer: User, ticket_type: TicketType
     ) -> None:
