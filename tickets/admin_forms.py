@@ -86,7 +86,38 @@ class EventForm(forms.ModelForm):
     def clean_date(self) -> datetime:
         date: datetime = self.cleaned_data["date"]
         _read(lambda: rules.check_instant(date))
+        before = self.initial.get("date")
+        if self.instance.pk and not self.may_change_types and before is not None:
+            self._check_sales_end_in_time(date, before=before)
         return date
+
+    def _check_sales_end_in_time(self, date: datetime, *, before: datetime) -> None:
+        """Refuse an earlier date if a sale that ended before the event began would then go on after it.
+
+        A person who may change ticket types gets this error beside the type, and can enter another end there.
+        """
+        late = event_selectors.types_closing_between(event_id=self.instance.pk, after=date, before=before)
+        if late:
+            sentence = _(
+                "The event would begin before the sale of %(name)s ends. You cannot change this, because you do"
+                " not have permission to change ticket types."
+            )
+            raise forms.ValidationError(sentence % {"name": late[0]})
+
+    def clean_opening(self) -> str:
+        opening: str = self.cleaned_data["opening"]
+        is_new_draw = opening == Opening.DRAW and "opening" in self.changed_data
+        if is_new_draw and self.instance.status == Event.Status.ON_SALE and not self.may_change_types:
+            self._check_opening_time_is_set()
+        return opening
+
+    def _check_opening_time_is_set(self) -> None:
+        if self.instance.pk and event_selectors.is_without_opening_time(event_id=self.instance.pk):
+            sentence = _(
+                "An event that opens by a draw needs a time when the sale opens. You cannot set this time,"
+                " because you do not have permission to change ticket types."
+            )
+            raise forms.ValidationError(sentence)
 
     def clean_ends_at(self) -> datetime | None:
         ends_at: datetime | None = self.cleaned_data["ends_at"]

@@ -36,6 +36,18 @@ def is_type_reserved(*, ticket_type: int) -> bool:
     return Inventory.objects.filter(pk=ticket_type, reservations__gt=0).exists()
 
 
+def types_closing_between(*, event_id: int, after: datetime, before: datetime) -> list[str]:
+    """Return the names of the ticket types of an event whose sale closes between two times, both excluded."""
+    closing = TicketType.objects.filter(inventory__closes_at__gt=after, inventory__closes_at__lt=before)
+    return list(closing.filter(event=event_id).order_by("pk").values_list("name", flat=True))
+
+
+def is_without_opening_time(*, event_id: int) -> bool:
+    """Return whether none of the ticket types that buyers see has a time at which its sale opens."""
+    shown = TicketType.objects.filter(event=event_id, hidden=False)
+    return shown.exists() and not shown.filter(inventory__opens_at__isnull=False).exists()
+
+
 def pauses(*, event_id: int) -> list[PauseOfType]:
     """Return which ticket types of an event are paused."""
     types = Inventory.objects.filter(ticket_type__event_id=event_id)

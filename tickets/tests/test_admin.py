@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -14,6 +15,7 @@ from django.utils.html import strip_tags
 
 from overlord.accounts.models import User
 from overlord.kernel import db
+from tests.clients import permit
 from tests.threads import together
 from tickets import event_operations, event_selectors, operations, services
 from tickets.limits import of_buyer
@@ -306,6 +308,44 @@ class TestDates:
         change(staff, ticket_type.event).send(type0_opens_at_0="2026-12-01", type0_opens_at_1="12:00:00")
         answer = change(staff, ticket_type.event).send(date_0="2026-11-30")
         assert "must open before it closes" in said(answer)
+
+    @pytest.mark.parametrize("types", [(), ("tickets.view_tickettype",)])
+    def test_the_sale_of_a_type_is_checked_for_those_who_may_not_change_types_too(
+        self, types: tuple[str, ...], user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        event, client = ticket_type.event, Client()
+        client.force_login(permit(user_make(), "tickets.change_event", *types))
+        before, closes = event.date, event.date - timedelta(hours=1)
+        Inventory.objects.update(closes_at=closes)
+
+        def moved(hours: int) -> str:
+            begins = (before - timedelta(hours=hours)).astimezone(ZoneInfo(event.time_zone))
+            answer = change(client, event).send(
+                date_0=begins.strftime("%Y-%m-%d"), date_1=begins.strftime("%H:%M:%S")
+            )
+            return "" if answer.status_code == 302 else said(answer)
+
+        assert f"before the sale of {ticket_type.name} ends. You cannot change this" in moved(hours=2)
+        event.refresh_from_db()
+        assert (event.date, Inventory.objects.get().closes_at) == (before, closes)
+        assert moved(hours=-1) == "", "a later date"
+        Inventory.objects.update(closes_at=Event.objects.get().date)
+        assert moved(hours=2) == "", "the sale ends when the event begins, also at an earlier date"
+        assert Inventory.objects.get().closes_at == Event.objects.get().date
+
+    @pytest.mark.parametrize("types", [(), ("tickets.view_tickettype",)])
+    def test_a_draw_needs_an_opening_time_for_those_who_may_not_change_types_too(
+        self, types: tuple[str, ...], user_make: Callable[..., User], ticket_type: TicketType
+    ) -> None:
+        client = Client()
+        client.force_login(permit(user_make(), "tickets.change_event", *types))
+        Inventory.objects.update(opens_at=None)
+        answer = change(client, ticket_type.event).send(opening="draw")
+        assert "needs a time when the sale opens. You cannot set this time" in said(answer)
+        assert Event.objects.get().opening == "direct"
+        Inventory.objects.update(opens_at=timezone.now() + timedelta(hours=1))
+        assert change(client, ticket_type.event).send(opening="draw").status_code == 302
+        assert Event.objects.get().opening == "draw"
 
     @pytest.mark.parametrize("query", ["date__year=9999", "date__year=0", "date__year=2030&date__month=13"])
     def test_a_date_that_does_not_exist_is_refused_without_a_server_error(
