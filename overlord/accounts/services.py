@@ -99,7 +99,8 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
     account_check(user, password)
     named = {"username": user.username, "email": user.email, "password": make_password(password)}
     with db.constraint_errors(AT_ONCE), db.transaction():
-        if not User.objects.filter(pk=user_id, is_guest=True).update(is_guest=False, **named):
+        guests = User.objects.filter(pk=user_id, is_guest=True, is_active=True)
+        if not guests.update(is_guest=False, **named):  # it became an account, or was erased, meanwhile
             raise NotAGuest()
         EmailCode.objects.filter(pk=user_id).delete()  # an account has an address, and proves no other
     token_cache.drop_user(user_id)

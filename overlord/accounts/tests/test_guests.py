@@ -1,5 +1,6 @@
 """Guests by API: they have no account at first, and later an account with all their orders."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from overlord.accounts import limits, selectors
+from overlord.accounts import limits, operations, selectors, services
 from overlord.accounts.models import User
+from overlord.kernel import db
 from tests.clients import api_of, token_of
 from tests.threads import together
 from tickets.models import Reservation, TicketType
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,6 +87,26 @@ def test_only_a_guest_claims_and_only_once(buyer: User) -> None:
         ]
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]  # type: ignore[attr-defined]
+
+
+def test_a_guest_who_is_erased_at_that_moment_becomes_no_account() -> None:
+    told, _, _ = guest()
+    begun = threading.Event()
+
+    def erase() -> None:
+        with db.transaction():
+            operations.user_anonymise(user_id=told["id"])
+            begun.set()
+            waiting_for_a_lock(1)
+
+    def claim() -> None:
+        begun.wait(60)
+        services.guest_claim(user_id=told["id"], **CLAIM)
+
+    assert isinstance(together(erase, claim)[1], services.NotAGuest)
+    erased = User.objects.get(pk=told["id"])
+    assert (erased.email, erased.has_usable_password()) == ("", False)
+    assert erased.username.startswith("erased-")
 
 
 @pytest.mark.parametrize(
