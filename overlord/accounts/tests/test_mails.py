@@ -12,31 +12,33 @@ from overlord.accounts import mails
 
 
 class SilentServer:
-    """A mail server that takes connections and never answers; `asked` counts them."""
+    """A mail server that takes connections and never answers."""
 
     def __init__(self) -> None:
-        self.asked = 0
-        self._is_stopping = False
         self._clients: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self._last = socket.socket()
+        self._last.bind(("127.0.0.1", 0))
         self._thread = Thread(target=self._serve)
         self._thread.start()
 
     def _serve(self) -> None:
+        """Take connections in their order, until the last one."""
         while True:
-            client, _ = self._listener.accept()
+            client, address = self._listener.accept()
             self._clients.append(client)
-            if self._is_stopping:
+            if address == self._last.getsockname():
                 return
-            self.asked += 1
 
-    def stop(self) -> None:
-        self._is_stopping = True
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        self._thread.join()
-        for each in (*self._clients, self._listener):
+    def stop(self) -> int:
+        """Stop, and return how many connections there were."""
+        if self._thread.is_alive():
+            self._last.connect(("127.0.0.1", self.port))
+            self._thread.join()
+        for each in (*self._clients, self._listener, self._last):
             each.close()
+        return len(self._clients) - 1
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def send(server: SilentServer) -> bool:
 
 def test_while_the_mail_server_hangs_only_one_mail_asks_it(silent: SilentServer) -> None:
     assert [send(silent) for _ in range(4)] == [False] * 4
-    assert silent.asked == 1
+    assert silent.stop() == 1
 
 
 def test_control_a_process_that_forgets_asks_each_time(
@@ -64,7 +66,7 @@ def test_control_a_process_that_forgets_asks_each_time(
 ) -> None:
     monkeypatch.setattr(mails, "AWAY_SECONDS", 0.0)
     assert [send(silent) for _ in range(4)] == [False] * 4
-    assert silent.asked == 4
+    assert silent.stop() == 4
 
 
 def test_later_one_mail_finds_out_whether_the_server_answers(

@@ -142,8 +142,8 @@ def test_a_notification_during_the_read_is_applied(
 
 def test_without_a_listen_connection_nothing_is_kept(cache: TokenCache, token: str) -> None:
     cache.principal_of(token)
-    [row] = db.rows("SELECT pid FROM pg_stat_activity WHERE application_name = 'principals'")
-    db.rows("SELECT pg_terminate_backend(%s)", [row["pid"]])
+    assert cache._connection is not None
+    db.rows("SELECT pg_terminate_backend(%s)", [cache._connection.info.backend_pid])
     assert eventually(lambda: cache.principal_of(token) is not None and cache._connection is None)
     assert not cache._principals
     cache._listen_at = 0.0
