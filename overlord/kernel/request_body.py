@@ -18,6 +18,7 @@ from overlord.kernel.problems import CONTENT_TYPE, problem
 from overlord.kernel.rendering import dumps
 
 LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
+LONGEST_CONTENT_TYPE = 256  # characters; the time to read one grows with the square of its length
 LARGEST_UPLOAD = 12_000_000  # room for a picture of 10 MB and the other parts of its form
 # By their names in `codecs`. For some codecs, such as `hex`, Django would raise an error outside of its error
 # handling.
@@ -60,6 +61,8 @@ class RequestBodyReader:
 
 def _is_readable(content_type: str) -> bool:
     """Return whether Django can read a Content-Type and its charset. Django ignores a charset that Python lacks."""
+    if len(content_type) > LONGEST_CONTENT_TYPE:
+        return False
     try:
         charset = parse_header_parameters(content_type)[1].get("charset")
     except (LookupError, ValueError):

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from overlord import health
 from overlord.accounts.models import User
-from overlord.kernel import errors, problems, redis_client, rendering
+from overlord.kernel import errors, problems, redis_client, rendering, request_body
 from overlord.kernel.origin import is_same_origin
 from overlord.shop import error_pages
 from overlord.wsgi import application
@@ -158,9 +158,11 @@ FORMS = {
 }
 
 
-def _sent(content_type: str, body: bytes) -> tuple[int, dict[str, Any]]:
+def _sent(
+    content_type: str, body: bytes, *, to: str = "/api-auth/login/?q=%ff-a"
+) -> tuple[int, dict[str, Any]]:
     """Send a body as a server does, also through the layers before Django; return the status and the problem."""
-    environ = RequestFactory().generic("POST", "/api-auth/login/?q=%ff-a", body).environ
+    environ = RequestFactory().generic("POST", to, body).environ
     environ["CONTENT_TYPE"] = content_type
     statuses: list[str] = []
     answer = b"".join(application(environ, lambda status, _headers, _=None: statuses.append(status)))
@@ -183,6 +185,15 @@ class TestContentTypes:
         status, problem = _sent(f"{form}; charset={charset}", FORMS[form])
         assert (status, problem["code"]) == (400, "invalid")
         assert "password" in problem["errors"]
+
+    def test_a_long_content_type_is_refused_before_it_is_read(self) -> None:
+        longest = "application/json; a=".ljust(request_body.LONGEST_CONTENT_TYPE, "x")
+        assert _sent(longest, b"{}")[0] == 400
+        assert _sent(longest, b"{}", to="/nowhere/")[0] == 404
+        # It would take many minutes to read the last one.
+        for kind in (longest + "x", 'application/json; a="' + '\\";' * 300_000):
+            status, problem = _sent(kind, b"{}", to="/nowhere/")
+            assert (status, problem["code"]) == (415, "unsupported_media_type")
 
     @pytest.mark.parametrize("parameter", ["charset*=nope''%41", "a*=hex''%41", "a*=nope''%41"])
     def test_a_parameter_that_cannot_be_decoded_is_no_server_error(self, parameter: str) -> None:
