@@ -1,6 +1,6 @@
 """The pictures that organisers upload: check, turn and shrink them, and keep them as files that Caddy serves.
 
-Runs in the threads of a web process, one picture at a time, because a large picture needs about 200 MB while it is
+Runs in the threads of a web process, one picture at a time, because a large picture needs up to 400 MB while it is
 read. This module does not know which rows refer to a picture.
 
 What must stay true: only the visible picture is kept. It is drawn again, without the place and the camera in the
@@ -137,13 +137,28 @@ def _drawn(content: bytes, shape: Shape) -> Image.Image:
                 )
                 raise PictureRefused(sentence % {"n": shape.narrowest})
             opened.draft("RGB", (2 * LARGE, 2 * LARGE))
-            return _narrowed(_flat(ImageOps.exif_transpose(opened)), LARGE)
+            return _narrowed(_flat(ImageOps.exif_transpose(_coarser(opened))), LARGE)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_many from None
     except Image.UnidentifiedImageError:
         raise PictureRefused(_("This file is not a picture. Choose a JPEG, PNG or WebP file.")) from None
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error):
         raise PictureRefused(_("This picture is damaged. Choose another file.")) from None
+
+
+def _coarser(picture: Image.Image) -> Image.Image:
+    """Return a picture with fewer pixels, but still LARGE or more on each side.
+
+    The next steps make several copies. At full size they would need a gigabyte for the largest picture.
+    """
+    factor = min(picture.size) // LARGE
+    if factor < 2 or ";" in picture.mode:  # Pillow cannot do this with 16 bits
+        return picture
+    if picture.has_transparency_data and picture.mode not in ("RGBA", "LA"):
+        picture = picture.convert("RGBA")
+    elif picture.mode in ("1", "P"):
+        picture = picture.convert("RGB")
+    return picture.reduce(factor)
 
 
 def _flat(picture: Image.Image) -> Image.Image:

@@ -62,6 +62,20 @@ def test_transparent_parts_become_white() -> None:
     assert opened(files[".jpg"]).getpixel((5, 5)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_a_large_picture_of_any_mode_is_kept(mode: str) -> None:
+    picture = Image.new(mode, (2500, 2400))
+    assert pictures._coarser(picture).size == ((2500, 2400) if mode == "I;16" else (1250, 1200))
+    assert opened(picture_read(file_of(picture, "PNG"))[".jpg"]).size == (1200, 1152)
+
+
+def test_a_transparent_colour_of_a_large_picture_becomes_white() -> None:
+    for mode, colour in (("RGB", (0, 255, 0)), ("P", 0)):
+        picture = Image.new(mode, (2400, 2400), colour)
+        content = file_of(picture, "PNG", transparency=colour)
+        assert opened(picture_read(content)[".jpg"]).getpixel((5, 5)) == (255, 255, 255), mode
+
+
 def test_the_same_picture_has_the_same_name_and_another_one_another() -> None:
     red, blue = (picture_read(file_of(Image.new("RGB", (400, 300), colour))) for colour in ("red", "blue"))
     assert name_of(red) == name_of(dict(red)) != name_of(blue)
