@@ -149,6 +149,14 @@ class TestPaths:
         assert (response.status_code, response.json()["missing"]) == (503, ["database"])
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", [r'"abcdefgh\000"', r'"abcdefgh\377"', "short", "x" * 5000, ""])
+@pytest.mark.parametrize(("path", "status"), [("/me/", 302), ("/login/", 200), ("/event/reservations/", 401)])
+def test_a_cookie_that_names_no_session_is_ignored(path: str, status: int, key: str) -> None:
+    answer = Client(headers={"cookie": f"sessionid={key}"}).get(path)
+    assert (answer.status_code, "sessionid" in answer.cookies) == (status, False)
+
+
 FORMS = {
     "application/x-www-form-urlencoded": b"username=a%40b%ff&a=-",
     "multipart/form-data; boundary=x": (
