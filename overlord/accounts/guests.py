@@ -131,12 +131,13 @@ def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
     """Accept the code that proves a guest's address; return the guest to whom the address belongs.
 
     If another guest has proven the same address before, this is the same person: return the other guest, who gets
-    the session and what the first guest has. Raise WrongEmailCode.
+    the session and what the first guest has. The request's user is then the returned guest. Raise WrongEmailCode.
     """
     owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
     if owner.pk != guest_id:
         _open_session(request, owner)
         guest_logged_in(request, guest_id=guest_id, user=owner)
+    request.user = owner
     return owner
 
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from overlord.accounts import guests
 from overlord.accounts.models import User
+from overlord.accounts.operations import EmailHasAccount
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock
 from overlord.kernel.csrf import origin_decides
@@ -31,7 +32,7 @@ from tickets.line import labels, projections, selectors, services
 from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
-WISHES = "line_wishes"  # the key in the session of a guest who has not entered the code of the mail yet
+WISHES = "line_wishes"  # the key in a session: wishes that wait for a mailed code or for a log-in
 SECOND = "second_"  # the names of the second choice's fields begin with this
 
 
@@ -82,16 +83,16 @@ def _enter(request: HttpRequest, event_id: int) -> None:
 def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: list[Items]) -> None:
     """Enter a person, or change the wish of the entry that the form names.
 
-    The page may be older than the person's turn. If the person has tickets on hold from the line, nothing is
-    entered, and the page then shows these tickets.
+    The page may be older than the person's turn. If the person has a live hold from the line, nothing is entered,
+    and the page then shows this hold. If the line refuses the wish, the session keeps it for the form.
     """
     limits.count_reserve(request, buyer_id=buyer_id)
-    _forget_wish(request, event_id)
     asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}
     if "entry" in request.POST:
         services.entry_change(number=_number(request.POST["entry"]), choices=wished, **asked)
     elif not selectors.is_given(**asked):
         services.entry_make(choices=wished, **asked)
+    _forget_wish(request, event_id)
 
 
 def _number(written: str) -> int:
@@ -102,31 +103,49 @@ def _number(written: str) -> int:
 
 
 def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -> None:
-    """Mail a code to the address in the form, and keep the wish in the session until the code is entered."""
+    """Mail a code to the address in the form, and keep the wish in the session until the code is entered.
+
+    If the address is that of an account, keep the wish until its owner has logged in.
+    """
     services.entry_check(event_id=event_id, choices=wished, now=clock.now())
     form = AddressForm(request.POST)
     if not form.is_valid():
         raise Invalid(str(next(iter(form.errors.values()))[0]))
-    email = form.cleaned_data["email"]
+    try:
+        _mail_code(request, form.cleaned_data["email"])
+    except EmailHasAccount:
+        _keep_wish(request, event_id, wished)
+        raise
+    _keep_wish(request, event_id, wished)
+
+
+def _mail_code(request: HttpRequest, email: str) -> None:
     if isinstance(request.user, User):
         guests.email_ask(request, guest=request.user, email=email)
-    else:
-        with guests.guest_begin(request) as (guest, _is_again):
-            guests.email_ask(request, guest=guest, email=email)
-    request.session[WISHES] = {**request.session.get(WISHES, {}), str(event_id): wished}
+        return
+    with guests.guest_begin(request) as (guest, _is_again):
+        guests.email_ask(request, guest=guest, email=email)
 
 
 def _prove(request: HttpRequest, event_id: int) -> None:
-    """Check the code of the mail, and enter the guest with the wish that the session keeps."""
-    guest = guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
+    """Check the code of the mail, and enter the guest with the wish that the session keeps.
+
+    A guest who has proven the address already sends the form again, because no answer came, or from another tab.
+    """
+    if not guests.is_verified(request):
+        guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
     if wished := _kept_wish(request, event_id):
-        _make_or_change(request, event_id, guest.pk, wished)
+        _make_or_change(request, event_id, actor_id(request), wished)
 
 
 def _kept_wish(request: HttpRequest, event_id: int) -> list[Items]:
     """Return the choices that the session keeps for an event's line, or an empty list."""
     kept = request.session.get(WISHES, {}).get(str(event_id), [])
     return [[(ticket_type, quantity) for ticket_type, quantity in choice] for choice in kept]
+
+
+def _keep_wish(request: HttpRequest, event_id: int, wished: list[Items]) -> None:
+    request.session[WISHES] = {**request.session.get(WISHES, {}), str(event_id): wished}
 
 
 def _forget_wish(request: HttpRequest, event_id: int) -> None:

@@ -275,7 +275,45 @@ class TestGuests:
         assert "This code is wrong" in post(stranger, types, code=code)
         assert "This code is wrong" in post(Client(), types, code=code)
         assert "You are in line" in post(client, types, code=code)
-        assert "This code is wrong" in post(client, types, code=code)
+        assert "This code is wrong" in post(stranger, types, code=code)
+
+    def test_a_guest_who_sends_the_code_again_is_in_line_and_reads_no_error(
+        self, client: Client, types: list[TicketType]
+    ) -> None:
+        """The answer did not arrive, or another tab still shows the form."""
+        post(client, types, email=ADA, **{f"amount_{types[0].pk}": "1"})
+        code = EmailCode.objects.get().code
+        pages = [post(client, types, code=code) for _ in range(2)]
+
+        assert ["You are in line" in page for page in pages] == [True, True]
+        assert ['role="alert"' in page for page in pages] == [False, False]
+        assert Entry.objects.count() == 1
+
+    @pytest.mark.parametrize("is_known", [False, True], ids=["a new guest", "a guest of another device"])
+    def test_a_wish_that_is_refused_after_the_code_is_kept_and_the_address_counts_as_proven(
+        self, is_known: bool, client: Client, types: list[TicketType]
+    ) -> None:
+        first, second = types
+        if is_known:
+            other = Client()
+            send(other, types, **{f"amount_{second.pk}": "1"})
+            post(other, types, leave="yes")
+        post(client, types, email=ADA, **{f"amount_{first.pk}": "2", f"second_amount_{second.pk}": "1"})
+        Inventory.objects.filter(pk=first.pk).update(capacity=1)
+        refused = post(client, types, code=EmailCode.objects.get().code)
+
+        assert 'role="alert"' in refused
+        for page in (refused, client.get(place(types)).content.decode()):
+            assert re.search(rf'name="amount_{first.pk}" [^>]*value="2"', page)
+            assert re.search(rf'name="second_amount_{second.pk}" [^>]*value="1"', page)
+            assert 'name="email"' not in page
+            assert 'name="code"' not in page
+        assert "You are in line" in post(client, types, **{f"amount_{first.pk}": "1"})
+        post(client, types, leave="yes")
+        left = client.get(place(types)).content.decode()
+        assert re.search(rf'name="amount_{first.pk}" [^>]*value="0"', left), (
+            "it is kept no longer than needed"
+        )
 
     def test_the_same_address_on_a_second_device_is_the_same_place(
         self, client: Client, types: list[TicketType]
@@ -304,11 +342,15 @@ class TestGuests:
     ) -> None:
         account = user_make()
 
-        page = post(client, types, email=account.email, **{f"amount_{types[0].pk}": "1"})
+        page = post(client, types, email=account.email, **{f"amount_{types[0].pk}": "2"})
 
         assert "There is already an account with this e-mail address." in page
         assert not EmailCode.objects.exists()
         assert not User.objects.filter(is_guest=True).exists(), "nothing is left of a refused guest"
+        client.post("/login/", {"username": account.email, "password": "correct horse"})
+        page = client.get(place(types)).content.decode()
+        assert re.search(rf'name="amount_{types[0].pk}" [^>]*value="2"', page), "the wish is kept"
+        assert 'name="email"' not in page
 
     @pytest.mark.parametrize("wrong", ["", "ada", "ada@"])
     def test_a_malformed_address_is_refused(
