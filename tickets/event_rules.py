@@ -134,14 +134,17 @@ def obstacles(*, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now
         found.append(Obstacle.NO_TICKETS)
     elif not found and max(closing) <= now:
         found.append(Obstacle.CLOSED)
-    if by_draw and lacks_opening(sales):
+    if by_draw and lacks_opening(sales, now=now):
         found.append(Obstacle.NO_OPENING)
     return found
 
 
-def lacks_opening(sales: Sequence[SaleOfType]) -> bool:
-    """Return whether no shown ticket type has an opening time, so that the line of a draw would never begin."""
-    shown = [each for each in sales if not each.hidden]
+def lacks_opening(sales: Sequence[SaleOfType], *, now: datetime) -> bool:
+    """Return whether no ticket type that buyers can still buy has an opening time.
+
+    Then the line of a draw would never begin.
+    """
+    shown = [each for each in sales if not each.hidden and each.closes_at > now]
     return bool(shown) and all(each.opens_at is None for each in shown)
 
 

@@ -15,10 +15,10 @@ from tickets.line import representation, selectors
 
 def project_lines(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
     """Return the state of the lines of events as their streams show it, by event. A draft has no line."""
-    lines, sales, names = selectors.lines(ids), selectors.sales(ids), selectors.public_names(ids)
+    lines, names = selectors.lines(ids), selectors.public_names(ids)
     return {
         event_id: representation.line(lines.get(event_id), sale=sale, public_name=names.get(event_id))
-        for event_id, sale in sales.items()
+        for event_id, sale in selectors.sales(ids, now=now).items()
     }
 
 

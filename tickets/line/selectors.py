@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import F, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
@@ -24,15 +25,18 @@ def lines(event_ids: Collection[int]) -> dict[int, Line]:
     return Line.objects.filter(event__opening=tickets_rules.Opening.DRAW).in_bulk(event_ids)
 
 
-def sales(event_ids: Collection[int]) -> dict[int, rules.Sale]:
+def sales(event_ids: Collection[int], *, now: datetime) -> dict[int, rules.Sale]:
     """Read when the sale of each of these events opens and ends for buyers, by event.
 
-    Drafts, which only staff see, and events that do not exist are left out.
+    A sale opens as `sql/line_opens_at.sql` says. Drafts, which only staff see, and events that do not exist are
+    left out.
     """
     shown = Q(ticket_types__hidden=False)
+    selling = shown & Q(ticket_types__inventory__closes_at__gt=now)
+    opening = "ticket_types__inventory__opens_at"
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk__in=event_ids)
     found = found.annotate(
-        opens=Min("ticket_types__inventory__opens_at", filter=shown),
+        opens=Coalesce(Min(opening, filter=selling), Min(opening, filter=shown)),
         closes=Max("ticket_types__inventory__closes_at", filter=shown),
     )
     return {

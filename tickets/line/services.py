@@ -224,7 +224,7 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
         with db.errors_logged("ending what was given to entry", entry_id), db.transaction():
             operations.entry_pass_on(entry_id=entry_id, now=now)
     lines = selectors.lines_at_work(now=now)
-    sales = selectors.sales([line.pk for line in lines])
+    sales = selectors.sales([line.pk for line in lines], now=now)
     tried = 0
     for line in lines:
         with db.errors_logged("serving the line of event", line.pk):

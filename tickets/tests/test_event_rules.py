@@ -51,6 +51,13 @@ def test_a_draw_needs_a_time_of_a_type_that_buyers_see(
     assert obstacles(date=NOW + DAY, by_draw=by_draw, sales=sales, now=NOW) == expected
 
 
+def test_the_opening_time_of_a_sale_that_has_ended_begins_no_draw() -> None:
+    ended = SaleOfType(capacity=1, closes_at=NOW, opens_at=NOW - DAY)
+    general = SaleOfType(capacity=1, closes_at=NOW + DAY)
+
+    assert obstacles(date=NOW + DAY, by_draw=True, sales=[ended, general], now=NOW) == [Obstacle.NO_OPENING]
+
+
 ON, PAUSED, ALONE = (False, False), (True, False), (True, True)
 
 

@@ -17,8 +17,7 @@ DECLARE
     v_mixed text;
 BEGIN
     SELECT * INTO v_line FROM line_line l WHERE l.event_id = p_event AND l.phase = 'lobby'
-       AND (SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
-             WHERE t.event_id = p_event AND NOT t.hidden) <= clock_timestamp()
+       AND line_opens_at(p_event) <= clock_timestamp()
        FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN;

@@ -41,17 +41,14 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    IF v_line.phase = 'lobby' AND v_line.digest IS NULL AND (
-        SELECT min(i.opens_at) FROM tickets_inventory i JOIN tickets_tickettype t ON t.id = i.ticket_type_id
-         WHERE t.event_id = p_event AND NOT t.hidden
-    ) <= clock_timestamp() THEN
+    IF v_line.phase = 'lobby' AND v_line.digest IS NULL AND line_opens_at(p_event) <= clock_timestamp() THEN
         due := true;
         RETURN NEXT;
         RETURN;
     END IF;
 
-    -- Under the lock and with a new snapshot: another request of theirs may have been quicker, or the giver. Then they
-    -- are shown what they were given, before they may enter again.
+    -- Under the lock and with a new snapshot: another request of this buyer may have been quicker, or the giver. Then
+    -- the buyer is shown what was given, before the buyer may enter again.
     WITH own AS MATERIALIZED (SELECT * FROM line_entry e WHERE e.buyer_id = p_buyer)
     SELECT * INTO v_own FROM own o WHERE o.line_id = p_event
      ORDER BY o.state = 'waiting' DESC, o.number DESC LIMIT 1;
@@ -76,7 +73,7 @@ BEGIN
             MESSAGE = 'somebody with this e-mail address is in the line already';
     END IF;
 
-    -- Who left the lobby and comes again before the draw has the same number.
+    -- A buyer who left the lobby and comes again before the draw has the same number.
     UPDATE line_entry e SET choices = p_choices, state = 'waiting'
      WHERE e.id = v_own.id AND e.buyer_id = p_buyer
        AND (e.state = 'waiting' OR (e.state = 'left' AND v_line.phase = 'lobby'))

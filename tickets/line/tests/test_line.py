@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from typing import Any
@@ -19,7 +20,7 @@ from overlord.kernel.errors import DomainError, Invalid
 from tests.functions import function_replaced
 from tests.threads import together
 from tickets import services as tickets
-from tickets.line import operations, selectors, services, sql
+from tickets.line import operations, projections, selectors, services, sql
 from tickets.line.models import Entry, Line
 from tickets.line.rules import LineClosed
 from tickets.line.tests.lines import (
@@ -68,6 +69,46 @@ class TestLobby:
         assert enter(early, people(1)[0])["state"] == "waiting", (
             "the first entry opens the lobby, if nobody else did"
         )
+
+    @pytest.fixture
+    def general(self, ticket_type_make: Callable[..., TicketType]) -> TicketType:
+        """Return a type that opens by a draw in ten minutes; an earlier sale of its event has ended."""
+        now = timezone.now()
+        early = ticket_type_make(opens_at=now - timedelta(days=9), closes_at=now - timedelta(days=2))
+        [made] = line_make(partial(ticket_type_make, event=early.event), 5)
+        return made
+
+    def _entered(self, general: TicketType) -> list[int | None]:
+        """Let three people enter, with the work that a worker does meanwhile; return their places."""
+        entered = []
+        for buyer_id in people(3):
+            services.time_passed(hold=HOLD, now=timezone.now())
+            entered.append(enter(general, buyer_id)["place"])
+        return entered
+
+    def test_the_draw_waits_for_the_next_opening_after_a_sale_that_has_ended(
+        self, general: TicketType
+    ) -> None:
+        assert self._entered(general) == [None] * 3
+        shown = projections.line_shown(event_id=general.event_id, now=timezone.now())
+        assert shown["opens_at"] == Inventory.objects.get(pk=general.pk).opens_at
+        assert services.draw(event_id=general.event_id) is None
+        assert line_of(general).phase == "lobby"
+
+        open_sale([general])
+        serve_all(general)
+        assert line_of(general).drawn == 3
+        check(general.event_id)
+
+    def test_control_by_the_first_opening_of_all_the_list_is_closed_before_anyone_enters(
+        self, general: TicketType
+    ) -> None:
+        migration = import_module("tickets.line.migrations.0024_opening_of_what_still_sells")
+        with (
+            function_replaced("line_enter", migration.FORMER_LINE_ENTER),
+            function_replaced("line_draw", migration.FORMER_LINE_DRAW),
+        ):
+            assert self._entered(general) == [1, 2, 3]
 
     def test_an_event_that_opens_directly_has_no_lobby(self, ticket_type: TicketType, buyer: User) -> None:
         with pytest.raises(LineClosed):
