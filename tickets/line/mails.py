@@ -15,7 +15,7 @@ from overlord.kernel import db, mail_attempts
 from overlord.shop import formats, look
 from overlord.shop.languages import spoken
 from tickets.line.models import Entry, TurnNotice
-from tickets.models import Reservation
+from tickets.models import Event, Reservation
 
 AT_ONCE = 500
 AGAIN = timedelta(seconds=10)  # until the next attempt: a failed mail is tried until its hold has ended
@@ -54,14 +54,14 @@ def _send(pk: int) -> bool:
 
 
 def _mail(notice: TurnNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail, or None if the buyer has no address, or the hold has ended or is paid for."""
+    """Return the mail, or None if the buyer has no address or nothing to pay for any more."""
     entry = notice.entry
     if entry.order_id is None:
         return None
     held = Reservation.objects.select_related("ticket_type__event", "buyer").filter(
         pk=entry.order_id, state=Reservation.State.HELD, expires_at__gt=now
     )
-    order = held.first()
+    order = held.exclude(ticket_type__event__status=Event.Status.CANCELLED).first()
     if order is None or not order.buyer.mail_address:
         return None
     with spoken(order.buyer.language):

@@ -226,19 +226,21 @@ def _own(
     held = [each for each in given if each["state"] in rules.LIVE_STATES]
     is_waiting = state == EntryState.WAITING and not has_ended
     is_next = (place or 0) > line["served"]
+    # Tickets that are being paid for at this moment are paid back later. The page of their order tells this.
+    is_in_vain = line["cancelled"] and {each["state"] for each in held} == {rules.ReservationState.HELD}
+    is_over = is_in_vain or (state == EntryState.WAITING and has_ended)
     return {
         "entry": entry,
         "held": held[0] if held else None,
-        "is_given": bool(held),
+        "is_given": bool(held) and not is_in_vain,
         "is_paid": bool(given) and not held,
         "is_passed": state == EntryState.PASSED,
         "is_expired": state == EntryState.GIVEN and not given,
         "is_waiting": is_waiting,
+        "may_leave": state == EntryState.WAITING,
         "is_in_draw": place is None and (line["drawn"] is None or entry["number"] <= line["drawn"]),
         "is_limited": _is_limited(entry, event),
-        "ended_text": labels.ended_text(line["cancelled"])
-        if state == EntryState.WAITING and has_ended
-        else "",
+        "ended_text": labels.ended_text(line["cancelled"]) if is_over else "",
         "place_text": labels.waiting_text(line, place, event["time_zone"]) if is_waiting else "",
         "time_text": labels.wait_text(entry["seconds"]) if is_waiting and is_next else "",
         "reason_text": labels.reason_text(line) if is_waiting and is_next else "",

@@ -10,7 +10,7 @@ from overlord.accounts.models import User
 from tickets.line import mails, services
 from tickets.line.models import Entry, TurnNotice
 from tickets.line.tests.lines import check, enter, line_make, logged_in, open_sale, people, serve_all, states
-from tickets.models import Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +39,7 @@ class TestMail:
         assert states(types[0].event_id) == ["passed", "given"]
         assert mails.turn_notices_send() == 1
 
-    @pytest.mark.parametrize("why", ["ended", "nameless guest"])
+    @pytest.mark.parametrize("why", ["ended", "nameless guest", "cancelled"])
     def test_nothing_is_sent_when_there_is_nothing_to_tell(
         self, why: str, types: list[TicketType], buyer: User
     ) -> None:
@@ -48,6 +48,9 @@ class TestMail:
         serve_all(types[0])
         if why == "ended":
             Reservation.objects.update(expires_at=timezone.now())
+        elif why == "cancelled":
+            Inventory.objects.update(paused=True)
+            Event.objects.update(status="cancelled")
         else:
             User.objects.filter(pk=buyer.pk).update(is_guest=True, email="", contact_email="")
 

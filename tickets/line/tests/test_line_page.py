@@ -566,6 +566,28 @@ class TestAfterTheTurn:
         assert "Ticket sales have ended" in page
         assert "The tickets go to" not in page
 
+    @pytest.mark.parametrize(
+        ("state", "said", "unsaid"),
+        [
+            ("held", "You were not charged.", "Pay for them before"),
+            ("paying", "Go to your reserved tickets", "You were not charged."),
+            ("validated", "Your event is cancelled", "You have your tickets"),
+        ],
+    )
+    def test_nobody_is_asked_to_pay_for_a_cancelled_event(
+        self, state: str, said: str, unsaid: str, client: Client, types: list[TicketType]
+    ) -> None:
+        self.given(client, types)
+        times = {"held": [], "paying": ["paying_since"], "validated": ["paying_since", "validated_at"]}[state]
+        Reservation.objects.update(state=state, **dict.fromkeys(times, timezone.now()))
+        assert unsaid in client.get(place(types)).content.decode() or state == "paying", "control"
+        end_sale(types, why="cancelled")
+        page = client.get(place(types)).content.decode()
+
+        assert said in page
+        assert unsaid not in page
+        assert "Leave the line" not in page
+
     def test_a_person_who_comes_after_the_sell_out_enters_by_the_page(
         self, client: Client, types: list[TicketType]
     ) -> None:

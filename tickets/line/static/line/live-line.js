@@ -149,7 +149,7 @@ class LiveLine extends HTMLElement {
     if (hasEnded === this.hasEnded) return;
     this.hasEnded = hasEnded;
     if (hasEnded && this.state === "waiting") this.showEnded(this.line.cancelled);
-    else if (this.state === "ended") this.renew(this.longest());
+    else if (this.state === "ended" || (this.state === "given" && this.line.cancelled)) this.renew(this.longest());
   }
 
   secondsOfSale() {
