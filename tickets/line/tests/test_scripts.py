@@ -150,6 +150,20 @@ def test_a_page_whose_owner_has_tickets_asks_soon(tmp_path: Path) -> None:
     assert run(tmp_path, script) == [1_500]
 
 
+@pytest.mark.parametrize("first", ["line", "own"])
+def test_a_page_that_slept_through_its_turn_asks_soon(first: str, tmp_path: Path) -> None:
+    """Nobody looked at the hold, so it was released, and the entry was passed by."""
+    script = f"""
+      open(waiting);
+      const frames = [() => served(500), () => own(held(3, {{ state: "released" }}))];
+      for (const frame of "{first}" === "line" ? frames : frames.reverse()) await frame();
+      present = {{ ...present, state: "passed", served: "500" }};
+      await liveUntil(300_000);
+      done(fetches);
+    """
+    assert run(tmp_path, script) == [1_500]
+
+
 def test_a_page_that_was_made_after_its_turn_asks_nothing(tmp_path: Path) -> None:
     script = """
       open({ ...waiting, served: "500" });
@@ -303,3 +317,52 @@ def test_a_page_whose_log_in_has_ended_and_comes_back_follows_the_own_stream_aga
       done([without, asked, page.state]);
     """
     assert run(tmp_path, script) == [[None, None, 1], 1, "given"]
+
+
+def test_own_tickets_from_outside_the_line_change_the_title_only_until_the_page_is_fetched(
+    tmp_path: Path,
+) -> None:
+    """A hidden tab tells the turn by its title, before the page is fetched, which alone knows whether it is one."""
+    script = """
+      open(waiting);
+      await own();
+      document.hidden = true;
+      present = { ...present, reservations: "3" };
+      await own(held(3));
+      const hidden = document.title;
+      document.hidden = false;
+      document.dispatchEvent(new Event("visibilitychange"));
+      await liveUntil(5_000);
+      done([hidden, document.title]);
+    """
+    assert run(tmp_path, script) == ["It is your turn · Line", "Line"]
+
+
+def test_a_person_who_waits_at_the_end_of_the_sale_can_still_leave(tmp_path: Path) -> None:
+    script = """
+      const page = open(waiting);
+      const forms = ["change", "leave"].map((part) => ({ dataset: { part }, hidden: false }));
+      page.querySelectorAll = (css) => (css === "form[data-part]" ? forms : []);
+      const hidden = () => forms.map((form) => form.hidden);
+      await own();
+      await served(0, { cancelled: true });
+      const ended = hidden();
+      await lose(LINE, 4404);
+      done([ended, hidden()]);
+    """
+    assert run(tmp_path, script) == [[True, False], [True, True]]
+
+
+def test_a_page_with_tickets_of_an_event_that_is_cancelled_asks_for_what_it_shows_now(tmp_path: Path) -> None:
+    script = """
+      open({ ...waiting, state: "given", reservations: "3" });
+      await own(held(3));
+      await served(500);
+      await liveUntil(10_000);
+      const before = fetches.length;
+      await served(500, { cancelled: true });
+      present = { ...present, state: "ended", ended: "" };
+      await liveUntil(300_000);
+      done([before, fetches.length]);
+    """
+    assert run(tmp_path, script) == [0, 1]

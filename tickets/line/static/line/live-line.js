@@ -18,7 +18,7 @@ import { whileNotLive } from "shop/while-not-live.js";
 const REMOVED = 4404;
 const SOON = 3_000; // milliseconds over which requests are spread if few people make them
 const EACH = 10; // milliseconds for each entry, over which requests are spread if all people in the line make them
-const OWN = ["held", "paying", "validated"]; // states in which a person has tickets
+const LIVE = ["held", "paying"]; // states of live reservations
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
 const TOLERATED = 15; // seconds by which the wait may grow, beyond TOLERATED_SHARE, before the shown time rises
@@ -166,7 +166,7 @@ class LiveLine extends HTMLElement {
   /** Show to a person who waits what the server's page shows after the end of the sale. */
   showEnded(isCancelled) {
     this.state = "ended";
-    this.showOver(gettext("Ticket sales have ended"), endedText(isCancelled));
+    this.showOver(gettext("Ticket sales have ended"), endedText(isCancelled), { mayLeave: true });
   }
 
   /** Show that the event was deleted, together with its line. */
@@ -176,13 +176,15 @@ class LiveLine extends HTMLElement {
     this.showOver(gettext("This event is no longer available."), "");
   }
 
-  showOver(title, text) {
+  showOver(title, text, { mayLeave = false } = {}) {
     const [heading, lead] = [document.createElement("h1"), document.createElement("p")];
     setText(heading, title);
     lead.className = "lead";
     setText(lead, text);
     this.querySelector("[data-part=status]").replaceChildren(heading, lead);
-    for (const form of this.querySelectorAll("form[data-part]")) form.hidden = true;
+    for (const form of this.querySelectorAll("form[data-part]")) {
+      form.hidden = !(mayLeave && form.dataset.part === "leave");
+    }
     announce(`${title} ${text}`, { urgent: true });
   }
 
@@ -231,11 +233,13 @@ class LiveLine extends HTMLElement {
     if (text) announce(text, { urgent: true });
   }
 
-  /** Fetch the page if tickets were given to this person, or if a hold has ended. */
+  /** Fetch the page if tickets were given to this person, or if a hold has ended. `reservations` has also those that
+   *  ended in the last minutes. */
   showOwn(reservations) {
-    const mine = reservations.filter(({ event, state }) => event === this.event && OWN.includes(state));
-    this.hasOwn = mine.length > 0;
-    const ids = mine.filter(({ state }) => state !== "validated").map(({ id }) => id);
+    const mine = reservations.filter(({ event }) => event === this.event);
+    this.hasOwn = mine.length > 0; // also what has ended: the turn may have passed while the computer slept
+    if (this.hasOwn && this.dueAt < Infinity) this.renew(SOON);
+    const ids = mine.filter(({ state }) => LIVE.includes(state)).map(({ id }) => id);
     const live = ids.sort((one, other) => one - other).join(" ");
     if (live === this.live) return;
     if (live !== "" && this.state === "waiting") {
@@ -274,7 +278,7 @@ class LiveLine extends HTMLElement {
 
   take(page) {
     const fresh = page.querySelector("live-line");
-    if (fresh.getAttribute("state") !== this.state) document.title = page.title;
+    if (this.dueAt === Infinity) document.title = page.title; // otherwise the title may tell what is newer than the page
     this.read(fresh);
     this.computing = undefined;
     this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
