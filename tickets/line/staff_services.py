@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from overlord.kernel import db
+from overlord.kernel import db, texts
 from overlord.kernel.errors import Invalid
 from overlord.kernel.steps import step_log_after_commit
 from tickets import operations as tickets
@@ -67,17 +67,12 @@ def staff_actions(*, event_id: int) -> list[StaffAction]:
 def _text(action: Action, text: str) -> str:
     """Return the text of an action on one line, or an empty text if the action takes none; raise Invalid."""
     most = TEXTS.get(action)
-    if most is None:
+    if most is None or (action == Action.MESSAGE and not text.strip()):
         return ""
-    plain = " ".join(text.split())
-    if len(plain) > most or (not plain and action != Action.MESSAGE):
-        sentence = (
-            f"Write 1 to {most} characters."
-            if action != Action.MESSAGE
-            else f"Write at most {most} characters."
-        )
-        raise Invalid(sentence, errors={"text": [sentence]})
-    return plain
+    try:
+        return texts.one_line(text, most=most)
+    except ValueError as error:
+        raise Invalid(str(error), errors={"text": [str(error)]}) from None
 
 
 def _name_value(event_id: int, line: Line | None, name: str, seen: str | None) -> None:

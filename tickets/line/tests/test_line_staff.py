@@ -120,6 +120,20 @@ class TestServing:
         with pytest.raises(Invalid):
             act(Action.MESSAGE, "x" * (rules.LONGEST_MESSAGE + 1))
 
+    @pytest.mark.parametrize("wrong", ["a\x00b", "a\x07b"], ids=["NUL", "bell"])
+    def test_a_text_that_no_page_can_show_is_refused(
+        self, wrong: str, client: Client, types: list[TicketType], staff: User
+    ) -> None:
+        client.force_login(staff)
+        asked = {"action": "message", "text": wrong}
+        by_page = client.post(f"/events/{types[0].event_id}/line/desk/", {**asked, "seen": ""})
+        by_api = api_of(staff).post(f"/event/events/{types[0].event_id}/line/actions/", asked, format="json")
+
+        assert (by_page.status_code, by_api.status_code) == (400, 400)
+        assert set(by_api.json()["errors"]) == {"text"}
+        assert "contains a control character" in by_page.content.decode()
+        assert Line.objects.get().message == ""
+
     def test_what_was_chosen_beside_another_limit_or_message_is_refused(self, act: Act) -> None:
         assert act(Action.SLOWER, seen="")["most_per_minute"] == 3000
         for action, seen in ((Action.SLOWER, ""), (Action.FASTER, ""), (Action.SLOWER, "1500")):
