@@ -44,7 +44,7 @@ class PassedBecause(StrEnum):
     """Why an entry was passed by.
 
     NOT_LOOKED_AT means that nobody looked at the tickets that it was given. OWN_TICKETS means that its owner had
-    tickets of these types on hold already, or would have had more than the limit per person.
+    live reservations of these types already, or would have had more tickets than the limit per person.
     """
 
     NOT_LOOKED_AT = "not_looked_at"

@@ -203,7 +203,7 @@ def _has_order(entry: Entry, orders: Collection[int]) -> bool:
 
 
 def _orders_live(*, event_id: int, buyer_id: int, now: datetime) -> set[int]:
-    """Read the ids of a buyer's orders for an event that have tickets on hold, or are being paid for."""
+    """Read the ids of a buyer's orders for an event that have live reservations."""
     mine = tickets.own_reservations_in_event(buyer_id=buyer_id, event_id=event_id, now=now)
     return {each["order"] for each in mine if each["state"] in tickets_rules.LIVE_STATES}
 

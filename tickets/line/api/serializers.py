@@ -47,7 +47,8 @@ class Entry(serializers.Serializer):
         choices=[each.value for each in PassedBecause],
         allow_null=True,
         help_text="Null unless the state is `passed`. `not_looked_at`: nobody looked at the tickets in time."
-        " `own_tickets`: you had tickets of these types on hold, or would have had more than the limit per person.",
+        " `own_tickets`: you had already reserved tickets of these types, or would have had more than the limit"
+        " per person.",
     )
     reservations = Reservation(many=True)
 

@@ -56,7 +56,7 @@ def logged_in(guest: User, account: User) -> None:
 
 
 def hold_already(ticket_type: TicketType, buyer_id: int) -> None:
-    """Put a ticket of a type on hold for a buyer, past the line."""
+    """Reserve a ticket of a type for a buyer, past the line."""
     now = timezone.now()
     Reservation.objects.create(
         buyer_id=buyer_id, ticket_type=ticket_type, quantity=1, unit_price_minor=1500, currency="EUR",
