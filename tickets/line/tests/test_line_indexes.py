@@ -1,7 +1,7 @@
 """The indexes of entries: none has places, which the draw writes; each read uses one; each guard is one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
 import pytest
@@ -146,6 +146,13 @@ class TestLongLine:
     """A line that has grown since PostgreSQL made its plans and statistics."""
 
     LONG = 1000
+
+    @pytest.fixture(autouse=True)
+    def _statistics(self) -> Iterator[None]:
+        """Let PostgreSQL make no statistics of its own at a moment that nobody knows."""
+        db.rows("ALTER TABLE line_entry SET (autovacuum_enabled = false)")
+        yield
+        db.rows("ALTER TABLE line_entry RESET (autovacuum_enabled)")
 
     def _lengthen(self, event_id: int) -> int:
         """Let many more people enter a line; return one of the first."""

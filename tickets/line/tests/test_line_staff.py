@@ -81,9 +81,8 @@ class TestServing:
             enter(types[0], buyer_id)
         open_sale(types)
         services.draw(event_id=types[0].event_id)
-        Line.objects.update(most_per_minute=60, moved_at=timezone.now())
-        now = timezone.now()
-        given = []
+        now, given = timezone.now(), []
+        Line.objects.update(most_per_minute=60, moved_at=now)
         for seconds in (0.5, 1.1, 1.6, 3.2):
             services.serve(event_id=types[0].event_id, hold=HOLD, now=now + timedelta(seconds=seconds))
             given.append(Entry.objects.filter(state="given").count())

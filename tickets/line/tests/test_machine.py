@@ -9,17 +9,16 @@ from threading import current_thread
 from typing import Any
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.system import eventually
 from tests.threads import together
 from tickets import sql
 from tickets.line import operations, rules, selectors
 from tickets.line.models import Entry, Line
 from tickets.line.tests.machine import Queue
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,7 +82,7 @@ def _two_givers(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
         if not first:
             first.append(current_thread())
             has_chosen.set()
-            eventually(_somebody_waits)
+            waiting_for_a_lock(1)
         return entries
 
     def second() -> None:
@@ -93,14 +92,6 @@ def _two_givers(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "_entries_next", choose)
     assert together(lambda: queue.give(most=2), second) == [None, None]
     monkeypatch.setattr(operations, "_entries_next", chosen)
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def test_two_givers_give_one_after_the_other(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
