@@ -19,8 +19,9 @@ from realtime.tests.helpers import Shown, flushes
 
 
 @pytest.fixture(autouse=True)
-def valkey() -> Iterator[Redis]:
-    """Return the tests' Valkey, empty, and close the breaker."""
+def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """Return the tests' Valkey, empty, and close the breaker. A flush stays queued until one has begun."""
+    monkeypatch.setattr(store, "QUEUED_SECONDS", 900)
     connection = redis_client.connection()
     connection.flushdb()
     store.breaker.succeeded()

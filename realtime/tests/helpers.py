@@ -23,6 +23,7 @@ from realtime.gateway.subscriber import Subscriber
 from realtime.store import Frame
 from realtime.worker import flush
 
+PATIENCE = 30.0  # seconds to wait for what must happen, however busy the machine is
 HERE = {"host": "testserver:8080", "origin": "http://testserver:8080"}
 
 
@@ -64,7 +65,7 @@ class Screen:
         return bool(states) and states[-1] == data
 
 
-async def until(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
+async def until(holds: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
     """Wait until the condition holds; return False if it does not within the time."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -130,17 +131,17 @@ class Socket:
 
     async def open(self) -> str | None:
         """Connect, which the server never refuses, and return the chosen subprotocol."""
-        accepted, chosen = await self._end.connect(timeout=5)
+        accepted, chosen = await self._end.connect(timeout=PATIENCE)
         assert accepted
         return str(chosen) if chosen else None
 
     async def code(self) -> int:
-        message = await self._end.receive_output(timeout=5)
+        message = await self._end.receive_output(timeout=PATIENCE)
         assert message["type"] == "websocket.close", message
         return int(message["code"])
 
     async def frame(self) -> dict[str, Any]:
-        frame: dict[str, Any] = await self._end.receive_json_from(timeout=5)
+        frame: dict[str, Any] = await self._end.receive_json_from(timeout=PATIENCE)
         return frame
 
     async def send(self, **frame: str | bytes) -> None:

@@ -15,7 +15,7 @@ from realtime.gateway.access import RefusedError, admit
 from realtime.gateway.daphne_socket import CloseCode
 from realtime.store import Frame
 from realtime.streams import Access
-from realtime.tests.helpers import HERE, Shown, Socket, logged_in, on_a_loop
+from realtime.tests.helpers import HERE, PATIENCE, Shown, Socket, logged_in, on_a_loop
 from tests.clients import permit, token_of
 
 
@@ -319,7 +319,7 @@ def opened(path: str, *, times: int, headers: dict[str, str] | None = None) -> l
             await kept[-1].frame()
         last = Socket(path, headers)
         await last.open()
-        message = await last._end.receive_output(timeout=5)
+        message = await last._end.receive_output(timeout=PATIENCE)
         await kept[0].close()
         again = Socket(path, headers)
         await again.open()
@@ -369,7 +369,7 @@ def flood(count: int) -> int | None:
         for _ in range(count):
             await socket.send(text='{"type": "resync"}')
         for _ in range(3):
-            message = await socket._end.receive_output(timeout=0.5 if count < 31 else 5)
+            message = await socket._end.receive_output(timeout=0.5 if count < 31 else PATIENCE)
             if message["type"] == "websocket.close":
                 return int(message["code"])
         return None

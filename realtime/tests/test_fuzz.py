@@ -24,11 +24,21 @@ BIG = "x" * 20_000
 
 
 @pytest.fixture
+def options() -> list[str]:
+    """Return options of Daphne."""
+    return []
+
+
+@pytest.fixture
 def daphne(
-    transactional_db: None, flushing: None, shown: Shown, daphne_make: Callable[..., Daphne]
+    transactional_db: None,
+    flushing: None,
+    shown: Shown,
+    daphne_make: Callable[..., Daphne],
+    options: list[str],
 ) -> Iterator[Daphne]:
     shown.states = {1: {"left": 5}}
-    started = daphne_make("--ping-interval", "1", "--ping-timeout", "2")
+    started = daphne_make(*options)
     try:
         started.wait_ready()
         yield started
@@ -46,7 +56,7 @@ class Raw:
     opened: ClassVar[list["Raw"]] = []
 
     def __init__(self, daphne: Daphne, path: str = "/ws/events/1/", **headers: str | list[str]) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", daphne.port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", daphne.port), timeout=60)
         here = f"127.0.0.1:{daphne.port}"
         given = {"Host": here, "Origin": f"http://{here}", **headers}
         lines = [f"GET {path} HTTP/1.1", "Upgrade: websocket", "Connection: Upgrade"]
@@ -184,6 +194,7 @@ def test_random_bytes_and_half_handshakes_harm_no_other_client(daphne: Daphne) -
     assert json.loads(Raw(daphne).frame()[1])["data"] == {"left": 5}
 
 
+@pytest.mark.parametrize("options", [["--ping-interval", "1", "--ping-timeout", "2"]], ids=["soon"])
 def test_a_client_that_answers_no_ping_is_dropped(daphne: Daphne) -> None:
     silent = Raw(daphne)
     assert silent.code() == 1006, "the connection is cut: a client that answers no ping reads no code either"

@@ -1,5 +1,6 @@
 """Healing and heartbeats: lost changes are found, and screens are told when they may be old."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from realtime import sockets, store, streams
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
 from realtime.streams import Access
-from realtime.tests.helpers import Screen, Shown, frame_keep, until, with_hub
+from realtime.tests.helpers import PATIENCE, Screen, Shown, frame_keep, until, with_hub
 
 pytestmark = pytest.mark.usefixtures("shown")
 
@@ -36,13 +37,13 @@ def marked() -> set[str]:
 
 
 # Lost frames and marks ----------------------------------------------------------------------------------
-async def lost_on_the_way(hub: Hub) -> Screen:
-    """Store a frame without sending it, then let three seconds pass."""
+async def lost_on_the_way(hub: Hub, *, seconds: float = PATIENCE) -> Screen:
+    """Store a frame without sending it, then let three seconds pass. Wait for the frame."""
     frame_keep(1, "1")
     screen = await shows(hub, "event.1", 1)
     frame_keep(2, "2")
     await hub.healing.heal(now=hub._loop.time() + 3.1)
-    await until(lambda: screen.shows(2), seconds=0.5)
+    await until(lambda: screen.shows(2), seconds=seconds)
     return screen
 
 
@@ -75,19 +76,20 @@ def test_control_without_reading_stored_frames_it_stays_lost() -> None:
                 else await super().read_kept(names)
             )
 
-    assert with_hub(lost_on_the_way, Trusting).shows(1)
+    assert with_hub(partial(lost_on_the_way, seconds=0.5), Trusting).shows(1)
 
 
 def test_streams_are_marked_regularly_and_public_ones_more_often(private: None) -> None:
     async def test(hub: Hub) -> list[set[str]]:
         frame_keep(1, "1")
         frame_keep(1, "1", "me.7")
+        before, found = hub._loop.time(), []
         await shows(hub, "event.1", 1)
         await shows(hub, "me.7", 1)
-        now, found = hub._loop.time(), []
-        for seconds in (2.0, 3.1, 5.0, 12.1):
-            store.redis_client.connection().delete(store.MARKED)  # type: ignore[attr-defined]
-            await hub.healing.heal(now=now + seconds)
+        after = hub._loop.time()
+        for now in (before + 2.9, after + 3.1, after + 6.0, after + 12.1):
+            redis_client.connection().delete(store.MARKED)
+            await hub.healing.heal(now=now)
             found.append(marked())
         return found
 
@@ -122,7 +124,7 @@ def test_everything_is_read_at_once_when_redis_is_back(
             with pytest.raises(RedisError):
                 await hub.healing.heal(now=now)
         await hub.healing.heal(now=now)
-        assert await until(lambda: screen.shows(2), seconds=1)
+        assert await until(lambda: screen.shows(2))
 
     with_hub(test)
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-import math
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
-from redis import RedisError
+from redis import Redis, RedisError
 
 from overlord.embedded import binaries, ports
 from overlord.kernel import redis_client
@@ -18,6 +19,7 @@ from realtime import publish, store, streams
 from realtime.gateway.hub import Hub
 from realtime.gateway.subscriber import Subscriber
 from realtime.gateway.subscription import Subscription
+from realtime.rate_limits import Throttle
 from realtime.streams import Access
 from realtime.tests.helpers import Screen, Shown, frame_keep, frame_make, until, with_hub
 
@@ -27,6 +29,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _streams(shown: Shown) -> None:
     """Register the streams of kind "event"."""
+
+
+async def turns() -> None:
+    """Let the other tasks of the loop have some turns, in which no time needs to pass."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def send_frame(version: int, data: str | None = None, stream: str = "event.1") -> None:
@@ -204,53 +212,65 @@ def test_control_a_hub_that_treats_one_as_all_leaves_the_others_behind() -> None
     assert with_hub(one_catches_up_as_a_frame_arrives, ForgetfulHub) == [True, False]
 
 
-async def burst(hub: Hub) -> Screen:
-    """Send 50 frames in half a second, after a pause two at once, then nothing more."""
-    frame_keep(1, "1")
-    screen = Screen("event.1")
+async def rested(hub: Hub, stream: str, *, interval: float) -> Screen:
+    """Return a screen of a stream that was sent nothing for long, and may be sent once in `interval` seconds."""
+    frame_keep(1, "1", stream)
+    screen = Screen(stream)
     await hub.attach(screen.subscriber)
-    await until(lambda: screen.shows(1))
-    for version in range(2, 52):
-        hub.take(frame_make(version, str(version)))
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.15)
-    for version in (52, 53):
-        hub.take(frame_make(version, str(version)))
-        await until(lambda: screen.shows(52), seconds=0.05)
-    await until(lambda: screen.shows(53), seconds=0.5)
+    assert await until(lambda: screen.shows(1))
+    burst = streams.definition_of(stream).burst
+    hub.subscriptions[stream].throttle = Throttle(interval=interval, burst=burst)
     return screen
 
 
 def test_a_burst_is_conflated_and_ends_with_the_last_state() -> None:
-    screen = with_hub(burst)
-    assert screen.shows(53)
-    assert 5 <= len(screen.frames) <= 10
+    async def test(hub: Hub) -> tuple[int, float]:
+        screen = await rested(hub, "event.1", interval=streams.UPDATE_SECONDS)
+        began = hub._loop.time()
+        for version in range(2, 52):
+            hub.take(frame_make(version, str(version)))
+            await asyncio.sleep(0.01)
+        assert await until(lambda: screen.shows(51))
+        return len(screen.frames) - 1, hub._loop.time() - began
+
+    updates, seconds = with_hub(test)
+    assert 4 <= updates <= seconds / streams.UPDATE_SECONDS + 1
+
+
+async def two_at_once(hub: Hub, *, interval: float, seconds: float) -> Screen:
+    """Send two frames to a screen, the second before `interval` seconds have passed."""
+    screen = await rested(hub, "event.1", interval=interval)
+    for version in (2, 3):
+        hub.take(frame_make(version, str(version)))
+        await turns()
+    await until(lambda: screen.shows(3), seconds=seconds)
+    return screen
+
+
+class LeadingEdgeOnly(Hub):
+    """A hub that drops a frame for which it would have to wait."""
+
+    async def _send_out(self, subscription: Subscription) -> None:
+        if subscription.throttle.wait(now=self._loop.time()) == 0.0:
+            await super()._send_out(subscription)
+        subscription.sender = None
+
+
+def test_the_last_of_two_states_is_shown_after_the_interval() -> None:
+    assert with_hub(partial(two_at_once, interval=0.3, seconds=30)).shows(3)
 
 
 def test_control_without_the_trailing_edge_the_last_state_is_missing() -> None:
-    class LeadingEdgeOnly(Hub):
-        async def _send_out(self, subscription: Subscription) -> None:
-            if subscription.throttle.wait(now=self._loop.time()) == 0.0:
-                await super()._send_out(subscription)
-            subscription.sender = None
-
-    assert with_hub(burst, LeadingEdgeOnly).shows(52)
+    assert with_hub(partial(two_at_once, interval=1000, seconds=0.5), LeadingEdgeOnly).shows(2)
 
 
 async def steps_of_a_payment(hub: Hub) -> list[Any]:
-    """Send three states of a private stream at once after a rest, then a fourth; return those shown at once."""
-    frame_keep(1, "1", "me.7")
-    screen = Screen("me.7")
-    await hub.attach(screen.subscriber)
-    await until(lambda: screen.shows(1))
-    hub.subscriptions["me.7"].throttle._next = -math.inf  # as after a rest
+    """Send four states of a private stream after a rest; return those that wait for no other."""
+    screen = await rested(hub, "me.7", interval=1000)
     for version in (2, 3, 4, 5):
         hub.take(frame_make(version, str(version), "me.7"))
-        for _ in range(5):
-            await asyncio.sleep(0)
-    at_once = [frame["data"] for frame in screen.frames[1:]]
-    assert await until(lambda: screen.shows(5)), "the last state is shown all the same"
-    return at_once
+        await turns()
+    return [frame["data"] for frame in screen.frames[1:]]
 
 
 @pytest.fixture
@@ -316,8 +336,7 @@ def test_an_update_after_a_pause_goes_at_once() -> None:
         await until(lambda: screen.shows(1))
         await asyncio.sleep(0.12)
         hub.take(frame_make(2, "2"))
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await turns()
         assert screen.shows(2)
 
     with_hub(test)
@@ -341,16 +360,17 @@ def test_a_heartbeat_carries_the_version_last_sent_every_15_seconds() -> None:
 
 
 async def three_resyncs(hub: Hub) -> tuple[int, int]:
-    """Return how many snapshots answered at once, and how many after a second and a half."""
+    """Return how many snapshots answered at once, and how many when no resync waits any more."""
     frame_keep(1, "1")
     screen = Screen("event.1")
     await hub.attach(screen.subscriber)
     await until(lambda: screen.shows(1))
     for _ in range(3):
         hub.resync(screen.subscriber)
-        await asyncio.sleep(0.05)
+        await turns()
     at_once = len(screen.frames) - 1
-    await asyncio.sleep(1.4)
+    await until(lambda: "resync" not in screen.subscriber.timers)
+    await turns()
     return at_once, len(screen.frames) - 1
 
 
@@ -374,9 +394,18 @@ class SpareValkey:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the server, and wait until it answers."""
         command = [binaries.valkey(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self._folder), "--daemonize", "no"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        client = Redis(port=self.port)
+        while True:
+            with contextlib.suppress(RedisError):
+                client.ping()
+                client.close()
+                return
+            assert self._process.poll() is None
+            time.sleep(0.02)
 
     def kill(self) -> None:
         if self._process is not None:
@@ -401,14 +430,36 @@ def spare(tmp_path: Path, settings: Any) -> Iterator[SpareValkey]:
     redis_client.connection.cache_clear()
 
 
-def first_subscriber_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable[bool]]:
+class CountingHub(Hub):
+    """A hub that counts how often it has reconciled its streams, also in vain."""
+
+    attempts = 0
+
+    async def reconcile(self) -> None:
+        try:
+            await super().reconcile()
+        finally:
+            self.attempts += 1
+
+
+class JoinsOnce(CountingHub):
+    """A hub that does not try again."""
+
+    async def reconcile(self) -> None:
+        if not self.attempts:
+            await super().reconcile()
+
+
+def first_subscriber_while_away(
+    spare: SpareValkey, *, tries: int
+) -> Callable[[CountingHub], Awaitable[bool]]:
     """Return a test of whether a later subscriber gets updates when the first came while Redis was down."""
 
-    async def test(hub: Hub) -> bool:
+    async def test(hub: CountingHub) -> bool:
         first = Screen("event.1")
         await hub.attach(first.subscriber)
-        await asyncio.sleep(0.3)
-        spare.start()
+        assert await until(lambda: hub.attempts > 0)
+        await asyncio.to_thread(spare.start)
         later = Screen("event.1")
         await hub.attach(later.subscriber)
 
@@ -417,7 +468,7 @@ def first_subscriber_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable
                 await send_frame(9)
             return await until(lambda: later.shows(9), seconds=0.1)
 
-        for _ in range(30):
+        for _ in range(tries):
             if await heard():
                 return True
         return False
@@ -426,24 +477,17 @@ def first_subscriber_while_away(spare: SpareValkey) -> Callable[[Hub], Awaitable
 
 
 def test_a_first_subscriber_while_redis_is_down_leaves_no_stream_without_updates(spare: SpareValkey) -> None:
-    assert with_hub(first_subscriber_while_away(spare))
+    assert with_hub(first_subscriber_while_away(spare, tries=300), CountingHub)
 
 
 def test_control_without_reconciling_the_stream_gets_no_updates(spare: SpareValkey) -> None:
-    class JoinsOnce(Hub):
-        async def reconcile(self) -> None:
-            if not getattr(self, "tried", False):
-                self.tried = True
-                await super().reconcile()
-
-    assert not with_hub(first_subscriber_while_away(spare), JoinsOnce)
+    assert not with_hub(first_subscriber_while_away(spare, tries=30), JoinsOnce)
 
 
 def test_a_hub_reconnects_to_a_killed_redis_and_keeps_its_sockets(spare: SpareValkey) -> None:
     async def test(hub: Hub) -> None:
-        spare.start()
+        await asyncio.to_thread(spare.start)
         screen = Screen("event.1")
-        await asyncio.sleep(0.3)
         frame_keep(1, "1")
         await hub.attach(screen.subscriber)
         assert await until(lambda: screen.shows(1))
@@ -452,8 +496,8 @@ def test_a_hub_reconnects_to_a_killed_redis_and_keeps_its_sockets(spare: SpareVa
         meanwhile = Screen("event.1")
         await hub.attach(meanwhile.subscriber)
         assert meanwhile.shows(1), "from memory"
-        spare.start()
-        for _ in range(50):
+        await asyncio.to_thread(spare.start)
+        for _ in range(300):
             with contextlib.suppress(RedisError):
                 await send_frame(2)
             if await until(lambda: screen.shows(2) and meanwhile.shows(2), seconds=0.1):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from realtime import publish
 from realtime.tests.daphne import Daphne
-from realtime.tests.helpers import Shown
+from realtime.tests.helpers import PATIENCE, Shown
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -33,7 +32,7 @@ def daphnes(transactional_db: None, daphne_make: Callable[..., Daphne]) -> Itera
 
 
 async def frame(socket: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return dict(json.loads(await socket.recv()))
 
 
@@ -50,10 +49,8 @@ def test_two_processes_show_the_same_state_and_close_with_the_right_codes(
                 first = await frame(socket)
                 assert (first["type"], first["data"]) == ("snapshot", {"left": 5})
             shown.states = {1: {"left": 4}}
-            started = time.monotonic()
             await asyncio.to_thread(publish.streams_mark, streams=["event.1"])
             updates = [await frame(one), await frame(two)]
-            assert time.monotonic() - started < 1.0
             assert [update["data"] for update in updates] == [{"left": 4}] * 2
             assert updates[0]["version"] == updates[1]["version"] > first["version"]
 

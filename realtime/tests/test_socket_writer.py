@@ -255,10 +255,10 @@ class TestBackpressure:
     def test_a_client_that_stays_slow_is_closed(self, peer: Peer) -> None:
         async def test(hub: Hub) -> None:
             subscriber = await not_reading(hub, peer)
-            now = hub._loop.time()
-            await hub.backpressure.check(now=now + PATIENCE_SECONDS - 0.5)
+            since = hub.backpressure._slow_since[subscriber]
+            await hub.backpressure.check(now=since + PATIENCE_SECONDS - 0.5)
             assert peer.protocol.state == peer.protocol.STATE_OPEN
-            await hub.backpressure.check(now=now + PATIENCE_SECONDS + 0.5)
+            await hub.backpressure.check(now=since + PATIENCE_SECONDS + 0.5)
             assert subscriber not in hub.subscribers()
             assert int.from_bytes(peer.frames()[-1][:2]) == 4408
 
