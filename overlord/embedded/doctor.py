@@ -118,10 +118,7 @@ def _space(folder: Folder) -> Finding:
 
 
 def _data(folder: Folder) -> Iterator[Finding]:
-    """Yield the reasons, if any, why PostgreSQL or Valkey cannot start with its data."""
-    if "reading the append only file" in log_tail(folder, "valkey").rpartition("\n")[2]:
-        text = f"Valkey cannot read its data: remove {folder.path / 'valkey'}, and start bin/up again"
-        yield Finding(False, f"{text}. The shop makes all of this data again", ("valkey",))
+    """Yield the reasons, if any, why PostgreSQL cannot start with its data."""
     data = folder.path / "postgres"
     version_file = data / "PG_VERSION"
     try:

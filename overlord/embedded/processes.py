@@ -62,8 +62,9 @@ class Program:
     """A program: its command and environment, and how to find out that it is ready and does not hang.
 
     `prepare` is called before each start, and `ready` says whether the program is ready, for which it has
-    `ready_seconds`. `grace` is the time, in seconds, that it has to end after `stop_signal`. `data` is the folder
-    of its data, and `port` the port on which it listens. `forked` says whether the fork server may start it.
+    `ready_seconds`. `repair` gets the log of a run that failed; it returns a sentence if it removes the cause, else
+    "". `grace` is the time, in seconds, that it has to end after `stop_signal`. `data` is the folder of its data,
+    and `port` the port on which it listens. `forked` says whether the fork server may start it.
 
     `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
     returns true while a server that the program needs does not work: then old files and the end of the program are
@@ -75,6 +76,7 @@ class Program:
     env: Mapping[str, str]
     cwd: Path
     prepare: Callable[[], None] = lambda: None
+    repair: Callable[[str], str] = lambda _log: ""
     ready: Callable[[], bool] = lambda: True
     stop_signal: signal.Signals = signal.SIGTERM
     identity: Identity = "self"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from overlord.embedded import processes
+from overlord.embedded import disk, ports, processes
 from overlord.embedded.ports import HOST
 from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Program, Question
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DATABASE = "overlord"
 ROLE = "overlord"
 SCRATCH = "postgres.new-"
+VALKEY_DATA = "appendonlydir"  # the folder in which Valkey keeps its data
+VALKEY_IS_READY = "Ready to accept connections"  # what Valkey writes into its log
 PROBE_KEY = "overlord:takes-writes"
 SSL_REQUEST = bytes.fromhex("00000008 04d2162f")  # PostgreSQL answers this with one byte, before any log-in
 # Constraints often refuse statements, as they should. The statements and the details of these errors contain e-mail
@@ -143,6 +145,7 @@ class Valkey:
             env=SERVER_ENV,
             cwd=self.data,
             prepare=self._configure,
+            repair=self._set_data_aside,
             data=self.data,
             port=self.port,
             question=Question(self.port, b"PING\r\n"),
@@ -175,6 +178,19 @@ class Valkey:
             "set-proc-title": "no",  # a title would overwrite the environment, by which processes are found
         }
         write_private(self._config, "".join(f"{name} {value}\n" for name, value in settings.items()))
+
+    def _set_data_aside(self, log: str) -> str:
+        """Set the data aside if Valkey ended before it was ready; return a sentence, or "" if nothing was done.
+
+        The data may be damaged. The shop makes all of it again, so nobody has to wait until it is repaired.
+        """
+        data, aside = self.data / VALKEY_DATA, self.data / f"{VALKEY_DATA}.damaged"
+        has_another_cause = VALKEY_IS_READY in log or ports.taken(self.port) or disk.is_full(self.data)
+        if has_another_cause or not data.exists():
+            return ""
+        shutil.rmtree(aside, ignore_errors=True)
+        data.rename(aside)
+        return f"Valkey did not start with its data, which is in {aside} now. The shop makes all of it again."
 
     @property
     def _config(self) -> Path:

@@ -8,6 +8,8 @@ It runs in the supervisor's main thread. Some ends do not count as failures:
   MAX_TAKEN_PORT_SECONDS this is a failure.
 """
 
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,14 @@ FULL_DISK_DELAY = 2.0  # seconds between two checks of a full disk
 NEEDED_SERVER_DELAY = 2.0  # seconds between two starts of a program that lacks a server
 TAKEN_PORT_DELAY = 0.5  # seconds between two checks of a taken port
 MAX_TAKEN_PORT_SECONDS = 30.0
+BY_OTHERS = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}  # how a program ends if somebody ends it
+
+
+def repair(child: Child) -> str:
+    """Let a program that ended with an error remove the cause; return a sentence about it, or "" for nothing."""
+    if child.process.returncode in BY_OTHERS:
+        return ""
+    return child.program.repair(child.last_lines(sys.maxsize))
 
 
 class SupervisedProcess:
@@ -74,6 +84,8 @@ class SupervisedProcess:
             raise self.child.failure(f"keeps ending: {self.child.exit_reason}")
         self._restart_at = time.monotonic() + FIRST_RESTART_DELAY * 2 ** (self._failed_starts - 1)
         self._say(f"{self._program.name} ended ({self.child.exit_reason}). Restarting it.")
+        if repaired := repair(self.child):
+            self._say(repaired)
 
     def _restart(self) -> None:
         if self._waits_for_room and any(map(disk.is_full, self._folders())):

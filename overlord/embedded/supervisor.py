@@ -18,7 +18,7 @@ from overlord.embedded.postgres_home import PostgresHome
 from overlord.embedded.processes import Child, ProcessFailedError, Program
 from overlord.embedded.servers import Postgres, Valkey
 from overlord.embedded.state import POSTGRES_FOLDER, Folder, SavedState
-from overlord.embedded.supervised import SupervisedProcess
+from overlord.embedded.supervised import SupervisedProcess, repair
 from overlord.embedded.watchdog import Watchdog
 
 PREFERRED_PORTS = {
@@ -242,15 +242,23 @@ class Supervisor:
         return on(port).url
 
     def _run_on_a_port(self, name: str, program_on: Callable[[int], Program]) -> int:
-        """Start a server and keep it running; return its port. If another program takes the port, try another."""
+        """Start a server and keep it running; return its port.
+
+        If another program takes the port, try another. If the server can be repaired, try once more.
+        """
+        repaired = ""
         while True:
             port = self._port(name)
             try:
                 self._run_group(program_on(port))
             except ProcessFailedError:
-                processes.stop([each.child for each in self._groups.pop()])
-                if not ports.taken(port):
+                [child] = [each.child for each in self._groups.pop()]
+                processes.stop([child])
+                if ports.taken(port):
+                    continue
+                if repaired or not (repaired := repair(child)):
                     raise
+                console.say(repaired)
             else:
                 return port
 

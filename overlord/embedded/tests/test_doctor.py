@@ -173,22 +173,6 @@ def test_whole_data_is_no_finding(folder: Folder) -> None:
     assert texts(doctor._data(folder)) == []
 
 
-def test_data_that_valkey_cannot_read_is_named_until_valkey_starts_again(folder: Folder) -> None:
-    """The log's lines are those of Valkey 9.1 with a damaged file."""
-    folder.logs.mkdir(exist_ok=True)
-    log = folder.logs / "valkey.log"
-    refused = (
-        "1:M 27 Nov 2026 17:56:53 # Bad file format reading the append only file appendonly.aof.1.base.rdb: x"
-    )
-    log.write_text(f"1:M 27 Nov 2026 17:56:53 * Server initialized\n{refused}\n")
-    [text] = texts(doctor._data(folder))
-    assert f"remove {folder.path / 'valkey'}" in text
-
-    with log.open("a") as later:
-        later.write("1:M 27 Nov 2026 17:58:00 * Ready to accept connections tcp\n")
-    assert texts(doctor._data(folder)) == []
-
-
 def test_data_of_another_version_is_named_with_the_remedy(folder: Folder) -> None:
     (folder.path / "postgres" / "PG_VERSION").write_text("17\n")
     [text] = texts(doctor._data(folder))

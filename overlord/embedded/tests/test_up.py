@@ -18,8 +18,10 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+import redis
 
 from overlord.embedded import ports, postgres_home, program
+from overlord.embedded.servers import VALKEY_DATA
 from overlord.embedded.state import Folder, SavedState
 from overlord.embedded.tests.waiting import until
 
@@ -270,6 +272,56 @@ def test_a_server_that_cannot_start_ends_the_run_and_shows_its_log(up, folder):
     assert re.search(
         r"postgres did not start.*The last lines of its log:.*incompatible", second.said, re.DOTALL
     )
+
+
+def damage(folder):
+    """Make the data of Valkey unreadable. Its first file has the format of a snapshot."""
+    [file] = (folder.path / "valkey" / VALKEY_DATA).glob("*.base.rdb")
+    file.write_bytes(b"damaged " * 100)
+
+
+def kept_by_valkey(folder):
+    """Return the value of a key in Valkey; None if it has none; False if Valkey does not answer."""
+    try:
+        with redis.Redis.from_url(folder.env()["REDIS_URL"], decode_responses=True) as client:
+            return client.get("kept")
+    except (redis.RedisError, KeyError):
+        return False
+
+
+def keep_in_valkey(folder):
+    with redis.Redis.from_url(folder.env()["REDIS_URL"]) as client:
+        client.set("kept", "42")
+
+
+def test_valkey_starts_without_data_that_it_cannot_read(up, folder):
+    first = up()
+    keep_in_valkey(folder)
+    damage(folder)
+    first.child("valkey-server").kill()
+
+    until(lambda: "Valkey did not start with its data" in first.said)
+    until(lambda: kept_by_valkey(folder) is None)
+
+    first.process.terminate()
+    first.process.wait()
+    damage(folder)
+    second = up()
+    assert "Valkey did not start with its data" in second.said
+    assert kept_by_valkey(folder) is None
+    assert (folder.path / "valkey" / f"{VALKEY_DATA}.damaged").is_dir()
+
+
+def test_control_valkey_keeps_its_data_when_somebody_kills_it(up, folder):
+    first = up()
+    keep_in_valkey(folder)
+    for _ in range(2):
+        killed = first.child("valkey-server")
+        killed.kill()
+        until(lambda: not killed.is_running())  # noqa: B023
+        until(lambda: kept_by_valkey(folder) == "42")
+
+    assert "did not start" not in first.said
 
 
 SMALL_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
