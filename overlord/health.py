@@ -9,7 +9,7 @@ from django.db import DatabaseError, OperationalError, connection
 from django.http import HttpRequest, JsonResponse
 from redis import RedisError
 
-from overlord.kernel import database_check, db, queue_health
+from overlord.kernel import database_check, db, queue_health, redis_client
 from overlord.kernel.methods import allow
 from overlord.kernel.postgresql.standby import standby
 from overlord.kernel.queues import Queue
@@ -26,23 +26,24 @@ def livez(_request: HttpRequest) -> JsonResponse:
 
 @allow("GET")
 def readyz_self(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 if this process can sell, else 503. For that it needs only its connection to PostgreSQL."""
-    return _answer([] if _database_answers() else ["database"])
+    """Answer 200 if this process can do its work, else 503. It needs only its connection to PostgreSQL."""
+    return _answer([] if _database_answers(writes=False) else ["database"])
 
 
 @allow("GET")
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database`; `database_setup` (overlord/kernel/database_check.py; the log has the details);
-    `standby` (commits do not reach it); `redis`; `worker` (no tasks began on `silent_queues`); and `sockets` (no
-    live process can take another one).
+    The names are `database` and `redis` (away, or takes no writes); `database_setup`
+    (overlord/kernel/database_check.py; the log has the details); `standby` (commits do not reach it); `worker` (no
+    tasks began on `silent_queues`); and `sockets` (no live process can take another one).
     """
-    missing = [] if _database_answers() else ["database"]
+    missing = [] if _database_answers(writes=True) else ["database"]
     missing += [] if missing or _standby_answers() else ["standby"]
     missing += ["database_setup"] if database_check.found() else []
     silent: list[Queue] = []
     try:
+        redis_client.writes_require()
         silent = queue_health.silent_queues(NEEDED_QUEUES)
         missing += ["worker"] if silent else []
         missing += [] if sockets.have_room() else ["sockets"]
@@ -56,14 +57,15 @@ def _answer(missing: list[str], **facts: list[Queue]) -> JsonResponse:
     return JsonResponse(body, status=503 if missing else 200)
 
 
-def _database_answers() -> bool:
+def _database_answers(*, writes: bool) -> bool:
+    """Return whether PostgreSQL answers and, with `writes`, takes writes: a standby does not."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute("SHOW transaction_read_only")
+            return cursor.fetchone() == ("off",) or not writes
     except DatabaseError:
         connection.close()
         return False
-    return True
 
 
 def _standby_answers() -> bool:

@@ -42,7 +42,8 @@ INVARIANTS = {
 }
 PRIMARY = """
 SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
-       pg_is_in_recovery() AS is_standby, current_setting('synchronous_standby_names') AS awaited,
+       pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only')::bool AS is_read_only,
+       current_setting('synchronous_standby_names') AS awaited,
        current_setting('max_connections')::int AS most, clock_timestamp() AS clock,
        pg_size_pretty(pg_database_size(current_database())) AS size
 """
@@ -60,8 +61,7 @@ def findings(*, now: datetime) -> Iterator[Finding]:
     try:
         yield from _of_database(now=now)
     except DatabaseError as error:
-        text = f"PostgreSQL does not answer at the address in DATABASE_URL ({str(error).strip()})"
-        yield Finding(False, f"{text}: start it, or correct the address. Nothing can be sold meanwhile")
+        yield _no_connection(str(error).strip())
     try:
         yield from _of_redis()
     except RedisError as error:
@@ -111,6 +111,16 @@ def _certificate(host: str, port: int, *, now: datetime) -> Finding:
 
 
 # PostgreSQL ------------------------------------------------------------------------------------------------
+def _no_connection(error: str) -> Finding:
+    if "FATAL:" in error:
+        text = f"PostgreSQL refuses the connection ({error}): remove the cause that it names"
+        return Finding(
+            False, f"{text}. If it has too many clients, run fewer processes. Nothing can be sold meanwhile"
+        )
+    text = f"PostgreSQL does not answer at the address in DATABASE_URL ({error})"
+    return Finding(False, f"{text}: start it, or correct the address. Nothing can be sold meanwhile")
+
+
 def _of_database(*, now: datetime) -> Iterator[Finding]:
     before = time.time()
     [row] = db.rows(PRIMARY)
@@ -119,6 +129,9 @@ def _of_database(*, now: datetime) -> Iterator[Finding]:
     if row["is_standby"]:
         yield Finding(False, "DATABASE_URL leads to a standby: let it lead to the primary")
         return
+    if row["is_read_only"]:
+        text = "PostgreSQL takes no writes (default_transaction_read_only), so nothing is sold"
+        yield Finding(False, f"{text}: find out who set this. Some providers do so when the disk is full")
     yield from _replication(row["awaited"])
     faults = database_check.faults()
     yield from (Finding(False, sentence) for sentence in faults)
@@ -228,6 +241,14 @@ def _of_redis() -> Iterator[Finding]:
     yield _version(name, str(info.get("valkey_version") or info["redis_version"]), good=True)
     yield _clock(name, seconds + micros / 1e6, before)
     yield from _memory(name, redis_client.broker().info("memory"))
+    try:
+        redis_client.writes_require()
+    except RedisError as error:
+        text = (
+            f"{name} takes no writes ({error}): make room in its memory and on its disk, or ask the primary"
+        )
+        yield Finding(False, f"{text}. Tickets are sold; payments, mails and live pages wait")
+        return
     yield from _queues()
     viewers = system.state()["viewers"]
     if viewers is None:

@@ -118,7 +118,9 @@ def _of_redis() -> Iterator[Metric]:
         waits = queue_health.waits()
     except RedisError:
         waits = {}
-    yield GaugeMetricFamily("overlord_redis_up", "Whether Redis answers.", value=float(state["redis"]))
+    yield GaugeMetricFamily(
+        "overlord_redis_up", "Whether Redis answers and takes writes.", value=float(state["redis"])
+    )
     if state["viewers"] is not None:
         yield GaugeMetricFamily("overlord_sockets", "Open WebSockets.", value=float(state["viewers"]))
     yield _by_label("queue_messages", "Messages that wait for a worker, by queue.", "queue", state["queued"])

@@ -12,10 +12,11 @@ from realtime import sockets
 def state() -> dict[str, Any]:
     """Return a dict of the system's state now.
 
-    `redis` tells whether Redis answers. `viewers` is the number of open sockets, `queue_seconds` the longest wait
-    of a queue; both are None while unknown. `queued` is the number of waiting messages by queue.
+    `redis` tells whether Redis answers and takes writes. `viewers` is the number of open sockets, `queue_seconds`
+    the longest wait of a queue; both are None while unknown. `queued` is the number of waiting messages by queue.
     """
     try:
+        redis_client.writes_require()
         pipeline = redis_client.broker().pipeline(transaction=False)
         for queue in Queue:
             pipeline.llen(queue)

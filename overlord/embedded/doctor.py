@@ -246,24 +246,34 @@ def _services() -> Iterator[Finding]:
             if variable == "DATABASE_URL":
                 yield _sizes(url)
                 yield _clock(url)
-        elif variable == "DATABASE_URL" and _is_refused(url):
-            yield Finding(
-                False,
-                f"{name} refuses the password in {variable}. The data is whole: restore the files env and"
-                " state.json of the data folder from a copy, or correct the address in .env if it is set there",
-            )
+            elif not servers.redis_takes_writes(url):
+                text = f"{name} takes no writes: its memory or its disk is full, or it is a replica"
+                yield Finding(False, f"{text}. Payments, mails and live pages wait", (log,))
+        elif variable == "DATABASE_URL" and (refusal := _refusal(url)):
+            yield Finding(False, f"{name} {refusal}")
         else:
             text = f"{name} does not answer at the address in {variable}"
             yield Finding(False, f"{text}: start bin/up. If bin/up runs, it starts the server again", (log,))
 
 
-def _is_refused(url: str) -> bool:
-    """Return whether PostgreSQL answers, and refuses the password of this address."""
+def _refusal(url: str) -> str:
+    """Return why PostgreSQL refuses a connection, and what to do; "" if it does not answer at all."""
     try:
         psycopg2.connect(url, connect_timeout=3).close()
     except psycopg2.Error as error:
-        return "authentication failed" in str(error)
-    return False
+        said = str(error).partition("FATAL:")[2].strip()
+    else:
+        return ""
+    if "authentication failed" in said:
+        return (
+            "refuses the password in DATABASE_URL. The data is whole: restore the files env and state.json of the"
+            " data folder from a copy, or correct the address in .env if it is set there"
+        )
+    if not said:
+        return ""
+    return (
+        f"refuses connections ({said}). If it is starting, wait. If it has too many clients, end some of them"
+    )
 
 
 def _sizes(url: str) -> Finding:

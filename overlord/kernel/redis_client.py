@@ -13,6 +13,7 @@ from redis.retry import Retry
 from overlord.redis_address import RedisAddress
 
 SECONDS = 0.3  # a sale never waits longer than this for Redis
+PROBE_KEY = "takes-writes"
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +36,12 @@ def broker() -> redis.Redis:
 @lru_cache(maxsize=1)
 def _broker() -> redis.Redis:
     return _client(settings.REDIS_BROKER_URL)
+
+
+def writes_require() -> None:
+    """Raise `redis.RedisError` unless Redis takes writes. If it is full or a replica, it only answers reads."""
+    for client in {connection(), broker()}:
+        client.set(PROBE_KEY, "1", ex=1)
 
 
 def _client(url: str) -> redis.Redis:

@@ -22,7 +22,7 @@ from overlord.findings import Finding
 from overlord.kernel import database_check, redis_client
 from overlord.kernel.queues import Queue
 from stats import diagnosis
-from tests import tls
+from tests import refusals, tls
 from tickets.models import Inventory, TicketType
 from tickets.tests.reserving import claim, end
 
@@ -143,6 +143,31 @@ def test_a_postgresql_that_does_not_answer_is_one_finding_and_no_error(
     assert "PostgreSQL does not answer" in said
 
 
+def test_a_postgresql_with_too_many_clients_is_not_taken_for_an_absent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_sql: str) -> Any:
+        with refusals.postgresql_crowded() as url, connection.wrap_database_errors:
+            psycopg2.connect(url)
+
+    monkeypatch.setattr(diagnosis.db, "rows", refused)
+    said = " ".join(wrong(diagnosis.findings(now=timezone.now())))
+    assert "PostgreSQL refuses the connection" in said
+    assert "run fewer processes" in said
+    assert "start it, or correct the address" not in said.partition("Redis")[0]
+
+
+def test_a_postgresql_that_takes_no_writes_is_named() -> None:
+    assert not [sentence for sentence in wrong(of_database()) if "takes no writes" in sentence]
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        try:
+            [sentence] = wrong(of_database())
+        finally:
+            cursor.execute("RESET default_transaction_read_only")
+    assert "takes no writes" in sentence
+
+
 @pytest.fixture
 def redis() -> Iterator[Any]:
     client = redis_client.connection()
@@ -167,6 +192,13 @@ def test_a_queue_that_is_too_long_asks_for_more_workers(redis: Any) -> None:
     sentences = [sentence for sentence in wrong(diagnosis._of_redis()) if sentence.startswith("queue")]
     assert len(sentences) == 1
     assert "start more of the worker payments" in sentences[0]
+
+
+def test_a_redis_that_takes_no_writes_is_named_and_no_worker_is_blamed() -> None:
+    with refusals.redis_full():
+        *_, sentence = wrong(diagnosis._of_redis())
+    assert "Valkey takes no writes" in sentence
+    assert "worker" not in sentence
 
 
 def test_a_server_that_would_drop_messages_is_named() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from overlord.embedded import binaries, doctor, ports
 from overlord.embedded.state import Folder
+from tests import refusals
 
 
 @pytest.fixture
@@ -141,6 +142,20 @@ class TestServers:
         [text] = self.wrong()
         assert "refuses the password" in text
         assert "The data is whole: restore the files env and state.json" in text
+
+    def test_a_postgresql_with_too_many_clients_is_not_taken_for_an_absent_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with refusals.postgresql_crowded() as url:
+            monkeypatch.setenv("DATABASE_URL", url)
+            [text] = self.wrong()
+        assert text.startswith("PostgreSQL refuses connections (too many connections for role")
+        assert "end some of them" in text
+
+    def test_a_valkey_that_takes_no_writes_is_named(self) -> None:
+        with refusals.redis_full():
+            [text] = self.wrong()
+        assert "takes no writes" in text
 
 
 def test_a_queue_without_a_worker_and_refused_sockets_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ class _VerifiedCommits:
             if not _by_standby(error):
                 raise
             self.db.connection.close()  # the next request looks for the primary again
-            raise OperationalError("This server became a standby.") from error
+            raise OperationalError("This server takes no writes: it is a standby, or read-only.") from error
         if not self.db.in_atomic_block:
             self.db.commit_verify()
         return result

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404
 from django.test import Client, RequestFactory
 from rest_framework import exceptions as drf
@@ -18,6 +18,7 @@ from overlord.kernel.origin import is_same_origin
 from overlord.shop import error_pages
 from overlord.wsgi import application
 from realtime import sockets
+from tests import refusals
 from tickets.models import TicketType
 
 
@@ -139,6 +140,16 @@ class TestPaths:
         for number, has_room in enumerate(said):
             redis_client.connection().set(f"{sockets.ROOM}hub{number}", has_room)
         assert Client().get("/readyz").json()["missing"] == missing
+
+    def test_a_redis_that_takes_no_writes_is_missing(self) -> None:
+        with refusals.redis_full():
+            assert Client().get("/readyz").json()["missing"] == ["redis"]
+
+    def test_a_database_that_takes_no_writes_is_missing_and_pages_are_shown(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL transaction_read_only = on")
+        assert "database" in Client().get("/readyz").json()["missing"]
+        assert Client().get("/readyz/self").json()["missing"] == []
 
     def test_one_process_is_ready_even_if_the_whole_is_not(self) -> None:
         assert Client().get("/readyz/self").json() == {"status": "ok", "missing": []}
