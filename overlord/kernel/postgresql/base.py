@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import InternalError, OperationalError
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 from django.db.backends.utils import CursorWrapper
 from psycopg2.errors import ReadOnlySqlTransaction
 
@@ -85,8 +86,18 @@ class DebugCursor(_VerifiedCommits, base.CursorDebugWrapper):
     """Django's cursor that records its statements, with verified commits."""
 
 
+class SchemaEditor(DatabaseSchemaEditor):
+    """Django's editor of the schema. A migration that was interrupted between two indexes can run again."""
+
+    sql_create_index_concurrently = DatabaseSchemaEditor.sql_create_index_concurrently.replace(
+        "CONCURRENTLY", "CONCURRENTLY IF NOT EXISTS"
+    )
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """The database as a thread uses it. If connections are shared, `close` gives the connection back."""
+
+    SchemaEditorClass = SchemaEditor
 
     _taken_from: ConnectionPool | None = None
 

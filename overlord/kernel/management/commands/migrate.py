@@ -2,11 +2,19 @@
 
 While a migration waits for the lock of a table, all later statements that need the table wait too. So a migration
 waits only briefly for a lock, gives up, and tries again. Migrations that are done stay done. Only the wait for a
-lock is short; the work of a migration may take any time. If several machines start at once, one migrates, and the
-others wait and try again in the same way.
+lock is short; the work of a migration may take any time. So may the wait of an index that is made CONCURRENTLY, as
+nobody waits behind it.
+
+If several machines start at once, one migrates, and the others try again in the same way. They ask for the lock of
+the one that migrates, and do not wait for it: PostgreSQL makes an index only when all earlier statements have
+ended, so the two would wait for each other.
+
+An index whose making was interrupted stays in the database, invalid and unused. Each run removes such indexes
+first, so that its migration can run again.
 """
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -19,12 +27,18 @@ from overlord.kernel.commit_watch import PATIENT_NAME
 
 LOCK_SECONDS = 2
 PAUSE_SECONDS = 3
-ATTEMPTS = 40  # in about three minutes
+ATTEMPTS = 60  # in three to five minutes
 SESSION = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0;"
     f" SET application_name = '{PATIENT_NAME}';"
 )
-ALONE = "SELECT pg_advisory_lock(hashtextextended('migrate', 0))"  # until the session ends
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended('migrate', 0))"  # until the session ends
+INVALID = """
+SELECT indexrelid::regclass::text
+  FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE NOT indisvalid AND relkind = 'i' AND nspname = current_schema()
+   AND indexrelid NOT IN (SELECT index_relid FROM pg_stat_progress_create_index)
+"""
 
 
 class Command(migrate.Command):
@@ -36,27 +50,50 @@ class Command(migrate.Command):
             if connection.in_atomic_block:
                 super().handle(*args, **options)
                 return
-            with connection.directly():  # the settings of SESSION end with this connection
+            # The settings of SESSION end with this connection.
+            with connection.directly(), connection.execute_wrapper(_execute):
                 self._repeat(connection, *args, **options)
 
     def _repeat(self, connection: Any, *args: Any, **options: Any) -> None:
         for _ in range(ATTEMPTS):
-            with connection.cursor() as cursor:
-                cursor.execute(SESSION)
+            reason = "Another machine migrates."
             try:
-                with connection.cursor() as cursor:
-                    cursor.execute(ALONE)
-                super().handle(*args, **options)
+                if _begin(connection):
+                    super().handle(*args, **options)
+                    return
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                     raise
-                self.stdout.write(
-                    f"A table is in use, or another machine migrates: {str(error).strip()} Trying again."
-                )
-                time.sleep(PAUSE_SECONDS)
-            else:
-                return
+                reason = f"A table is in use: {str(error).strip()}"
+            self.stdout.write(f"{reason} Trying again.")
+            time.sleep(PAUSE_SECONDS)
         raise CommandError(
             "A table stayed in use, or another machine still migrates: pg_stat_activity shows who. Run this command"
             " again."
         )
+
+
+def _begin(connection: Any) -> bool:
+    """Prepare the session; return whether this command migrates now, and no other."""
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION)
+        cursor.execute(ALONE)
+        if cursor.fetchone() != (True,):
+            return False
+        cursor.execute(INVALID)
+        for (index,) in cursor.fetchall():
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+    return True
+
+
+def _execute(
+    execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]
+) -> Any:
+    """Run a statement of a migration. One that makes or removes an index CONCURRENTLY may wait for any time."""
+    if "INDEX CONCURRENTLY" not in sql:
+        return execute(sql, params, many, context)
+    session = context["cursor"].cursor  # below the wrapper
+    session.execute("SET lock_timeout = 0")
+    result = execute(sql, params, many, context)
+    session.execute(SESSION)
+    return result
