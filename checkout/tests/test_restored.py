@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -138,6 +138,13 @@ class TestReconciliation:
         assert f"{charge.pk}: the refund is succeeded" in capsys.readouterr().out
         assert back(lost) == [3000]
 
+    def test_the_command_pays_nothing_back_if_it_does_not_know_a_number(self, lost: str) -> None:
+        reconcile()
+        charge = UnmatchedCharge.objects.get(gateway_reference=lost)
+        with pytest.raises(CommandError, match=f"does not have {charge.pk}x"):
+            call_command("reconcile_charges", "--pay-back", str(charge.pk), f"{charge.pk}x")
+        assert back(lost) == []
+
     def test_after_the_restore_of_an_old_backup_the_command_finds_all_charges_since(
         self, api: APIClient, payment: Payment, ticket_type: TicketType, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -155,7 +162,7 @@ class TestReconciliation:
         call_command("reconcile_charges")
 
         assert lost in unmatched()
-        since = timezone.now() - timedelta(days=15)
+        since = Payment.objects.get(pk=made["id"]).created - timedelta(days=3)
         assert f"The charges since {since:%Y-%m-%d}" in capsys.readouterr().out
 
     def test_staff_pay_back_in_the_admin(self, lost: str, admin_client: Client) -> None:

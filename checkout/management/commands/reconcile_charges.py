@@ -48,12 +48,15 @@ class Command(BaseCommand):
         for charge in charges:
             self.stdout.write(_line(charge))
         if pay_back:
-            self._pay_back(
-                [charge for charge in charges if pay_back == ["all"] or str(charge.pk) in pay_back]
-            )
+            self._pay_back(charges, set(pay_back))
 
-    def _pay_back(self, charges: list[UnmatchedCharge]) -> None:
+    def _pay_back(self, charges: list[UnmatchedCharge], asked: set[str]) -> None:
+        if unknown := asked - {"all"} - {str(charge.pk) for charge in charges}:
+            names = ", ".join(sorted(unknown))
+            raise CommandError(f"Nothing was paid back: the list above does not have {names}.")
         for charge in charges:
+            if "all" not in asked and str(charge.pk) not in asked:
+                continue
             try:
                 outcome = services.unmatched_charge_refund(staff_id=None, charge_id=charge.pk)
             except NotFound:
