@@ -186,7 +186,11 @@ def health(name: str, scratch: Path) -> bool:
     """Run a service's health check with the liveness files of a folder."""
     [how, *check] = compose.services()[name]["healthcheck"]["test"]
     assert how == "CMD"
-    env = {**os.environ, "OVERLORD_LIVENESS_FILE": str(scratch / "alive")}
+    env = {
+        **os.environ,
+        "OVERLORD_LIVENESS_FILE": str(scratch / "alive"),
+        "PATH": f"{scratch}:{os.environ['PATH']}",  # for a test that brings a program of its own
+    }
     return subprocess.run(check, cwd=ROOT, env=env, stdout=subprocess.DEVNULL).returncode == 0
 
 
@@ -224,6 +228,24 @@ def test_a_process_that_hangs_is_killed_so_that_its_container_starts_again(
     finally:
         hanging.kill()
         hanging.wait()
+
+
+def test_a_process_that_works_is_left_alone_when_the_clock_is_set_forward(tmp_path: Path) -> None:
+    """Touch the file between the two looks of the health check, as a process does that works."""
+    works = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(600)"))
+    try:
+        alive = tmp_path / f"alive.{works.pid}"
+        alive.touch()
+        os.utime(alive, (time.time() - 3600, time.time() - 3600))
+        sleep = tmp_path / "sleep"
+        sleep.write_text(f"#!/bin/sh\ntouch {alive}\n")
+        sleep.chmod(0o755)
+
+        assert health("payments", tmp_path)
+        assert works.poll() is None
+    finally:
+        works.kill()
+        works.wait()
 
 
 def test_each_process_of_ours_has_a_health_check_that_kills_what_hangs() -> None:

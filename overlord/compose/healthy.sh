@@ -5,13 +5,20 @@
 # process that has not touched its file for a minute. Granian then starts another one; any other process ends its
 # container, which Docker restarts. The health checks of PostgreSQL, Valkey and Caddy kill nothing: these may be slow for
 # good reasons, and PostgreSQL would have to recover before anybody could buy again.
+#
+# If the machine has slept, or its clock was set forward, all files look old for a moment. So the script looks twice.
 set -u
 
-for file in "$OVERLORD_LIVENESS_FILE".*; do
-	if [ -n "$(find "$file" -mmin +1 2>/dev/null)" ]; then
+hanging() {
+	find "$OVERLORD_LIVENESS_FILE".* -mmin +1 2>/dev/null
+}
+
+if [ -n "$(hanging)" ]; then
+	sleep 2 # a process that works touches its file every second
+	hanging | while read -r file; do
 		pid=${file##*.}
 		kill -9 "$pid" 2>/dev/null && echo "Process $pid hangs. Killing it."
 		rm -f "$file" # another process may have this pid one day
-	fi
-done
+	done
+fi
 find "$OVERLORD_LIVENESS_FILE".* -mmin -0.5 2>/dev/null | grep -q .
