@@ -98,7 +98,7 @@ def test_from_the_first_page_to_the_paid_ticket(
     second.says(".types", "50 left")
     first.press("[data-when~=expired] button")
     first.one("hold-countdown .face")
-    hold_set(buyer, seconds=60)
+    hold_set(buyer, seconds=200)
     first.driver.refresh()
 
     # The buyer pays; the outcome is pushed, and the monitor moves.
@@ -827,7 +827,7 @@ def test_tickets_are_sold_with_javascript_off(
     first.press(".basket button[type=submit]")
     first.one("form.pay")
     buyer = Reservation.objects.get(ticket_type=ticket_type).buyer
-    hold = hold_set(buyer, seconds=60)
+    hold = hold_set(buyer, seconds=200)
     assert first.path == f"/checkout/{hold}/"
     first.press(".extension button")
     first.write("#email", f"ada-{secrets.token_hex(4)}@example.org")

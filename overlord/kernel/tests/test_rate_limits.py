@@ -119,6 +119,7 @@ def test_redis_is_asked_again_a_second_later(redis_away: None) -> None:
     really = rate_limits._in_redis
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rate_limits, "_in_redis", lambda: tried.append(1) or really())
+        patch.setattr(rate_limits, "RETRY_SECONDS", 1000.0)  # more than passes between two calls
         passes()
         passes()
         assert len(tried) == 1
