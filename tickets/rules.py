@@ -344,7 +344,7 @@ def extended_until(
     """
     limit = created + LONGEST_HOLD
     if state != ReservationState.HELD or expires_at <= now or expires_at >= limit:
-        raise NotExtendable(state=str(state))
+        raise NotExtendable(state=str(state_at(state=state, expires_at=expires_at, now=now)))
     return max(expires_at, min(now + EXTENDED_FOR, limit))
 
 

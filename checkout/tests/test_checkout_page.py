@@ -1,19 +1,21 @@
 """The page of an order, made by the server."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from checkout import rules
 from checkout.models import Payment
-from checkout.tests.paying import pay, work
+from checkout.tests.paying import expire, pay, work
 from overlord.accounts.models import User
 from tests.clients import api_of
 from tickets import services as tickets
 from tickets.event_rules import EventStatus
-from tickets.models import Event, Inventory
+from tickets.models import Event, Inventory, Reservation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,3 +88,36 @@ def test_a_released_order_that_is_paid_for_is_not_called_expired(buyer: User, pa
     alert = re.search(r'id="error"><h2>([^<]*)<', page.content.decode())
     assert alert
     assert alert[1] == "Your reservation was released, and the tickets are back on sale."
+
+
+@pytest.mark.parametrize(
+    ("since", "sentence"),
+    [
+        ("paid", "These tickets are already paid for."),
+        ("being paid", "A payment for these tickets is in progress."),
+        ("due", "Your reservation has expired, and the tickets are back on sale."),
+        ("released", "Your reservation was released, and the tickets are back on sale."),
+        ("at its limit", "Your reservation cannot be extended any further."),
+    ],
+)
+def test_an_old_page_that_asks_for_more_time_is_told_what_has_happened_since(
+    buyer: User, payment: Payment, since: str, sentence: str
+) -> None:
+    if since in ("paid", "being paid"):
+        pay(api_of(buyer), payment)
+    if since == "paid":
+        work(payment)
+    elif since == "due":
+        expire(payment)
+    elif since == "released":
+        tickets.reservation_release(buyer_id=buyer.pk, reservation_id=payment.reservation_id)
+    elif since == "at its limit":
+        Reservation.objects.update(created=timezone.now() - timedelta(minutes=20))
+        Reservation.objects.update(expires_at=timezone.now() + timedelta(minutes=10))
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+
+    page = client.post(f"/checkout/{payment.reservation_id}/extend/", follow=True)
+
+    [told] = re.findall(r'<p class="notice" role="status">([^<]*)<', page.content.decode())
+    assert unescape(told) == sentence

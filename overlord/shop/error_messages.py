@@ -60,6 +60,21 @@ def _too_late(facts: Facts) -> TitleAndAdvice:
     return title, _("You were not charged. You can try to reserve the same tickets again.")
 
 
+def _not_extendable(facts: Facts) -> TitleAndAdvice:
+    """Return why a hold has no more time. A page that is older than the hold's state still offers to extend it."""
+    match facts.get("state"):
+        case "validated":
+            return _MESSAGES["already_validated"](facts)
+        case "paying":
+            return _MESSAGES["payment_in_progress"](facts)
+        case "expired" | "released":
+            return _too_late(facts)
+    return (
+        _("Your reservation cannot be extended any further."),
+        _("Please pay before your reservation expires."),
+    )
+
+
 def _not_enough(facts: Facts) -> TitleAndAdvice:
     available = facts.get("available", 0)
     title = ngettext("Only %(n)s ticket is left.", "Only %(n)s tickets are left.", available)
@@ -211,10 +226,7 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("This ticket was used at the door."),
         _("The ticket can no longer be handed over."),
     ),
-    "not_extendable": lambda _facts: (
-        _("Your reservation cannot be extended any further."),
-        _("Please pay before your reservation expires."),
-    ),
+    "not_extendable": _not_extendable,
     "permission_denied": lambda _facts: (
         _("You do not have access to this page."),
         _("Log in with a staff account that has access."),
