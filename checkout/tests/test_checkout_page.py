@@ -1,6 +1,7 @@
 """The page of an order, made by the server."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 
@@ -10,12 +11,13 @@ from django.utils import timezone
 
 from checkout import rules
 from checkout.models import Payment
-from checkout.tests.paying import expire, pay, work
+from checkout.tests.paying import expire, pay, states, work
 from overlord.accounts.models import User
 from tests.clients import api_of
 from tickets import services as tickets
 from tickets.event_rules import EventStatus
-from tickets.models import Event, Inventory, Reservation
+from tickets.models import Event, Inventory, Reservation, TicketType
+from tickets.tests.reserving import RESERVATIONS, reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,3 +123,36 @@ def test_an_old_page_that_asks_for_more_time_is_told_what_has_happened_since(
 
     [told] = re.findall(r'<p class="notice" role="status">([^<]*)<', page.content.decode())
     assert unescape(told) == sentence
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1500), (1500, 0)])
+def test_a_free_order_that_costs_something_now_or_the_reverse_is_not_concluded_from_an_old_page(
+    buyer: User, ticket_type_make: Callable[..., TicketType], before: int, after: int
+) -> None:
+    """The page was read before another tab added a ticket type with a price, or removed the only one."""
+    api, types = api_of(buyer), [ticket_type_make(price_minor=0)]
+    types.append(ticket_type_make(event=types[0].event, price_minor=1500))
+    order = reserve(api, types[0]).json()["order"]
+    asked = {"items": [{"ticket_type": types[1].pk, "amount": 1}], "order": order}
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+    if before:
+        added = api.post(f"{RESERVATIONS}batch/", asked, format="json").json()["reservations"][-1]["id"]
+    page = client.get(f"/checkout/{order}/").content.decode()
+    [shown] = re.findall(r'name="price" value="([^"]*)"', page)
+    assert ("Get free tickets" in page) == (before == 0)
+    if before:
+        api.delete(f"{RESERVATIONS}{added}/")
+    else:
+        api.post(f"{RESERVATIONS}batch/", asked, format="json")
+
+    refused = client.post(f"/checkout/{order}/pay/", {"token": "ok", "price": shown})
+
+    assert refused.status_code == 409
+    assert "Your order and its price have changed." in refused.content.decode()
+    payment = Payment.objects.get()
+    assert (payment.status, set(states(payment)) <= {"held", "released"}) == ("NOT_STARTED", True)
+    [now] = re.findall(r'name="price" value="([^"]*)"', refused.content.decode())
+    assert client.post(f"/checkout/{order}/pay/", {"token": "ok", "price": now}).status_code == 302
+    assert work(payment).amount_minor == after
+    assert payment.status == "SUCCESS"
