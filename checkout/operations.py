@@ -36,6 +36,7 @@ AT_REST: dict[str, Any] = {
     "next_look_at": None,
     "requires_action": None,
 }
+INCIDENT_SENTENCE = "This payment cannot be removed, because staff must be able to see what happened to it."
 # The statuses of payments that an answer of the gateway may still change.
 OPEN_TO_NEWS = (PaymentStatus.PROCESSING, PaymentStatus.ABANDONED)
 
@@ -255,8 +256,10 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 
 
 def payment_remove(*, payment: Payment) -> None:
-    """Remove a locked payment that has charged nobody; raise PaymentStarted."""
+    """Remove a locked payment that has charged nobody, unless an incident is about it; raise PaymentStarted."""
     rules.check_removable(payment.status)
+    if payment.incidents.exists():
+        raise rules.PaymentStarted(INCIDENT_SENTENCE)
     payment.delete()
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 

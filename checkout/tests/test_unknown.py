@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import rules, services
+from checkout import operations, rules, services
 from checkout.gateways import GatewayUnknown, ledger, protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Incident, Payment, Refund
@@ -271,6 +271,10 @@ class TestDeadline:
         heal()
         assert state(payment) == ("FAILURE", "expired")
         assert charges(payment) == ["cancelled"]
+        kept = api.delete(f"{PAYMENTS}{payment.pk}/")
+        assert (kept.status_code, kept.json()["code"]) == (409, "payment_started")
+        assert kept.json()["detail"] == operations.INCIDENT_SENTENCE
+        assert Incident.objects.get().payment_id == payment.pk, "staff still see what happened"
 
     def test_another_amount_than_asked_keeps_the_hold_up_to_the_cap(
         self, api: APIClient, payment: Payment
