@@ -21,12 +21,12 @@ def price_minor(
 ) -> int:
     """Return the price of a payment in `status`, in minor units.
 
-    While its reservations are holds, this is their present price; otherwise it is `amount_minor`, the price of the
-    latest try.
+    While its reservations are holds, and if nobody ever tried to pay for them, this is their present price.
+    Otherwise it is `amount_minor`, the price of the latest try.
     """
     reservations = reservations_paid_for(status, order)
-    is_open = status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
-    if is_open and all(each.state == ReservationState.HELD for each in reservations):
+    are_held = all(each.state == ReservationState.HELD for each in reservations)
+    if status == PaymentStatus.NOT_STARTED or (status == PaymentStatus.FAILURE and are_held):
         return sum(each.total_minor for each in reservations)
     return amount_minor
 

@@ -116,6 +116,26 @@ class TestPaying:
         assert states(payment) == ["released", "validated", "validated", "validated"]
         audit()
 
+    @pytest.mark.parametrize("how", ["released", "expired"])
+    def test_an_order_that_ended_unpaid_shows_its_latest_price(
+        self, how: str, api: APIClient, buyer: User, payment: Payment
+    ) -> None:
+        """The payment was made when the order cost 50.02."""
+        first, second, third = lines(payment)
+        api.patch(f"{RESERVATIONS}{first.pk}/", {"amount": 3}, format="json")
+        for each in (first, second, third) if how == "released" else ():
+            api.delete(f"{RESERVATIONS}{each.pk}/")
+        if how == "expired":
+            expire(payment)
+            tickets.due_holds_sweep()
+        page = Client()
+        page.force_login(buyer)
+
+        assert set(states(payment)) == {how}
+        assert shown(api, payment)["full_price"] == "65.02"
+        for place in (f"/checkout/{first.pk}/", "/me/"):
+            assert "€65.02" in page.get(place).content.decode()
+
     @pytest.mark.parametrize("change", ["more", "fewer", "released"])
     def test_a_price_that_the_buyer_was_not_shown_is_not_charged(
         self, change: str, api: APIClient, payment: Payment
