@@ -102,14 +102,17 @@ def orders(request: HttpRequest) -> HttpResponse:
     """Find orders."""
     search = searches.text_asked(request, most=SEARCH_LENGTH)
     rows = [
-        {**found, "total": _total(found.get("payment")), "state": _state(found)}
+        {**found, "paid": _paid(found.get("payment")), "state": _state(found)}
         for found in selectors.orders_found(search=search)
     ]
     return render(request, "box_office/orders.html", {"rows": rows, "search": search})
 
 
-def _total(payment: Payment | None) -> str | None:
-    return money.to_text(payment.amount_minor, payment.currency) if payment else None
+def _paid(payment: Payment | None) -> str | None:
+    """Return what was charged for an order, also if it was refunded since; None if nobody was charged."""
+    if payment is None or payment.status not in rules.CHARGED:
+        return None
+    return money.to_text(payment.amount_minor, payment.currency)
 
 
 def _state(found: dict[str, Any]) -> dict[str, str]:
@@ -161,7 +164,7 @@ def _page(
         "buyer": buyer,
         "state": _state(found),
         "payment": payment,
-        "paid": _total(payment),
+        "paid": _paid(payment),
         "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
         "tickets": selectors.tickets(order_id=order_id),
         "history": history.order_history(order_id=order_id),

@@ -116,20 +116,29 @@ def orders_found(*, search: str) -> list[dict[str, Any]]:
     """Return the newest orders that a search finds, at most ORDERS_SHOWN, as dicts.
 
     A dict has `id`, `lead` (with buyer, type and event), `quantity`, `states` and, if there is one, `payment`. The
-    search is the number of an order or reservation, a ticket's serial, a gateway's reference, or a part of a
-    buyer's name or e-mail address. An empty search finds all orders.
+    quantity leaves out reservations that have ended, unless all have. The search is the number of an order or
+    reservation, a ticket's serial, a gateway's reference, or a part of a buyer's name or e-mail address. An empty
+    search finds all orders.
     """
     ids = _order_ids(search.strip())
-    orders: dict[int, dict[str, Any]] = {pk: {"id": pk, "quantity": 0, "types": []} for pk in ids}
-    lines = Reservation.objects.filter(Q(pk__in=ids) | Q(lead_id__in=ids)).order_by("pk")
-    for each in lines.select_related("buyer", "ticket_type__event"):
-        order = orders[each.order_id]
-        order["lead"] = order.get("lead", each)
-        order["quantity"] += each.quantity
-        order["states"] = {*order.get("states", ()), each.state}
+    lines: dict[int, list[Reservation]] = {}
+    found = Reservation.objects.filter(Q(pk__in=ids) | Q(lead_id__in=ids)).order_by("pk")
+    for each in found.select_related("buyer", "ticket_type__event"):
+        lines.setdefault(each.order_id, []).append(each)
+    orders = {pk: _order_shown(pk, lines[pk]) for pk in ids if pk in lines}
     for payment in Payment.objects.filter(reservation_id__in=ids).order_by("pk"):
         orders[payment.reservation_id]["payment"] = payment
-    return [orders[pk] for pk in ids if "lead" in orders[pk]]
+    return list(orders.values())
+
+
+def _order_shown(order_id: int, lines: list[Reservation]) -> dict[str, Any]:
+    kept = [each for each in lines if each.ended_at is None] or lines
+    return {
+        "id": order_id,
+        "lead": lines[0],
+        "quantity": sum(each.quantity for each in kept),
+        "states": {each.state for each in lines},
+    }
 
 
 def _order_ids(text: str) -> list[int]:

@@ -1,5 +1,6 @@
 """The organiser's pages of orders: the search, and the actions of staff on an order, with the actor."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from checkout.permissions import Permission
 from checkout.rules import Refunded, RefundOutcome
 from checkout.services import mails
 from checkout.services import orders as order_services
-from checkout.tests.paying import pay, work
+from checkout.tests.paying import PAYMENTS, pay, work
 from overlord.accounts import operations as accounts
 from overlord.accounts.models import EmailCode, User
 from overlord.kernel import db
@@ -113,6 +114,54 @@ class TestSearch:
         for _ in range(4):
             claim(user_make().pk, ticket_type, 1)
         assert count() == few
+
+
+class TestList:
+    """The figures of an order in the list are those of what was sold."""
+
+    def figures(self, office: Client, order_id: int) -> tuple[str, str]:
+        """Return the tickets and the money of the only order in the list."""
+        [row] = re.findall(
+            r'<th scope="row".*?</tr>', office.get("/office/orders/").content.decode(), re.DOTALL
+        )
+        assert f'href="/office/orders/{order_id}/"' in row
+        tickets, money = re.findall(r'<td class="num"[^>]*>([^<]*)</td>', row)
+        return tickets, money
+
+    def test_what_nobody_was_charged_is_not_called_paid(
+        self, office: Client, api: APIClient, payment: Payment
+    ) -> None:
+        order_id = payment.reservation_id
+        found = [self.figures(office, order_id)]
+        for token in ("card_error", "ok"):
+            pay(api, payment, token)
+            found.append(self.figures(office, order_id))
+            work(payment)
+            found.append(self.figures(office, order_id))
+
+        assert found == [("2", "")] * 4 + [("2", "€30.00")]
+
+    def test_tickets_that_were_released_before_the_rest_was_paid_do_not_count(
+        self, office: Client, api: APIClient, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        first = ticket_type_make()
+        types = [first, ticket_type_make(event=first.event)]
+        items = [{"ticket_type": each.pk, "amount": 2} for each in types]
+        order = api.post("/event/reservations/batch/", {"items": items}, format="json").json()
+        assert self.figures(office, order["order"]) == ("4", "")
+        api.delete(f"/event/reservations/{order['order']}/")
+        made = api.post(PAYMENTS, {"reservation_id": order["reservations"][1]["id"]}, format="json").json()
+        payment = Payment.objects.get(pk=made["id"])
+        pay(api, payment)
+        work(payment)
+
+        assert self.figures(office, order["order"]) == ("2", "€30.00")
+
+    def test_the_tickets_of_an_order_that_has_ended_are_those_it_had(
+        self, office: Client, api: APIClient, payment: Payment
+    ) -> None:
+        api.delete(f"/event/reservations/{payment.reservation_id}/")
+        assert self.figures(office, payment.reservation_id) == ("2", "")
 
 
 class TestOrder:
