@@ -10,7 +10,7 @@ const confirm = status.querySelector('[data-field="action"]');
 
 card.mount("#card");
 form.addEventListener("submit", async (event) => {
-  if (form.token.value) return;
+  if (event.defaultPrevented || form.token.value) return; // pressed twice, or sent by us below
   event.preventDefault();
   const { paymentMethod, error } = await stripe.createPaymentMethod({ type: "card", card });
   document.getElementById("card-error").textContent = error?.message ?? "";
@@ -18,6 +18,7 @@ form.addEventListener("submit", async (event) => {
   if (!paymentMethod) return;
   form.token.value = paymentMethod.id;
   form.requestSubmit();
+  form.token.value = ""; // the next press pays by the card that is entered then
 });
 
 // 3-D Secure: the bank asks the buyer directly. The outcome comes in a frame, like any other. The first frame usually

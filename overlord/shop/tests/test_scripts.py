@@ -265,6 +265,52 @@ def test_a_bank_that_asked_before_stripes_script_was_loaded_can_be_answered(tmp_
     assert scripts.run(tmp_path, ANSWER + STRIPE + script) == [False, True, False, ["s1", "s2"]]
 
 
+# The form of a checkout at Stripe, before ANSWER. `sent` has the tokens with which the browser sent it. `given` has
+# a function for each token that Stripe was asked for, which gives the token.
+CARD_FORM = """
+const sent = [], given = [];
+const form = Object.assign(new EventTarget(), {
+  token: { value: "" }, dataset: {}, elements: {}, querySelector: () => null, querySelectorAll: () => [],
+  requestSubmit() {
+    if (this.dispatchEvent(new Event("submit", { cancelable: true }))) sent.push(this.token.value);
+  },
+});
+async function give(token) {
+  given.at(-1)({ paymentMethod: { id: token } });
+  for (let turn = 0; turn < 20; turn++) await null;
+}
+"""
+CARD_PAGE = """
+document.querySelector = () => ({
+  querySelector: (css) => (css === "form.pay" ? form : { querySelector: () => nothing }),
+  addEventListener() {}, getAttribute: () => "pk_1",
+});
+document.getElementById = () => ({});
+globalThis.Stripe = () => ({
+  elements: () => ({ create: () => ({ mount() {} }) }),
+  createPaymentMethod: () => new Promise((resolve) => given.push(resolve)),
+});
+const { enableForm } = await import("shop/page.js");
+await import("checkout/stripe-form.js");
+"""
+
+
+def test_each_press_of_pay_sends_the_card_that_is_entered_then_and_once(tmp_path: Path) -> None:
+    page = ANSWER.replace("querySelectorAll: () => []", "querySelectorAll: () => [form]")
+    script = """
+      form.requestSubmit();
+      form.requestSubmit(); // pressed twice: Stripe is asked for one token
+      await give("first card");
+      form.requestSubmit(); // it is on its way
+      enableForm(form); // the site is slow, and the page says that one can try again
+      form.requestSubmit();
+      await give("second card");
+      done([given.length, sent]);
+    """
+    found = scripts.run(tmp_path, CARD_FORM + page + CARD_PAGE + script)
+    assert found == [2, ["first card", "second card"]]
+
+
 # A checkout, after ANSWER. `loads(shown, ...frames)` returns for each frame how often the page was loaded again by
 # then, and `order(...)` is a frame of reservation 7 and the others of its order.
 CHECKOUT = """
