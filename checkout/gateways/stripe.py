@@ -84,8 +84,11 @@ class StripeGateway:
     def confirm(self, *, key: str, intent: str) -> Charge:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
-        except (stripe.CardError, stripe.InvalidRequestError):
-            return self.retrieve(intent=intent)  # declined now or confirmed earlier: the answer says which
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            # Declined now or confirmed earlier: the intent says which, and Stripe's error has the intent. Two calls
+            # in a row could take longer than CALL_SECONDS.
+            refused = error.error.payment_intent if error.error else None
+            return _charge(refused) if refused else self.retrieve(intent=intent)
         except stripe.StripeError as error:
             raise GatewayUnknown(str(error)) from error
         return _charge(confirmed)

@@ -8,15 +8,16 @@ from unittest.mock import patch
 
 import pytest
 from celery.contrib.testing.worker import start_worker
-from django.conf import settings
+from django.conf import settings as configured
 from django.utils import timezone
 
 from checkout import services
 from checkout.gateways import CALL_SECONDS, ledger, stripe
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Payment
-from checkout.rules import LEASE, Charge
+from checkout.rules import LEASE, Charge, Outcome
 from checkout.services import processing
+from checkout.tests.fake_stripe import Answer, FakeStripe, running
 from checkout.tests.paying import audit
 from overlord.accounts.models import User
 from overlord.celery import app
@@ -34,7 +35,7 @@ PATIENCE = 60.0  # seconds that a test waits before it fails
 def worker() -> Iterator[None]:
     """Run the payments worker in this process, with its threads and connections."""
     try:
-        at_once = settings.CELERY_WORKER_CONCURRENCY
+        at_once = configured.CELERY_WORKER_CONCURRENCY
         with start_worker(
             app, pool="threads", concurrency=at_once, queues=["payments"], perform_ping_check=False
         ):
@@ -120,7 +121,7 @@ def test_two_hundred_payments_wait_at_once_and_the_next_one_is_settled_meanwhile
     quick = press(user_make(), ticket_type, "ok")
     eventually(lambda: status(quick) == "SUCCESS", seconds=PATIENCE)
     assert {status(payment_id) for payment_id in waiting} == {"PROCESSING"}
-    assert connections() <= settings.WORKER_CONNECTIONS + ledger.CONNECTIONS
+    assert connections() <= configured.WORKER_CONNECTIONS + ledger.CONNECTIONS
 
     barrier.open.set()
     eventually(lambda: {status(payment_id) for payment_id in waiting} == {"SUCCESS"}, seconds=PATIENCE)
@@ -132,6 +133,35 @@ def test_the_client_ends_a_call_within_the_limit_of_a_call() -> None:
     repeated = (stripe.CONNECT_SECONDS + stripe.READ_SECONDS) * (1 + stripe.RETRIES)
     pauses = 0.5 * stripe.RETRIES
     assert repeated + pauses <= CALL_SECONDS < LEASE.total_seconds()
+
+
+class DecliningStripe(FakeStripe):
+    """A Stripe that declines each card, and counts the calls."""
+
+    calls = 0
+    intent = {
+        "id": "pi_1", "object": "payment_intent", "status": "requires_payment_method", "amount": 3000,
+        "currency": "eur",
+    }  # fmt: skip
+
+    def post(self, key: str, form: dict[str, str]) -> Answer:
+        self.calls += 1
+        error = {"type": "card_error", "code": "card_declined", "message": "declined"}
+        return 402, {"error": {**error, "payment_intent": self.intent}}
+
+    def get(self, path: str, asked: dict[str, str]) -> Answer:
+        self.calls += 1
+        return 200, self.intent
+
+
+def test_a_declined_card_takes_one_call(settings: Any) -> None:
+    fake = DecliningStripe(charged=0)
+    with running(fake):
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = "sk_test_12345", fake.url
+        charge = stripe.StripeGateway().confirm(key="k", intent="pi_1")
+
+    assert charge == Charge(outcome=Outcome.DECLINED, currency="EUR")
+    assert fake.calls == 1
 
 
 @pytest.mark.django_db(transaction=True)
