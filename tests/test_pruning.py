@@ -13,6 +13,7 @@ import pytest
 from celery import current_app
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -327,7 +328,9 @@ def test_a_guest_who_makes_an_account_meanwhile_stays() -> None:
     assert User.objects.filter(username="ada").exists()
 
 
-def test_failed_mails_that_are_sent_again_meanwhile_stay(buyer: User, ticket_type: TicketType) -> None:
+@pytest.fixture
+def failed(buyer: User, ticket_type: TicketType) -> Recipient:
+    """Make an old message of which a mail failed."""
     past = timezone.now() - LONG_AGO
     told = {
         "kind": Kind.NEWS,
@@ -338,11 +341,70 @@ def test_failed_mails_that_are_sent_again_meanwhile_stay(buyer: User, ticket_typ
     }
     times = {"created": past, "finished_at": past}
     mailing = Mailing.objects.create(event=ticket_type.event, author=buyer, **told, **times)
-    failed = Recipient.objects.create(mailing=mailing, address="ada@example.org", failed_at=past)
+    return Recipient.objects.create(mailing=mailing, address="ada@example.org", failed_at=past)
 
-    pruned_during(lambda: mailing_operations.failed_retry(mailing_id=mailing.pk, now=timezone.now()))
+
+def test_failed_mails_that_are_sent_again_meanwhile_stay(failed: Recipient) -> None:
+    pruned_during(lambda: mailing_operations.failed_retry(mailing_id=failed.mailing_id, now=timezone.now()))
 
     assert Recipient.objects.get(pk=failed.pk).failed_at is None
+
+
+def test_a_mail_stays_whose_message_changes_after_the_mail_was_locked(
+    failed: Recipient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another row says whether a mail is old, and the lock of the mail does not keep that row as it is."""
+    original = pruning._locked_keys
+
+    def then_its_message_goes_on(rows: QuerySet[Any]) -> list[Any]:
+        keys = original(rows)
+        if failed.pk in keys and rows.model is Recipient:
+            assert together(lambda: Mailing.objects.update(finished_at=None)) == [1]
+        return keys
+
+    monkeypatch.setattr(pruning, "_locked_keys", then_its_message_goes_on)
+    call_command("prune")
+
+    assert Recipient.objects.filter(pk=failed.pk).exists()
+    assert Mailing.objects.get().finished_at is None, "the mail was locked, and its message then went on"
+
+
+def test_a_row_that_somebody_has_locked_stays_and_delays_no_other() -> None:
+    past = timezone.now() - LONG_AGO
+    for number in range(3):
+        WebhookEvent.objects.create(gateway="stripe", event_id=f"evt_{number}", received=past)
+    with db.transaction():
+        locked = WebhookEvent.objects.select_for_update().order_by("pk")[0]
+        assert together(lambda: call_command("prune")) == [None]
+    assert list(WebhookEvent.objects.all()) == [locked]
+
+    call_command("prune")
+
+    assert not WebhookEvent.objects.exists()
+
+
+def test_what_is_kept_of_payments_stays_for_its_time(api: APIClient, payment: Payment, settings: Any) -> None:
+    settings.RETENTION, settings.STEPS_RETENTION = timedelta(days=10), timedelta(days=30)
+    pay(api, payment)
+    work(payment)
+    PaymentStep.objects.update(at=timezone.now() - timedelta(days=20))
+    with ledger.opened() as book:
+        book.rows("UPDATE sandbox.requests SET created = now() - interval '9 days'")
+        book.rows("UPDATE sandbox.events SET created = now() - interval '9 days'")
+
+    def kept() -> list[int]:
+        counts = (
+            "SELECT (SELECT count(*) FROM sandbox.requests) AS r, (SELECT count(*) FROM sandbox.events) AS e"
+        )
+        [row] = db.rows(counts)
+        return [PaymentStep.objects.count(), row["r"], row["e"]]
+
+    before = kept()
+    assert min(before) > 0
+
+    call_command("prune")
+
+    assert kept() == before
 
 
 def test_the_ledger_keeps_charges_and_loses_requests(api: APIClient, payment: Payment) -> None:

@@ -64,11 +64,15 @@ class FakeStripe:
         return answer
 
     def get(self, path: str, asked: dict[str, str]) -> Answer:
+        if path == "/v1/payment_intents":
+            return 200, {"object": "list", "url": path, "has_more": False, "data": []}
         if path == "/v1/refunds":
+            since = float(asked.get("created[gte]", 0))
             mine = [
                 each
                 for each in self.refunds
                 if each["payment_intent"] == asked.get("payment_intent", each["payment_intent"])
+                and each.get("created", since) >= since
             ]
             return 200, {"object": "list", "url": path, "has_more": False, "data": mine}
         for each in self.refunds:

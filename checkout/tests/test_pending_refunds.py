@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import gateways, rules, selectors, services
+from checkout import gateways, rules, selectors, services, tasks
 from checkout.gateways import CALL_SECONDS
 from checkout.gateways.stripe import StripeGateway
 from checkout.models import Incident, Payment, Refund, RefundNotice, UnmatchedCharge
@@ -298,6 +298,17 @@ class TestFailsLate:
         assert found() == 0
         stripe.conclude("failed")
         assert found() == 1
+
+    @pytest.mark.parametrize(("age", "is_found"), [(39, True), (41, False)])
+    def test_the_task_of_each_night_makes_this_comparison_for_forty_days(
+        self, settings: Any, stripe: FakeStripe, done: Refund, age: int, is_found: bool
+    ) -> None:
+        settings.PAYMENT_GATEWAY = "stripe"
+        stripe.conclude("failed")
+        stripe.refunds[0]["created"] = (timezone.now() - timedelta(days=age)).timestamp()
+        before = len(waiting_ids(Queue.PAYMENTS))
+        tasks.charges_reconcile()
+        assert len(waiting_ids(Queue.PAYMENTS)) - before == int(is_found)
 
     def test_a_refund_that_has_not_failed_stays(self, done: Refund) -> None:
         services.refund_look_again(refund_id=done.pk)
