@@ -28,7 +28,7 @@ from tickets.line.rules import EmailNotVerified
 from tickets.line.tests.lines import enter, line_make
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Wanted
-from tickets.tests.reserving import claim, waiting_for_a_lock
+from tickets.tests.reserving import claim, done_or_waiting_for_a_lock, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -340,7 +340,7 @@ class TestAddressBesideALine:
         def then_the_guest_enters(**given: int) -> bool:
             found = original(**given)
             checked.set()
-            entered.wait(1)  # an entry that waits for us never sets it
+            done_or_waiting_for_a_lock(entered.is_set)
             return found
 
         def enter_meanwhile() -> object:

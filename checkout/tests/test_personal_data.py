@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from io import StringIO
 from typing import Any
@@ -39,7 +38,7 @@ from tickets.line import operations as line
 from tickets.line import services as line_services
 from tickets.line.tests.lines import HOLD, enter, line_make, open_sale, serve_all, states
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.reserving import claim, reserve, waiting_for_a_lock
+from tickets.tests.reserving import claim, done_or_waiting_for_a_lock, reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -267,11 +266,11 @@ class TestTwoErasuresAtOnce:
             buy(each, ticket_type, 1)
         Ticket.objects.update(handed_to="family@zebra.example", holder="Zoe")
         services.mails_send()
-        both_locked, original = threading.Barrier(2), accounts.user_anonymise
+        original, arrived = accounts.user_anonymise, list[dict[str, int]]()
 
         def after_both(**given: int) -> None:
-            with suppress(threading.BrokenBarrierError):
-                both_locked.wait(1)
+            arrived.append(given)
+            done_or_waiting_for_a_lock(lambda: len(arrived) == 2)
             original(**given)
 
         monkeypatch.setattr(accounts, "user_anonymise", after_both)

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import operations, services
+from checkout import operations, rules, services
 from checkout.gateways import sandbox
 from checkout.models import Payment, Receipt
 from checkout.services import processing
@@ -185,6 +185,12 @@ class TestPressingTwice:
 class TestLosingTheWorker:
     def test_a_payment_that_no_worker_took_is_found_by_beat(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment)
+        payment.refresh_from_db()
+        pressed = Reservation.objects.get().paying_since
+        assert pressed is not None
+        assert payment.next_look_at == pressed + rules.RESUME_AFTER
+        # However slow this machine is, that time has not come yet.
+        Payment.objects.update(next_look_at=timezone.now() + timedelta(minutes=1))
         assert services.look_after() == 0
         lapse()
         redis_client.connection().delete(Queue.PAYMENTS)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -102,16 +102,30 @@ def end(*buyers: User) -> None:
 def waiting_for_a_lock(count: int) -> None:
     """Wait until this number of our backends wait for a lock."""
     for _ in range(2000):
-        # Without this, a transaction sees only the sessions of its first look.
-        db.rows("SELECT pg_stat_clear_snapshot()")
-        [row] = db.rows(
-            "SELECT count(*) AS n FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        if row["n"] >= count:
+        if _waiters() >= count:
             return
         threading.Event().wait(0.005)
     raise AssertionError(f"{count} backends never waited for a lock")
+
+
+def done_or_waiting_for_a_lock(is_done: Callable[[], bool]) -> None:
+    """Wait until something is done, or until one of our backends waits for a lock, which prevents it."""
+    for _ in range(2000):
+        if is_done() or _waiters():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("it was not done, and nobody waited for a lock")
+
+
+def _waiters() -> int:
+    """Return how many of our backends wait for a lock."""
+    # Without this, a transaction sees only the sessions of its first look.
+    db.rows("SELECT pg_stat_clear_snapshot()")
+    [row] = db.rows(
+        "SELECT count(*) AS n FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int(row["n"])
 
 
 @contextmanager

@@ -13,7 +13,14 @@ from tests.threads import together
 from tickets import counter_operations, operations, order_services, services
 from tickets.models import Inventory, Reservation, TicketType
 from tickets.order_services import Ordered, Wanted
-from tickets.tests.reserving import HOLD, Witness, end, function_with, waiting_for_a_lock
+from tickets.tests.reserving import (
+    HOLD,
+    Witness,
+    done_or_waiting_for_a_lock,
+    end,
+    function_with,
+    waiting_for_a_lock,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -240,7 +247,7 @@ class TestBesideAnEndingHold:
             with db.transaction():
                 Reservation.objects.filter(pk=mine).update(state="released", ended_at=timezone.now())
                 half_released.set()
-                claimed.wait(0.5)  # a claim that waits for us never sets it
+                done_or_waiting_for_a_lock(claimed.is_set)
                 Inventory.objects.filter(pk=types[1].pk).update(held=0)
 
         def beside() -> Ordered:
@@ -427,7 +434,7 @@ class TestOrderLock:
                 lead._state.adding = True
                 lead.save()
                 added.set()
-                locked.wait(1)  # a lock that waits for us never sets it
+                done_or_waiting_for_a_lock(locked.is_set)
 
         def lock() -> int:
             assert added.wait(30)

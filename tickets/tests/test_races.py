@@ -14,7 +14,13 @@ from overlord.kernel.errors import DomainError
 from tests.threads import together
 from tickets import services, sql
 from tickets.models import Inventory, Reservation, TicketType
-from tickets.tests.reserving import Witness, claim, outcomes, waiting_for_a_lock
+from tickets.tests.reserving import (
+    Witness,
+    claim,
+    done_or_waiting_for_a_lock,
+    outcomes,
+    waiting_for_a_lock,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -217,7 +223,7 @@ class TestReleasing:
             with db.transaction():
                 Reservation.objects.filter(pk=mine).update(state="released", ended_at=timezone.now())
                 half_released.set()
-                claimed.wait(0.5)  # a claim that waits for us never sets it
+                done_or_waiting_for_a_lock(claimed.is_set)
                 Inventory.objects.filter(pk=ticket_type.pk).update(held=0)
 
         def beside() -> services.Reserved:
