@@ -161,15 +161,17 @@ class TestWhatElseThereIs:
         assert EventCancellation.objects.get().next_look_at is None
         audit()
 
-    def test_late_money_is_paid_back_at_once(self, staff: User, api: APIClient, payment: Payment) -> None:
-        pay(api, payment, token="timeout")
-        services.payment_process(payment_id=payment.pk)
-        reach_deadline(payment, after=rules.CAP)
+    def test_a_charge_that_is_found_after_the_cancellation_is_paid_back(
+        self, staff: User, api: APIClient, payment: Payment
+    ) -> None:
+        pay(api, payment, token="timeout_charged")
+        assert work(payment).status == "PROCESSING"
         cancel(staff, event_of(payment))
         settle()
         payment.refresh_from_db()
-        assert payment.status in ("REFUNDED", "FAILURE", "ABANDONED")
-        assert not Reservation.objects.filter(state="validated").exists()
+        assert (payment.status, payment.refunded_minor) == ("REFUNDED", 3000)
+        assert Reservation.objects.get().state == "released"
+        audit()
 
     @pytest.fixture
     def late(self, api: APIClient, payment: Payment, settings: Any) -> Payment:
