@@ -118,7 +118,7 @@ class EventAdmin(admin.ModelAdmin):
         event_saving.edit_finish(form=form, now=clock.now())
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        event_saving.types_write(formset=formset)
+        event_saving.types_write(form=form, formset=formset)
 
     # Deleting --------------------------------------------------------------------------------------------
     def delete_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -39,7 +39,8 @@ class EventForm(forms.ModelForm):
 
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
     may_change_types = True
-    moved_from: datetime | None = None  # the earlier date, until sales that end with the event are moved too
+    moved_from: datetime | None = None  # the date before, until sales that end with the event are moved too
+    ends_set: set[int]  # the ticket types whose sale got an end in this edit that does not follow the event
 
     made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
@@ -52,6 +53,7 @@ class EventForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.ends_set = set()
         use_iso_formats(self.fields)
         if self.instance.pk and not self.is_bound:
             self.initial["made_from"] = event_edits.seal(self.instance)

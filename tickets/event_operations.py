@@ -6,11 +6,14 @@ after the commit. A step that is a whole edit (adding, deleting, a picture, a st
 itself. `now` is when the request or the command began.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.contrib.postgres.functions import RandomUUID
 from django.db.models import F
+from django.db.models.functions import Cast
 
 from overlord.kernel import db
 from tickets import event_rules, event_selectors, operations, projections
@@ -61,13 +64,16 @@ def event_picture_set(*, event: Event, picture: str, now: datetime) -> None:
     event_changed(event_id=event.pk, now=now)
 
 
-def sale_ends_move(*, event_id: int, before: datetime, after: datetime) -> None:
+def sale_ends_move(
+    *, event_id: int, before: datetime, after: datetime, kept: Collection[int] = frozenset()
+) -> None:
     """Move the end of each sale that ends when the event begins.
 
-    `before` is the event's earlier date, and `after` its new one.
+    `before` is the event's earlier date, and `after` its new one. The sales of the ticket types in `kept` stay as
+    they are, although they end at the earlier date.
     """
     db.transaction_required()
-    ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before)
+    ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before).exclude(pk__in=kept)
     ending.update(closes_at=after, version=F("version") + 1)
 
 
@@ -156,6 +162,17 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
         Inventory.objects.create(
             ticket_type=ticket_type, **{"closes_at": date, "line_first": line_first, **decided}
         )
+
+
+def type_names_free(*, ticket_types: Collection[int]) -> None:
+    """Give ticket types that are being renamed names that no other has, so that two can take each other's name.
+
+    The index of unique names compares each row as it is written, not when the transaction ends.
+    """
+    db.transaction_required()
+    if len(ticket_types) > 1:
+        unique = Cast(RandomUUID(), TicketType._meta.get_field("name"))
+        TicketType.objects.filter(pk__in=ticket_types).update(name=unique)
 
 
 def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:

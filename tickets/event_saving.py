@@ -52,14 +52,21 @@ def event_write(*, form: EventForm, now: datetime) -> None:
         event_operations.move_notices_owe(event_id=event.pk, before=before, now=now)
 
 
-def types_write(*, formset: Any) -> None:
-    """Save the ticket types of an event; raise ProtectedError if a type to delete was reserved meanwhile."""
+def types_write(*, form: EventForm, formset: Any) -> None:
+    """Save the ticket types of an event; raise ProtectedError if a type to delete was reserved meanwhile.
+
+    `form` is that of the event. It notes which types got an end of their sale that does not follow the event.
+    """
     formset.save(commit=False)
     for deleted in formset.deleted_objects:
         event_operations.ticket_type_delete(ticket_type=deleted)
-    for form in formset.forms:
-        if form.is_to_save():
-            _type_write(form, is_new=form.instance._state.adding)
+    to_save = [each for each in formset.forms if each.is_to_save()]
+    renamed = [each for each in to_save if each.instance.pk and "name" in each.changed_fields()]
+    event_operations.type_names_free(ticket_types=[each.instance.pk for each in renamed])
+    for each in to_save:
+        _type_write(each, is_new=each.instance._state.adding)
+        if "closes_at" in each.changed_fields() and each.cleaned_data["closes_at"] is not None:
+            form.ends_set.add(each.instance.pk)
 
 
 def edit_finish(*, form: EventForm, now: datetime) -> None:
@@ -75,11 +82,14 @@ def _sales_move(form: EventForm) -> None:
     """Move the end of each sale that ends when the event begins to the event's new date.
 
     A sale must open before it ends, also between two statements. So if the new date is later, the ends are written
-    before the openings, and otherwise after them.
+    before the openings, and otherwise after them. An end that the same edit has set stays, even if it is at the
+    earlier date.
     """
     before, form.moved_from = form.moved_from, None
     assert before is not None  # noqa: S101
-    event_operations.sale_ends_move(event_id=form.instance.pk, before=before, after=form.instance.date)
+    event_operations.sale_ends_move(
+        event_id=form.instance.pk, before=before, after=form.instance.date, kept=form.ends_set
+    )
 
 
 def _type_write(form: TicketTypeForm, *, is_new: bool) -> None:

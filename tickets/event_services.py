@@ -65,7 +65,7 @@ def event_save(
             if not (forms.event.is_valid() and forms.types.is_valid()):
                 return forms
             event_saving.event_write(form=forms.event, now=now)
-            event_saving.types_write(formset=forms.types)
+            event_saving.types_write(form=forms.event, formset=forms.types)
             event_saving.edit_finish(form=forms.event, now=now)
             action = Action.EVENT_MADE if event_id is None else Action.EVENT_EDITED
             journal.entry_add(actor_id=staff_id, action=action, event_id=forms.event.instance.pk, now=now)

@@ -305,8 +305,10 @@ class TestDates:
     def test_an_event_moved_before_its_sale_opens_is_refused(
         self, staff: Client, ticket_type: TicketType
     ) -> None:
-        change(staff, ticket_type.event).send(type0_opens_at_0="2026-12-01", type0_opens_at_1="12:00:00")
-        answer = change(staff, ticket_type.event).send(date_0="2026-11-30")
+        opening = ticket_type.event.date - timedelta(days=9)
+        times = {"type0_opens_at_0": f"{opening:%Y-%m-%d}", "type0_opens_at_1": "12:00:00"}
+        assert change(staff, ticket_type.event).send(**times).status_code == 302
+        answer = change(staff, ticket_type.event).send(date_0=f"{opening - timedelta(days=1):%Y-%m-%d}")
         assert "must open before it closes" in said(answer)
 
     @pytest.mark.parametrize("types", [(), ("tickets.view_tickettype",)])

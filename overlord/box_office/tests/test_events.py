@@ -426,6 +426,60 @@ class TestForm:
         assert not TicketType.objects.exists()
 
 
+def names() -> list[str]:
+    return [each.name for each in TicketType.objects.order_by("pk")]
+
+
+class TestNames:
+    """The names of an event's ticket types, which are different, change in one form as its author wishes."""
+
+    @pytest.fixture
+    def edit(self, draft: Event, organiser: Client) -> Form:
+        """Return the form of an event with the types Stalls, Balcony and Gallery."""
+        address = f"/office/events/{draft.pk}/edit/"
+        for number, name in enumerate(("Balcony", "Gallery"), start=1):
+            added = {"name": name, "price": "9", "capacity": "5", "max_per_user": "4"}
+            form = Form(organiser, address)
+            assert form.send(**{f"type{number}_{each}": added[each] for each in added}).status_code == 302
+        return Form(organiser, address)
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            ["Balcony", "Stalls", "Gallery"],
+            ["Gallery", "Stalls", "Balcony"],
+            ["Balcony", "Gallery", "Lodge"],
+            ["BALCONY", "stalls", "Gallery"],
+        ],
+    )
+    def test_types_take_each_others_names(self, edit: Form, wanted: list[str]) -> None:
+        sent = {f"type{number}_name": name for number, name in enumerate(wanted)}
+        assert edit.send(**sent).status_code == 302
+        assert names() == wanted
+
+    def test_a_type_takes_the_name_of_one_that_is_deleted_and_a_new_type_a_name_that_is_given_up(
+        self, edit: Form
+    ) -> None:
+        added = {"name": "Stalls", "price": "9", "capacity": "5", "max_per_user": "4"}
+        sent = {f"type3_{each}": added[each] for each in added}
+        assert edit.send(type0_name="Balcony", type1_DELETE="on", **sent).status_code == 302
+        assert names() == ["Balcony", "Gallery", "Stalls"]
+
+    def test_a_name_that_another_type_keeps_is_refused_beside_its_field(self, edit: Form) -> None:
+        page = edit.send(type0_name="balcony").content.decode()
+        assert 'id="id_ticket_types-1-name_error">Another ticket type of this event has this name.' in page
+        assert names() == ["Stalls", "Balcony", "Gallery"]
+
+    def test_the_database_has_the_last_word_about_names(self, edit: Form) -> None:
+        """A form that does not send all types is compared with the others by the database."""
+        for field in [each for each in edit.fields if each.startswith("ticket_types-2-")]:
+            edit.fields[field.replace("-2-", "-1-")] = edit.fields[field]
+        edit.fields |= {"ticket_types-TOTAL_FORMS": "2", "ticket_types-INITIAL_FORMS": "2"}
+        page = edit.send(type0_name="Balcony").content.decode()
+        assert "Two ticket types of an event cannot have the same name." in page
+        assert names() == ["Stalls", "Balcony", "Gallery"]
+
+
 def test_the_place_of_a_time_zone_is_enough_also_for_the_times_of_the_form(organiser: Client) -> None:
     assert Form(organiser, NEW).send(**{**FILLED, "time_zone": "new york"}).status_code == 302
     event = Event.objects.get()
@@ -769,3 +823,21 @@ def test_an_earlier_date_does_not_leave_a_sale_open_after_the_event_begins(
     allowed = Form(organiser, edit).send(date_0="2030-04-30", type0_closes_at_0="", type0_closes_at_1="")
     assert allowed.status_code == 302
     assert Inventory.objects.get().closes_at == Event.objects.get().date
+
+
+@pytest.mark.parametrize("day", ["30", "29"])
+def test_an_end_of_a_sale_that_is_set_with_an_earlier_date_stays(
+    draft: Event, organiser: Client, day: str
+) -> None:
+    """The event is moved to April, and one of its sales ends when the event would have begun, or a day before."""
+    edit = f"/office/events/{draft.pk}/edit/"
+    no_end = {"ends_at_0": "", "ends_at_1": ""}
+    added = {"name": "Balcony", "price": "9", "capacity": "5", "max_per_user": "4"}
+    Form(organiser, edit).send(
+        **{f"type1_{each}": added[each] for each in added}, date_0="2030-04-30", **no_end
+    )
+    sent = {"type1_closes_at_0": f"2030-04-{day}", "type1_closes_at_1": "19:30"}
+    assert Form(organiser, edit).send(date_0="2030-04-12", **sent).status_code == 302
+    draft.refresh_from_db()
+    ends = [each.closes_at for each in Inventory.objects.order_by("pk")]
+    assert ends == [draft.date, draft.date + timedelta(days=int(day) - 12)]
