@@ -28,6 +28,7 @@ def sales() -> dict[str, str]:
         "paused": _("Paused"),
         "upcoming": _("Not open yet"),
         "ended": _("Ended"),
+        "cancelled": _("Cancelled"),
     }
 
 

@@ -53,12 +53,12 @@ def _events(now: datetime) -> QuerySet[Event]:
 
 
 def _rows(ids: Sequence[int], *, now: datetime) -> list[dict[str, Any]]:
-    details = tickets.events_detail(ids, now=now)
+    details = tickets.events_detail_for_staff(ids, now=now)
     return [_event(details[event_id]) for event_id in ids if event_id in details]
 
 
 def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as the monitor shows it. `detail` is the event as the API shows it."""
+    """Return an event as the monitor shows it. `detail` is the event as the API shows it, and more for staff."""
     types = [
         {
             "id": each["id"],
@@ -71,8 +71,9 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
         }
         for each in detail["tickets"]
     ]
-    shown = {name: detail[name] for name in ("id", "name", "date", "sale")}
-    return {**shown, "status": _status(detail["sale"], types), "types": types}
+    shown = {name: detail[name] for name in ("id", "name", "date", "sale", "switch")}
+    for_buyers = [each for each in types if each["id"] not in detail["hidden"]]
+    return {**shown, "status": _status(detail["sale"], for_buyers), "types": types}
 
 
 def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from stats.permissions import Permission
 LEAST_HEIGHT = 4  # of the chart, so that one reservation does not fill it
 # The page's <template> elements are made from this row.
 BLANK = {
-    "sale": "",
+    "switch": "",
     "status": "",
     "sold": 0,
     "held": 0,

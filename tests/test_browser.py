@@ -124,7 +124,7 @@ def test_from_the_first_page_to_the_paid_ticket(
     # Staff pause the sale on the monitor, after a question, and open pages show it.
     first.go(event)
     first.says("live-badge", "Live")
-    second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='sale open']")
+    second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='switch pause']")
     second.one("dialog button")
     axe(second)
     second.press("dialog button[data-slot=label]")

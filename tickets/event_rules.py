@@ -32,6 +32,14 @@ class SaleState(StrEnum):
     CANCELLED = "cancelled"  # the whole event is cancelled
 
 
+class Switch(StrEnum):
+    """What staff can do with the sale of an event at this moment."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    NOTHING = "nothing"  # all sales have ended
+
+
 class Obstacle(StrEnum):
     """Why a draft cannot go on sale yet."""
 
@@ -177,6 +185,17 @@ def resumed(types: Iterable[PauseOfType], *, now: datetime) -> list[int]:
     with_event = [each.ticket_type for each in paused if not each.alone]
     goes_on = any(not each.paused and each.closes_at > now for each in known)
     return with_event if with_event or goes_on else [each.ticket_type for each in paused]
+
+
+def switch_of(types: Iterable[tuple[bool, datetime]], *, now: datetime) -> Switch:
+    """Return what staff can do with a sale, by whether each of its types is paused, and when its sale ends.
+
+    A sale with a type that is not paused can be paused, also before it opens. So only the other sales are resumed.
+    """
+    going_on = {paused for paused, closes_at in types if closes_at > now}
+    if not going_on:
+        return Switch.NOTHING
+    return Switch.PAUSE if False in going_on else Switch.RESUME
 
 
 def is_paused_as_a_whole(types: Iterable[PauseOfType]) -> bool:

@@ -12,6 +12,7 @@ from overlord.kernel import db
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import searches
 from tickets import representation, rules, sql
+from tickets.event_rules import Switch, switch_of
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.representation import Figures
 from tickets.rules import LISTED_STATES, ClaimFacts, ReservationState
@@ -80,6 +81,28 @@ def events_detail(ids: Collection[int], *, now: datetime, drafts: bool = False) 
         event_id: representation.event_detail(static, figures[event_id], now=now)
         for event_id, static in statics.items()
     }
+
+
+def events_detail_for_staff(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
+    """Return the same as `events_detail`, with `switch`, and with the hidden ticket types that were reserved.
+
+    `hidden` has the ids of these types. The sale of an event is that of the types which buyers see.
+    """
+    reserved = TicketType.objects.filter(event__in=list(ids), hidden=True, inventory__reservations__gt=0)
+    statics, figures = events_with_figures(ids, hidden=list(reserved.values_list("pk", flat=True)))
+    found = {}
+    for event_id, static in statics.items():
+        live, types = figures[event_id], static["ticket_types"]
+        shown = {**static, "ticket_types": [each for each in types if not each["hidden"]]}
+        pauses = ((each.paused, each.closes_at) for each in live.values())
+        is_on_sale = static["status"] == Event.Status.ON_SALE
+        found[event_id] = {
+            **representation.event_detail(static, live, now=now),
+            "sale": representation.event_detail(shown, live, now=now)["sale"],
+            "hidden": {each["id"] for each in types if each["hidden"]},
+            "switch": switch_of(pauses, now=now) if is_on_sale else Switch.NOTHING,
+        }
+    return found
 
 
 def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:

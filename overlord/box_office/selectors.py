@@ -57,19 +57,20 @@ def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
     """Add the figures of its ticket types to each event.
 
     `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` is the number of types whose
-    sale is neither paused nor ended. `opened` is the number of types whose sale has opened and not ended, and
-    `unsold` is how many tickets of these are not sold. `closes_at` is when the last sale ends.
+    sale is neither paused nor ended. `opened` is the number of those whose sale has opened, and `unsold` is how
+    many tickets of these are not sold. `closes_at` is when the last sale ends.
     """
     has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
     goes_on = Q(ticket_types__inventory__closes_at__gt=now)
-    opened = has_opened & goes_on
+    is_selling = Q(ticket_types__inventory__paused=False) & goes_on
+    opened = has_opened & is_selling
     unsold = F("ticket_types__inventory__capacity") - F("ticket_types__inventory__sold")
     return found.annotate(
         capacity=Coalesce(Sum("ticket_types__inventory__capacity"), 0),
         held=Coalesce(Sum("ticket_types__inventory__held"), 0),
         sold=Coalesce(Sum("ticket_types__inventory__sold"), 0),
         revenue_minor=Sum("ticket_types__inventory__revenue_minor"),
-        selling=Count("ticket_types__inventory", filter=Q(ticket_types__inventory__paused=False) & goes_on),
+        selling=Count("ticket_types__inventory", filter=is_selling),
         opened=Count("ticket_types__inventory", filter=opened),
         unsold=Sum(unsold, filter=opened),
         closes_at=Max("ticket_types__inventory__closes_at"),

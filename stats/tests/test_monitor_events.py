@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -17,6 +18,7 @@ from tickets.tests.reserving import claim
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIVE = 2
+EARLIER, LATER = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
 
 
 @pytest.fixture
@@ -105,6 +107,71 @@ def test_the_search_finds_an_event_that_is_not_live_and_leads_back_to_it(
     assert f'name="next" value="{found}"' in page
     paused = staff.post(f"/events/{types[4].event_id}/sale/", {"paused": "yes", "next": found})
     assert paused["Location"] == found
+
+
+def offered(page: str) -> list[str]:
+    """Return what the page offers to do with the sale of its first event."""
+    [event] = re.findall(r'<div class="of-event" data-row="\d+">.*?</table>', page, re.S)[:1]
+    return re.findall(r'<a [^>]*data-if="switch (\w+)"[^>]*data-meaning="[^"]*">', event)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        ({}, {}, ["pause"]),
+        ({"paused": True}, {}, ["pause"]),
+        ({"paused": True}, {"opens_at": LATER}, ["pause"]),
+        ({"opens_at": LATER}, {"opens_at": LATER}, ["pause"]),
+        ({"line_first": True}, {"line_first": True}, ["pause"]),
+        ({"paused": True}, {"paused": True}, ["resume"]),
+        ({"paused": True}, {"paused": True, "opens_at": LATER}, ["resume"]),
+        ({"paused": True}, {"closes_at": EARLIER}, ["resume"]),
+        ({"paused": True, "closes_at": EARLIER}, {"closes_at": EARLIER}, []),
+    ],
+)
+def test_the_monitor_offers_to_pause_whatever_goes_on_and_else_to_resume(
+    one: dict[str, Any], other: dict[str, Any], wanted: list[str], staff: Client, ticket_type_make: Any
+) -> None:
+    first = ticket_type_make()
+    types = [first, ticket_type_make(event=first.event)]
+    for each, changes in zip(types, (one, other), strict=True):
+        Inventory.objects.filter(pk=each.pk).update(**changes)
+    assert offered(staff.get("/monitor/").content.decode()) == wanted
+    if wanted:
+        staff.post(f"/events/{first.event_id}/sale/", {"paused": "yes" if wanted == ["pause"] else "no"})
+        now = offered(staff.get("/monitor/").content.decode())
+        assert now == (["resume"] if wanted == ["pause"] else ["pause"])
+
+
+def test_a_cancelled_event_says_so_and_offers_nothing(staff: Client, ticket_type: TicketType) -> None:
+    Inventory.objects.update(paused=True)
+    Event.objects.update(status="cancelled")
+    page = staff.get("/monitor/").content.decode()
+    assert 'data-show="status" data-as="status">Cancelled</span>' in page
+    assert offered(page) == []
+
+
+def test_the_events_have_all_tickets_that_the_totals_count(
+    buyer: User, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    """A type that was hidden after it was reserved stays, because staff compare the sums."""
+    shown = ticket_type_make(capacity=9)
+    reserved, planned = (ticket_type_make(event=shown.event, capacity=5, paused=True) for _ in range(2))
+    Inventory.objects.filter(pk=reserved.pk).update(paused=False)
+    claim(buyer.pk, reserved, 2)
+    TicketType.objects.filter(pk__in=[reserved.pk, planned.pk]).update(hidden=True)
+    Inventory.objects.filter(pk=shown.pk).update(opens_at=LATER)
+
+    found = monitor.content(now=timezone.now())
+
+    [event] = found["events"]
+    assert [each["id"] for each in event["types"]] == [shown.pk, reserved.pk]
+    for name in ("capacity", "held", "sold", "free"):
+        assert sum(each[name] for each in event["types"]) == found["totals"][name], name
+    assert (event["sale"], event["status"]) == ("upcoming", "upcoming"), "it is what buyers see"
+    Inventory.objects.filter(pk=shown.pk).update(opens_at=None, sold=9)
+    [event] = monitor.content(now=timezone.now())["events"]
+    assert event["status"] == "sold_out"
 
 
 def test_a_search_without_a_result_says_so(staff: Client) -> None:

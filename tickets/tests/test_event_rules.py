@@ -4,10 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tickets.event_rules import Obstacle, PauseOfType, SaleOfType, is_paused_as_a_whole, obstacles, resumed
+from tickets.event_rules import (
+    Obstacle,
+    PauseOfType,
+    SaleOfType,
+    Switch,
+    is_paused_as_a_whole,
+    obstacles,
+    resumed,
+    switch_of,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def sale(capacity: int, closes_at: datetime) -> SaleOfType:
@@ -82,6 +91,23 @@ def test_types_that_were_paused_alone_are_resumed_only_if_nothing_else_is_on_sal
     ]
     assert resumed(pauses, now=NOW) == expected
     assert is_paused_as_a_whole(pauses) == whole
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        ([], Switch.NOTHING),
+        ([(False, NOW), (True, NOW)], Switch.NOTHING),
+        ([(False, NOW + DAY)], Switch.PAUSE),
+        ([(True, NOW + DAY), (False, NOW + DAY)], Switch.PAUSE),
+        ([(True, NOW + DAY), (False, NOW)], Switch.RESUME),
+        ([(True, NOW + DAY), (True, NOW + DAY)], Switch.RESUME),
+    ],
+)
+def test_a_sale_is_resumed_only_if_all_that_goes_on_is_paused(
+    types: list[tuple[bool, datetime]], expected: Switch
+) -> None:
+    assert switch_of(types, now=NOW) == expected
 
 
 def test_a_type_whose_sale_has_ended_does_not_go_on() -> None:

@@ -552,6 +552,8 @@ PAST, LATER = timezone.now() - timedelta(days=1), timezone.now() + timedelta(day
         ({"opens_at": LATER}, {"opens_at": LATER}, "Sale not open yet"),
         ({"opens_at": LATER}, {"closes_at": PAST}, "Sale not open yet"),
         ({"paused": True}, {"closes_at": PAST}, "Sale paused"),
+        ({"paused": True, "paused_alone": True}, {"opens_at": LATER}, "Sale not open yet"),
+        ({"paused": True, "paused_alone": True}, {"sold": 50}, "Sold out"),
         ({"sold": 50}, {"closes_at": PAST}, "Sold out"),
         ({"sold": 50}, {"opens_at": LATER}, "Sold out"),
         ({"sold": 50}, {}, "On sale"),
@@ -584,6 +586,15 @@ def test_a_sale_that_has_not_opened_can_be_paused_and_resumed(
     assert ("Resume ticket sales?" in page) == paused
     organiser.post(f"/events/{ticket_type.event_id}/sale/", {"paused": "" if paused else "yes"})
     assert Inventory.objects.get().paused is not paused
+
+
+def test_a_sale_that_has_ended_is_neither_paused_nor_resumed(
+    ticket_type: TicketType, organiser: Client
+) -> None:
+    page, link = f"/office/events/{ticket_type.event_id}/", f"/events/{ticket_type.event_id}/sale/"
+    assert link in organiser.get(page).content.decode()  # the control
+    Inventory.objects.update(closes_at=PAST)
+    assert link not in organiser.get(page).content.decode()
 
 
 @pytest.mark.parametrize("days", [-15, 15])

@@ -2,7 +2,7 @@
 //   data-show="totals.sold"            the figure's text, in the format of data-as
 //   data-rows="feed" data-key="key"    a list: a row for each item, cloned from the <template> in it
 //   data-share="held capacity"         a width in percent; data-from gives the start
-//   data-if="sale open"                shown only while this is so
+//   data-if="switch pause"             shown only while this is so
 //   data-link="/events/{id}/"          a link; {id} is the item's
 
 import "stats/minute-chart.js";
