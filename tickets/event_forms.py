@@ -64,7 +64,7 @@ class OfficeEventForm(Folded, EventForm):
     """The organiser's form of an event.
 
     A draft may keep a date that has passed, for example if it is the copy of an earlier event. The page says so
-    beside the field. A new date that has passed is refused.
+    beside the field. A new date that has passed is refused, unless it corrects the date of an event that has begun.
     """
 
     folded = ("ends_at", "address", "currency", "description", "buyers", "opening")
@@ -138,9 +138,12 @@ class OfficeEventForm(Folded, EventForm):
     def _is_draft(self) -> bool:
         return bool(self.instance.status == Event.Status.DRAFT)
 
+    def _has_begun(self) -> bool:
+        return not self._is_draft() and bool(self.initial["date"] <= self.now)
+
     def clean_date(self) -> datetime:
         date = super().clean_date()
-        if self._is_draft() and "date" in self.changed_data and date <= self.now:
+        if "date" in self.changed_data and date <= self.now and not self._has_begun():
             raise forms.ValidationError(
                 _("This time is in the past. Tickets are sold before an event begins.")
             )

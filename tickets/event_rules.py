@@ -47,6 +47,7 @@ class Obstacle(StrEnum):
     NO_TICKETS = "no_tickets"
     CLOSED = "closed"
     NO_OPENING = "no_opening"
+    OPENING_PASSED = "opening_passed"
 
 
 SENTENCES = {
@@ -55,6 +56,10 @@ SENTENCES = {
     Obstacle.CLOSED: "The sales of all ticket types have already closed. Set later closing times first.",
     Obstacle.NO_OPENING: (
         "The sale opens by a draw. Fill in “Sale opens” for at least one ticket type that buyers see."
+    ),
+    Obstacle.OPENING_PASSED: (
+        "The sale opens by a draw, but the time in “Sale opens” has passed, so nobody could join the line before"
+        " the draw. Enter a later time."
     ),
 }
 
@@ -144,16 +149,23 @@ def obstacles(*, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now
         found.append(Obstacle.CLOSED)
     if by_draw and lacks_opening(sales, now=now):
         found.append(Obstacle.NO_OPENING)
+    elif by_draw and any(opens_at is not None and opens_at <= now for opens_at in _openings(sales, now=now)):
+        found.append(Obstacle.OPENING_PASSED)
     return found
 
 
-def lacks_opening(sales: Sequence[SaleOfType], *, now: datetime) -> bool:
+def lacks_opening(sales: Iterable[SaleOfType], *, now: datetime) -> bool:
     """Return whether no ticket type that buyers can still buy has an opening time.
 
     Then the line of a draw would never begin.
     """
-    shown = [each for each in sales if not each.hidden and each.closes_at > now]
-    return bool(shown) and all(each.opens_at is None for each in shown)
+    openings = _openings(sales, now=now)
+    return bool(openings) and all(opens_at is None for opens_at in openings)
+
+
+def _openings(sales: Iterable[SaleOfType], *, now: datetime) -> list[datetime | None]:
+    """Return the opening times of the types that buyers can still buy. A line opens at the earliest one."""
+    return [each.opens_at for each in sales if not each.hidden and each.closes_at > now]
 
 
 def check_publishable(

@@ -44,13 +44,16 @@ def test_a_draft_needs_a_date_to_come_and_something_to_sell_until_then(
     ("openings", "by_draw", "expected"),
     [
         ([(None, False)], True, [Obstacle.NO_OPENING]),
-        ([(None, False), (NOW, True)], True, [Obstacle.NO_OPENING]),
-        ([(None, False), (NOW, False)], True, []),
+        ([(None, False), (NOW + HOUR, True)], True, [Obstacle.NO_OPENING]),
+        ([(None, False), (NOW + HOUR, False)], True, []),
+        ([(NOW, False), (NOW + HOUR, False)], True, [Obstacle.OPENING_PASSED]),
+        ([(NOW, True), (NOW + HOUR, False)], True, []),
+        ([(NOW, False)], False, []),
         ([(None, True)], True, []),
         ([(None, False)], False, []),
     ],
 )
-def test_a_draw_needs_a_time_of_a_type_that_buyers_see(
+def test_a_draw_needs_a_time_to_come_of_a_type_that_buyers_see(
     openings: list[tuple[datetime | None, bool]], by_draw: bool, expected: list[Obstacle]
 ) -> None:
     sales = [

@@ -421,6 +421,26 @@ class TestForm:
         answer = Form(organiser, f"/office/events/{ticket_type.event_id}/edit/").send(type0_capacity="2")
         assert "3 tickets are already reserved or sold." in answer.content.decode()
 
+    @pytest.mark.parametrize("date", ["2020-05-01", "2021-05-01"])
+    def test_no_event_to_come_moves_into_the_past_by_a_slip(
+        self, draft: Event, organiser: Client, date: str
+    ) -> None:
+        status_set(organiser, draft, "on_sale")
+        form = Form(organiser, f"/office/events/{draft.pk}/edit/")
+        answer = form.send(date_0=date, ends_at_0="", ends_at_1="")
+        assert 'id="id_date_error">This time is in the past' in answer.content.decode()
+        draft.refresh_from_db()
+        assert draft.date.year == 2030
+
+    def test_the_date_of_an_event_that_has_begun_can_be_corrected(
+        self, draft: Event, organiser: Client
+    ) -> None:
+        status_set(organiser, draft, "on_sale")
+        Event.objects.update(date="2020-05-01 17:30Z", ends_at=None)
+        assert (
+            Form(organiser, f"/office/events/{draft.pk}/edit/").send(date_0="2020-05-02").status_code == 302
+        )
+
     def test_a_ticket_type_is_deleted(self, draft: Event, organiser: Client) -> None:
         Form(organiser, f"/office/events/{draft.pk}/edit/").send(type0_DELETE="on")
         assert not TicketType.objects.exists()
