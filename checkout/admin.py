@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from checkout import services
+from checkout import selectors, services
 from checkout.models import Incident, Payment, Refund, UnmatchedCharge
 from checkout.permissions import Permission
 from overlord.accounts.selectors import actor_id
@@ -118,7 +118,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="refunded")
     def refunded(self, payment: Payment) -> str:
-        return _amount(payment.refunded_minor, payment)
+        return _amount(selectors.paid_back_minor(payment=payment), payment)
 
     @admin.display(description="")
     def refund_link(self, payment: Payment) -> str:

@@ -76,7 +76,7 @@ def currency_of(*, payment_id: int) -> str:
 def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
     """Return payments as the API shows them, with the reservations that each is for."""
     found = list(payments)
-    orders, back = tickets.orders_alone([payment.reservation_id for payment in found]), _paid_back(found)
+    orders, back = tickets.orders_alone([payment.reservation_id for payment in found]), paid_back(found)
     return [
         representation.payment(
             payment, orders[payment.reservation_id], refunded_minor=back.get(payment.pk, 0)
@@ -87,7 +87,7 @@ def payments_described(payments: Iterable[Payment]) -> list[dict[str, Any]]:
 
 def payment_described(payment: Payment, order: Sequence[Reservation]) -> dict[str, Any]:
     """Return a payment as the API shows it. `order` has all reservations of its order."""
-    back = _paid_back([payment]).get(payment.pk, 0)
+    back = paid_back([payment]).get(payment.pk, 0)
     return representation.payment(payment, order, refunded_minor=back)
 
 
@@ -99,7 +99,7 @@ def payment_described_to_staff(payment: Payment) -> dict[str, Any]:
     return {**described, "refunds": shown}
 
 
-def _paid_back(payments: Iterable[Payment]) -> dict[int, int]:
+def paid_back(payments: Iterable[Payment]) -> dict[int, int]:
     """Return by payment how much money has gone back, in minor units. Payments without any are left out."""
     asked = [payment.pk for payment in payments if payment.refunded_minor]
     if not asked:

@@ -121,7 +121,7 @@ def _state(found: dict[str, Any]) -> dict[str, str]:
     if payment is not None and payment.status == Payment.Status.REFUNDED:
         return {"tone": "ended", "text": _("Refunded")}
     if Reservation.State.VALIDATED in states:
-        is_part = payment is not None and payment.refunded_minor
+        is_part = found["back_minor"] > 0
         return {"tone": "few" if is_part else "open", "text": _("Partly refunded") if is_part else _("Paid")}
     if Reservation.State.PAYING in states:
         return {"tone": "upcoming", "text": _("Payment in progress")}
@@ -147,7 +147,8 @@ def _page(
     payment = checkout.payment_charged(order_id=order_id)
     is_paid = payment is not None and payment.status == Payment.Status.SUCCESS
     states = {each.state for each in lines}
-    found = {"payment": payment, "states": states}
+    back_minor = checkout.paid_back_minor(payment=payment) if payment else 0
+    found = {"payment": payment, "states": states, "back_minor": back_minor}
     known = {"email": buyer.contact_email, "name": buyer.contact_name}
     known |= {"before": buyer.contact_email, "name_before": buyer.contact_name}
     context = {
@@ -165,7 +166,7 @@ def _page(
         "state": _state(found),
         "payment": payment,
         "paid": _paid(payment),
-        "refunded": payment and money.to_text(payment.refunded_minor, payment.currency),
+        "refunded": payment and money.to_text(back_minor, payment.currency),
         "tickets": selectors.tickets(order_id=order_id),
         "history": history.order_history(order_id=order_id),
         "is_held": Reservation.State.HELD in states,

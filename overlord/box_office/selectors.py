@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
+from checkout import selectors as checkout
 from checkout.models import CounterSale, Payment
 from overlord.accounts import selectors as accounts
 from overlord.accounts.models import User
@@ -116,10 +117,10 @@ def people_to_tell(*, event_id: int) -> int:
 def orders_found(*, search: str) -> list[dict[str, Any]]:
     """Return the newest orders that a search finds, at most ORDERS_SHOWN, as dicts.
 
-    A dict has `id`, `lead` (with buyer, type and event), `quantity`, `states` and, if there is one, `payment`. The
-    quantity leaves out reservations that have ended, unless all have. The search is the number of an order or
-    reservation, a ticket's serial, a gateway's reference, or a part of a buyer's name or e-mail address. An empty
-    search finds all orders.
+    A dict has `id`, `lead` (with buyer, type and event), `quantity`, `states`, `back_minor` and, if there is one,
+    `payment`. The quantity leaves out reservations that have ended, unless all have; `back_minor` is the money that
+    has gone back. The search is the number of an order or reservation, a ticket's serial, a gateway's reference, or
+    a part of a buyer's name or e-mail address. An empty search finds all orders.
     """
     ids = _order_ids(search.strip())
     lines: dict[int, list[Reservation]] = {}
@@ -127,8 +128,10 @@ def orders_found(*, search: str) -> list[dict[str, Any]]:
     for each in found.select_related("buyer", "ticket_type__event"):
         lines.setdefault(each.order_id, []).append(each)
     orders = {pk: _order_shown(pk, lines[pk]) for pk in ids if pk in lines}
-    for payment in Payment.objects.filter(reservation_id__in=ids).order_by("pk"):
-        orders[payment.reservation_id]["payment"] = payment
+    payments = list(Payment.objects.filter(reservation_id__in=ids).order_by("pk"))
+    back = checkout.paid_back(payments)
+    for payment in payments:
+        orders[payment.reservation_id] |= {"payment": payment, "back_minor": back.get(payment.pk, 0)}
     return list(orders.values())
 
 
@@ -139,6 +142,7 @@ def _order_shown(order_id: int, lines: list[Reservation]) -> dict[str, Any]:
         "lead": lines[0],
         "quantity": sum(each.quantity for each in kept),
         "states": {each.state for each in lines},
+        "back_minor": 0,
     }
 
 

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import strip_tags
 from rest_framework.test import APIClient
 
 from checkout import services
@@ -68,6 +69,17 @@ def act(office: Client, order_id: int, deed: str, **sent: Any) -> str:
     return office.post(f"/office/orders/{order_id}/{deed}/", sent, follow=True).content.decode()
 
 
+def said(page: str) -> str:
+    return " ".join(strip_tags(page).split())
+
+
+def row_of(office: Client, order_id: int) -> tuple[str, ...]:
+    """Return the state, the number of tickets and the money of an order in the list."""
+    page = office.get("/office/orders/").content.decode()
+    row = page.partition(f'href="/office/orders/{order_id}/"')[2].partition("</tr>")[0]
+    return tuple(said(f"<td{cell}") for cell in row.split("<td")[2:])
+
+
 class TestSearch:
     def test_an_order_is_found_by_each_of_its_names(
         self,
@@ -94,6 +106,22 @@ class TestSearch:
             assert f'href="/office/orders/{other}/"' not in page, asked
         everything = office.get("/office/orders/").content.decode()
         assert f'href="/office/orders/{other}/"' in everything
+
+    def test_money_counts_as_refunded_when_it_has_gone_back(
+        self, office: Client, api: APIClient, paid: Payment, staff: User
+    ) -> None:
+        order = paid.reservation_id
+        refund = services.refund_request(
+            staff_id=staff.pk, payment_id=paid.pk, amount_minor=500, return_tickets=False
+        ).refund
+        assert row_of(office, order) == ("Paid", "2", "€30.00")
+        assert "Refunded: €0.00" in said(page_of(office, paid))
+        services.refund_process(refund_id=refund.pk)
+        assert row_of(office, order) == ("Partly refunded", "2", "€30.00")
+        assert "Refunded: €5.00" in said(page_of(office, paid))
+        shown = api.get(f"/payment/payments/{paid.pk}/").json()
+        assert (shown["amount"], shown["refunded"]) == ("30.00", "5.00")
+        assert Inventory.objects.get().revenue_minor == 2500
 
     @pytest.mark.parametrize("asked", ["nobody", "9" * 40, "'", "%", "0" * 30, "-1"])
     def test_a_search_without_a_result_says_so(self, office: Client, paid: Payment, asked: str) -> None:
