@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from overlord.kernel import db
-from overlord.kernel.errors import Busy
+from overlord.kernel.errors import Busy, DomainError
 from tickets import operations, rules, selectors, sql
 from tickets.models import Reservation, TicketType
 from tickets.rules import UnknownTicketType
 
+NOBODY = 0  # the id of no buyer
 HOLD = timedelta(minutes=1)  # any time would do: the transaction that claims the tickets also sells them
 
 
@@ -39,18 +40,21 @@ def order_claim_at_counter(
     )
     refused = next((row["refused"] for row in claimed if row["refused"] is not None), None)
     if refused is not None or not claimed:
-        raise _why(buyer_id, refused or next(iter(quantities)), quantities)
+        ticket_type = refused or next(iter(quantities))
+        raise (
+            claim_refused(buyer_id=buyer_id, ticket_type=ticket_type, quantity=quantities[ticket_type])
+            or Busy()
+        )
     lead = claimed[0]["lead_id"] or claimed[0]["reservation_id"]
     return operations.order_lock(order_id=lead)
 
 
-def _why(buyer_id: int, ticket_type: int, quantities: Mapping[int, int]) -> Exception:
-    """Return the error that says why a type was refused, or Busy if the reason does not exist any more."""
+def claim_refused(*, ticket_type: int, quantity: int, buyer_id: int = NOBODY) -> DomainError | None:
+    """Return the reason why tickets of a type cannot be sold at the counter now, or None if there is none."""
     facts = selectors.claim_facts(buyer_id=buyer_id, ticket_type=ticket_type)
     if facts is None:
         return UnknownTicketType(ticket_type=ticket_type)
-    found = rules.refusal(replace(facts, hidden=False), quantity=quantities[ticket_type])
-    if found is None:
-        return Busy()
-    found.facts["ticket_type"] = ticket_type
+    found = rules.refusal(replace(facts, hidden=False), quantity=quantity)
+    if found is not None:
+        found.facts["ticket_type"] = ticket_type
     return found

@@ -5,7 +5,7 @@ lock, because that clock alone decides what is due.
 """
 
 from checkout.services.cancellations import cancellation_retry, cancellations_go_on, event_cancel
-from checkout.services.counter import CounterSold, counter_sell
+from checkout.services.counter import CounterSold, counter_refusals, counter_sell
 from checkout.services.guests import order_follow, orders_follow
 from checkout.services.incidents import incidents_close
 from checkout.services.mails import mails_send
@@ -46,6 +46,7 @@ __all__ = [
     "cancellation_retry",
     "cancellations_go_on",
     "charges_reconcile",
+    "counter_refusals",
     "counter_sell",
     "event_cancel",
     "guests_forget",

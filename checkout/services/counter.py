@@ -9,6 +9,7 @@ from checkout.models import CounterSale
 from checkout.order_rules import FormSold, NothingChosen, PriceChanged
 from overlord.accounts import operations as accounts
 from overlord.kernel import db, money
+from overlord.kernel.errors import DomainError
 from tickets import counter_operations
 from tickets import operations as tickets
 
@@ -58,6 +59,15 @@ def counter_sell(
             order=order, event_id=event_id, staff_id=staff_id, is_free=is_free, key=key, now=now
         )
     return CounterSold(order_id=order[0].pk, replayed=False)
+
+
+def counter_refusals(*, quantities: Mapping[int, int]) -> dict[int, DomainError]:
+    """Return by ticket type why these tickets cannot be sold at the counter now. The other types are left out."""
+    found = {
+        ticket_type: counter_operations.claim_refused(ticket_type=ticket_type, quantity=quantity)
+        for ticket_type, quantity in quantities.items()
+    }
+    return {ticket_type: refused for ticket_type, refused in found.items() if refused is not None}
 
 
 def _sold_before(sale: CounterSale, quantities: Mapping[int, int], *, asked: tuple[Any, ...]) -> int:

@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
 
 from checkout import services
 from checkout.order_rules import FormSold
@@ -78,21 +77,6 @@ class CounterForm(forms.Form):
             each.pk: self.cleaned_data[name] for name, each in self.amounts.items() if self.cleaned_data[name]
         }
 
-    def refuse_excess(self) -> None:
-        """Add an error for each amount that cannot be sold now, so that staff collect no money for it."""
-        for name, each in self.amounts.items():
-            wanted, inventory = self.cleaned_data[name] or 0, each.inventory
-            left = max(0, inventory.capacity - inventory.held - inventory.sold)
-            if wanted > each.max_per_user:
-                one = "The limit is %(n)s ticket of this type per person."
-                many = "The limit is %(n)s tickets of this type per person."
-                most = each.max_per_user
-            elif wanted > left:
-                one, many, most = "Only %(n)s ticket is left.", "Only %(n)s tickets are left.", left
-            else:
-                continue
-            self.add_error(name, ngettext(one, many, most) % {"n": formats.number(most)})
-
     def total_minor(self) -> int:
         return sum(each.price_minor * (self.cleaned_data[name] or 0) for name, each in self.amounts.items())
 
@@ -111,7 +95,9 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
     deed = request.POST.get("deed", "total")
     if deed not in ("cash", "free") or not form.quantities():
-        form.refuse_excess()
+        # Staff collect no money for tickets that cannot be sold.
+        for ticket_type, refused in services.counter_refusals(quantities=form.quantities()).items():
+            form.add_error(f"amount_{ticket_type}", error_messages.of_error(refused).title)
         return _page(request, event, form, status=HTTPStatus.CONFLICT if form.errors else HTTPStatus.OK)
     given = form.cleaned_data
     try:
@@ -125,13 +111,12 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
             name=given["name"],
             key=given["key"],
         )
-    except DomainError as refused:
-        about = refused.facts.get("ticket_type")
-        field = f"amount_{about}"
-        form.add_error(field if field in form.fields else None, error_messages.of_error(refused).title)
-        if isinstance(refused, FormSold):
+    except DomainError as error:
+        field = f"amount_{error.facts.get('ticket_type')}"
+        form.add_error(field if field in form.fields else None, error_messages.of_error(error).title)
+        if isinstance(error, FormSold):
             form.data = {**{each: form.data[each] for each in form.data}, "key": _new_key()}
-        return _page(request, event, form, status=problems.status_of(refused))
+        return _page(request, event, form, status=problems.status_of(error))
     sentence = _("This form was already used for order %(n)s. Nothing more was sold.")
     if not sold.replayed:
         sentence = _("Order %(n)s was sold. The tickets are ready.")

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from checkout import rules, services
@@ -201,6 +203,29 @@ def test_no_money_is_collected_for_more_tickets_than_can_be_sold(
     shown = office.post(address(ticket_type), fields).content.decode()
     assert ("Amount to collect" in shown) == (sentence is None)
     assert sentence is None or sentence in shown
+
+
+@pytest.mark.parametrize(
+    ("inventory", "sentence"),
+    [
+        ({"paused": True}, "Ticket sales are paused."),
+        ({"closes_at": timezone.now() - timedelta(days=1)}, "Ticket sales have ended."),
+        ({"opens_at": timezone.now() + timedelta(days=1)}, "Ticket sales have not opened yet."),
+        ({"line_first": True}, "People in the line get these tickets first."),
+        ({}, None),
+    ],
+)
+def test_no_money_is_collected_while_nothing_can_be_sold(
+    inventory: dict[str, Any], sentence: str | None, office: Client, ticket_type: TicketType
+) -> None:
+    """The form was opened before the sale changed."""
+    fields = {**fields_of(office.get(address(ticket_type))), f"amount_{ticket_type.pk}": 1, "deed": "total"}
+    Inventory.objects.update(**inventory)
+    answer = office.post(address(ticket_type), fields)
+    shown = answer.content.decode()
+    assert answer.status_code == (200 if sentence is None else 409)
+    assert ("Amount to collect" in shown) == (sentence is None)
+    assert sentence is None or f'id="id_amount_{ticket_type.pk}_error">{sentence}' in shown
 
 
 def test_hidden_types_and_events_for_accounts_are_sold_too(office: Client, ticket_type: TicketType) -> None:
