@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-Row = tuple[int, dict[str, str]]  # its line, and its values by column
+Row = tuple[int, str, dict[str, str]]  # its line, the words before a mistake in it, and its values by column
 Mistake = tuple[int, str]  # a line, and a sentence
 
 SEPARATORS = (",", ";", "\t")
@@ -104,7 +104,7 @@ def _csv_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator[
             if headings is None:
                 headings = _headings(line, cells, columns)
             elif (row := _csv_row(line, headings, cells, mistakes)) is not None:
-                yield line, row
+                yield line, "", row
     except csv.Error as error:
         raise FileErrors([(reader.line_num + above, _csv_sentence(error))]) from None
     if headings is None:
@@ -186,10 +186,17 @@ def _json_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator
         for ticket_type in types:
             wrong += _wrong_columns(line, list(ticket_type), columns.ticket_type)
             wrong += _not_text(line, ticket_type)
-        mistakes += wrong
+        mistakes += [(line, _named(own.get("event")) + sentence) for line, sentence in wrong]
         if not wrong:
             for ticket_type in types:
-                yield line, _texts({**own, **ticket_type})
+                about = _named(own.get("event"), ticket_type.get("ticket_type"))
+                yield line, about, _texts({**own, **ticket_type})
+
+
+def _named(*names: Any) -> str:
+    """Return the names of an event and its ticket type, to put before a mistake: many may be on one line."""
+    known = [name[:40] for name in names if isinstance(name, str) and name.strip()]
+    return f"{', '.join(known)}: " if known else ""
 
 
 def _not_text(line: int, values: dict[str, Any]) -> list[Mistake]:

@@ -52,8 +52,8 @@ class EventToLoad:
 def read(content: bytes) -> list[EventToLoad]:
     """Return the events of a file; raise FileErrors with all its mistakes."""
     reading = _Reading()
-    for line, row in rows_of(text_of(content), columns=COLUMNS, mistakes=reading.mistakes):
-        reading.take(line, row)
+    for line, about, row in rows_of(text_of(content), columns=COLUMNS, mistakes=reading.mistakes):
+        reading.take(line, about, row)
     if not reading.events and not reading.mistakes:
         reading.mistakes.append((1, "There is no event in this file."))
     if reading.mistakes:
@@ -70,9 +70,9 @@ class _Reading:
         self._zones: dict[tuple[str, str], str] = {}
         self._dates: dict[tuple[str, str], tuple[int, datetime]] = {}
 
-    def take(self, line: int, row: Mapping[str, str]) -> None:
+    def take(self, line: int, about: str, row: Mapping[str, str]) -> None:
         """Add the ticket type of a row to its event, or add the row's mistakes to the mistakes."""
-        cells = _Cells(line, row, self.mistakes)
+        cells = _Cells(line, about, row, self.mistakes)
         name = cells.line("event", most=rules.NAME_LENGTH)
         written = (name, _plain(row.get("date", "")))
         # A later row of the same event may leave out the time zone, as well as the description.
@@ -141,14 +141,16 @@ class _Cells:
     A value that cannot be converted is added to the mistakes.
     """
 
-    def __init__(self, line: int, row: Mapping[str, str], mistakes: list[tuple[int, str]]) -> None:
+    def __init__(
+        self, line: int, about: str, row: Mapping[str, str], mistakes: list[tuple[int, str]]
+    ) -> None:
         self.wrong = False
-        self._line, self._row, self._mistakes = line, row, mistakes
+        self._line, self._about, self._row, self._mistakes = line, about, row, mistakes
 
     def refuse(self, sentence: str) -> None:
         """Add a mistake of this row."""
         self.wrong = True
-        self._mistakes.append((self._line, sentence))
+        self._mistakes.append((self._line, self._about + sentence))
 
     def _read(self, name: str, convert: Callable[[str], Any], default: Any) -> Any:
         text = self._row.get(name, "")

@@ -307,6 +307,17 @@ class TestReading:
     def test_the_error_of_broken_json_names_the_place(self, text: str, line: int) -> None:
         assert mistakes(text)[0][0] == line
 
+    def test_a_mistake_in_json_names_its_event_and_ticket_type(self) -> None:
+        """All events may be on one line, as programs write them."""
+        types = [
+            {**TYPE, "ticket_type": name, "price": price} for name, price in (("VIP", "1"), ("Box", "1,0"))
+        ]
+        names = ["Gala", "Ball"]
+        gala, ball = ({"name": name, "date": "2030-05-01T19:00Z", "ticket_types": types} for name in names)
+        found = mistakes(json.dumps([gala, {**ball, "colour": "red"}]))
+        assert [line for line, _ in found] == [1, 1]
+        assert [sentence.partition(": ")[0] for _, sentence in found] == ["Ball", "Gala, Box"]
+
     def test_missing_and_unknown_columns_are_named(self) -> None:
         assert "price" in mistakes("event,date,ticket_type,amount\n")[0][1]
         [(line, sentence)] = mistakes(
@@ -333,6 +344,15 @@ class TestLoading:
         assert (vip.capacity, vip.held, vip.sold) == (20, 0, 0)
         closing = Inventory.objects.filter(ticket_type__name="Regular").order_by("pk")
         assert [row.closes_at == row.ticket_type.event.date for row in closing] == [False, True]
+
+    def test_events_that_have_begun_are_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A wrong year is no mistake: somebody may load past events on purpose."""
+        self.load(tmp_path, CSV.replace("Kabuki,2030", "Kabuki,2020"))
+        said = capsys.readouterr()
+        assert said.out == "2 events are on sale.\n"
+        assert said.err.splitlines()[1:] == ["line 4: Kabuki on 2020-06-01T10:00:00+00:00"]
 
     def test_a_file_with_one_mistake_loads_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="line 5"):

@@ -20,10 +20,17 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="described in docs/events-file.md")
 
     def handle(self, *_args: Any, file: Path, **_options: Any) -> None:
+        now = clock.now()
         try:
-            count = services.events_load(events=event_files.read(file.read_bytes()), now=clock.now())
+            events = event_files.read(file.read_bytes())
+            count = services.events_load(events=events, now=now)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
         except event_files.FileErrors as errors:
             raise CommandError(f"Nothing was loaded from {file}.\n{errors}") from None
         self.stdout.write(ngettext("%d event is on sale.", "%d events are on sale.", count) % count)
+        begun = [event for event in events if event.date <= now]
+        if begun:
+            self.stderr.write("Check these dates, because the events have begun already:")
+        for event in begun:
+            self.stderr.write(f"line {event.line}: {event.name} on {event.date.isoformat()}")
