@@ -93,7 +93,7 @@ class CodeForm(forms.Form):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.event, self.voucher = event, voucher
+        self.event, self.types, self.voucher = event, types, voucher
         self.fields["ticket_types"].choices = [  # type: ignore[attr-defined]
             (each.pk, f"{each.name} ({_('hidden from buyers')})" if each.hidden else each.name)
             for each in types
@@ -147,6 +147,8 @@ class CodeForm(forms.Form):
         begins, ends = given.get("valid_from"), given.get("valid_until")
         if begins and ends and begins >= ends:
             self.add_error("valid_until", _("A code must end after it begins."))
+        if begins and "ticket_types" in given and self._is_never_valid(begins, given["ticket_types"]):
+            self.add_error("valid_from", _("The sale of these tickets ends before this time."))
         if given.get("price_rule") == PriceRule.UNCHANGED and not (
             given.get("opens_early") or given.get("ticket_types")
         ):
@@ -155,6 +157,12 @@ class CodeForm(forms.Form):
             )
             self.add_error("price_rule", sentence)
         return given
+
+    def _is_never_valid(self, begins: datetime, chosen: Sequence[int]) -> bool:
+        """Return whether the sale of all ticket types that the code is for has ended when it begins to be valid."""
+        meant = [each for each in self.types if not chosen or each.pk in chosen]
+        ends = [each.inventory.closes_at for each in meant if hasattr(each, "inventory")]
+        return bool(ends) and max(ends) <= begins
 
     def _value(self, rule: str, text: str) -> int:
         """Return the number that belongs to a price rule; raise ValueError, with a sentence."""

@@ -112,6 +112,7 @@ class TestMaking:
                  "valid_until_1": "12:00"},
                 "must end after it begins",
             ),
+            ({"valid_from_0": "2099-05-02", "valid_from_1": "12:00"}, "The sale of these tickets ends before"),
             ({"valid_until_0": "2900-05-02", "valid_until_1": "12:00"}, "The year must be"),
         ],
     )  # fmt: skip
