@@ -76,6 +76,8 @@ class MessageForm(forms.Form):
         label=_lazy("Also send to people to whom a ticket was handed over"), required=False, initial=True
     )
     key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
+    # The recipients that the preview has counted, so that a message goes to nobody else.
+    previewed = forms.CharField(max_length=100, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, event: Event, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,6 +106,12 @@ class MessageForm(forms.Form):
             with_holders=given["with_holders"],
         )
 
+    def recipients(self) -> str:
+        """Return the chosen recipients as a text, for `previewed`."""
+        to = self.to()
+        holders = "with holders" if to.with_holders else "buyers only"
+        return ", ".join([to.kind, to.audience, str(to.ticket_type or "all types"), holders])
+
 
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
@@ -124,6 +132,9 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
         services.trial_send(staff=request.user, key=secrets.token_hex(16), **written)
         sentence = _("The message is on its way to %(address)s.")
         messages.success(request, sentence % {"address": request.user.mail_address})
+    if deed == "send" and given["previewed"] != form.recipients():
+        form.add_error(None, _("Nothing was sent, because the recipients are not those of the preview."))
+        return _page(request, event, form, look=True, status=HTTPStatus.CONFLICT)
     if deed == "send":
         try:
             mailing_id = services.mailing_send(staff_id=actor_id(request), key=given["key"], **written)
@@ -160,6 +171,7 @@ def _page(
         "per_minute": settings.MAILINGS_PER_MINUTE,
     }
     if look:
+        form.data = {**{name: form.data[name] for name in form.data}, "previewed": form.recipients()}
         given, shop = form.cleaned_data, look_of_shop()
         kind = Kind(given["kind"])
         stop = mails.stop_address("0" * 64) if kind == Kind.NEWS else ""

@@ -15,6 +15,7 @@ from overlord.mailings.models import Mailing, Recipient
 from overlord.mailings.permissions import Permission
 from tests.clients import permit
 from tickets.models import Reservation, TicketType
+from tickets.tests.forms import fields_of
 from tickets.tests.reserving import claim
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +40,12 @@ def written(office: Client, place: str, **changed: Any) -> dict[str, Any]:
     key = re.search(r'name="key" value="([0-9a-f]{32})"', office.get(place).content.decode())
     assert key is not None
     sent = {"subject": "Doors", "text": "At *seven*.", "kind": "event", "audience": "tickets"}
-    return {**sent, "key": key[1], "with_holders": "on", **changed}
+    sent |= {"key": key[1], "with_holders": "on", **changed}
+    return {**sent, "previewed": previewed(office.post(place, {**sent, "deed": "look"}))}
+
+
+def previewed(page: Any) -> str:
+    return fields_of(page)["previewed"]
 
 
 def test_a_message_is_previewed_and_counted_before_it_is_sent(
@@ -86,6 +92,26 @@ def test_a_mistake_is_named_and_nothing_is_sent(
     assert answer.status_code == 400
     assert said in answer.content.decode()
     assert not Mailing.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"audience": "everyone"}, {"kind": "news"}, {"ticket_type": "type"}, {"with_holders": ""}],
+)
+def test_a_message_goes_only_to_the_recipients_that_the_preview_has_counted(
+    office: Client, place: str, ticket_type: TicketType, changed: dict[str, str]
+) -> None:
+    if "ticket_type" in changed:
+        changed = {"ticket_type": str(ticket_type.pk)}
+    sent = {**written(office, place), **changed, "deed": "send"}
+    answer = office.post(place, sent)
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "the recipients are not those of the preview" in page
+    assert "This message goes to 1 person." in page
+    assert not Mailing.objects.exists()
+    office.post(place, {**sent, "previewed": previewed(answer)})
+    assert Mailing.objects.count() == 1
 
 
 def test_staff_without_an_address_are_told_so_and_get_no_trial(office: Client, place: str) -> None:
