@@ -327,9 +327,9 @@ class TestThePicture:
 class TestTheSystem:
     def test_the_longest_wait_of_all_queues_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(queue_health, "_last_record", {})
-        queue_health.task_record(queue=Queue.LIVE, sent_at=datetime.now(UTC).timestamp() - 2)
+        queue_health.task_record(queue=Queue.LIVE, sent_at=datetime.now(UTC).timestamp() - 2000)
         queue_health.task_record(queue=Queue.MAIL, sent_at=datetime.now(UTC).timestamp())
-        assert 1.9 <= system.state()["queue_seconds"] <= 3
+        assert system.state()["queue_seconds"] > 1999
 
     def test_a_wait_that_was_never_recorded_is_unknown(self) -> None:
         assert system.state()["queue_seconds"] is None

@@ -74,7 +74,9 @@ class Witness:
 
     def _read(self) -> None:
         try:
-            while not self._done.is_set():
+            is_last = False
+            while not is_last:
+                is_last = self._done.is_set()  # so that the state at the end is read too
                 [row] = db.rows(
                     "SELECT i.held, i.sold, i.capacity, r.held AS really_held, r.sold AS really_sold"
                     " FROM tickets_inventory i, LATERAL (SELECT"

@@ -1,5 +1,6 @@
 """The limits of one buyer's holds, who may buy, and how often one buyer and one address may reserve."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,12 +12,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
-from overlord.kernel import rate_limits
+from overlord.kernel import db, rate_limits
 from tests.clients import api_of
 from tests.threads import together
 from tickets import limits
 from tickets.models import Event, Reservation, TicketType
-from tickets.tests.reserving import reserve
+from tickets.tests.reserving import reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,10 +85,26 @@ class TestHolds:
             [defined] = cursor.fetchone()
             lock = "PERFORM pg_advisory_xact_lock(hashtextextended('tickets.buyer', p_buyer));"
             assert lock in defined
-            slow = "IF p_expired IS NOT NULL THEN"
-            cursor.execute(defined.replace(lock, "").replace(slow, f"PERFORM pg_sleep(0.5); {slow}", 1))
+            counted = "IF p_expired IS NOT NULL THEN"
+            gate = f"PERFORM pg_advisory_xact_lock_shared(1); {counted}"
+            cursor.execute(defined.replace(lock, "").replace(counted, gate, 1))
+        shut = threading.Event()
+
+        def open_when_all_have_counted() -> None:
+            with db.transaction():
+                db.rows("SELECT pg_advisory_xact_lock(1)")
+                shut.set()
+                waiting_for_a_lock(len(types))
+
+        def ask(each: TicketType) -> Any:
+            assert shut.wait(60)
+            return code(reserve(api, each))
+
         try:
-            answers = together(*[lambda each=each: code(reserve(api, each)) for each in types])
+            gatekeeper, *answers = together(
+                open_when_all_have_counted, *[lambda each=each: ask(each) for each in types]
+            )
+            assert gatekeeper is None
             assert answers.count(201) > 3
         finally:
             with connection.cursor() as cursor:

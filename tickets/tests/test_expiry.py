@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -190,8 +190,8 @@ class TestSweeping:
 class TestAGlance:
     """The sweeper's look four times a second, which decides whether it reads more."""
 
-    def seen(self) -> list[str]:
-        now = timezone.now()
+    def seen(self, now: datetime | None = None) -> list[str]:
+        now = now or timezone.now()
         span = {"after": now - timedelta(seconds=1), "until": now}
         return [name for name, said in selectors.sweep_glance(thresholds=[30, 60], **span).items() if said]
 
@@ -209,8 +209,9 @@ class TestAGlance:
         self, seconds: int, buyer: User, ticket_type: TicketType
     ) -> None:
         claim(buyer.pk, ticket_type)
-        Reservation.objects.update(expires_at=timezone.now() + timedelta(seconds=seconds - 0.5))
-        assert self.seen() == ["expiring"]
+        now = timezone.now()
+        Reservation.objects.update(expires_at=now + timedelta(seconds=seconds - 0.5))
+        assert self.seen(now) == ["expiring"]
 
     @pytest.mark.parametrize("boundary", ["opens_at", "closes_at"])
     def test_a_look_finds_a_sale_that_opens_or_closes(
@@ -218,9 +219,10 @@ class TestAGlance:
     ) -> None:
         announced: list[dict[str, Any]] = []
         monkeypatch.setattr(projections, "announce", lambda **told: announced.append(told))
-        Inventory.objects.update(**{boundary: timezone.now() - timedelta(seconds=0.5)})
-        assert self.seen() == ["crossed"]
-        services.sweep(instants=[timezone.now()])
+        now = timezone.now()
+        Inventory.objects.update(**{boundary: now - timedelta(seconds=0.5)})
+        assert self.seen(now) == ["crossed"]
+        services.sweep(instants=[now])
         assert [told["events"] for told in announced] == [[ticket_type.event_id]]
 
 

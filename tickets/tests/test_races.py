@@ -68,7 +68,7 @@ class TestTwoHundredWantFiftyTickets:
         assert outcome == {"won": 50, "all_held": 150}
         assert Inventory.objects.get(pk=ticket_type.pk).held == 50
         assert Reservation.objects.filter(ticket_type=ticket_type, state="held").count() == 50
-        assert witness.readings > 10
+        assert witness.readings > 0
         assert witness.broken == []
 
     def test_control_without_the_guards_the_type_is_oversold(
