@@ -18,6 +18,7 @@ from tickets.models import Reservation, TicketType
 
 RESERVATIONS = "/event/reservations/"
 HOLD = timedelta(minutes=15)
+LOOKS = 12_000  # for a lock, five milliseconds apart: a minute, also enough on a busy machine
 
 
 def reserve(api: APIClient, ticket_type: TicketType | int, amount: Any = 1, **headers: str) -> Any:
@@ -103,7 +104,7 @@ def end(*buyers: User) -> None:
 
 def waiting_for_a_lock(count: int) -> None:
     """Wait until this number of our backends wait for a lock."""
-    for _ in range(2000):
+    for _ in range(LOOKS):
         if _waiters() >= count:
             return
         threading.Event().wait(0.005)
@@ -112,7 +113,7 @@ def waiting_for_a_lock(count: int) -> None:
 
 def done_or_waiting_for_a_lock(is_done: Callable[[], bool]) -> None:
     """Wait until something is done, or until one of our backends waits for a lock, which prevents it."""
-    for _ in range(2000):
+    for _ in range(LOOKS):
         if is_done() or _waiters():
             return
         threading.Event().wait(0.005)
