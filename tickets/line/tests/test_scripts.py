@@ -366,3 +366,22 @@ def test_a_page_with_tickets_of_an_event_that_is_cancelled_asks_for_what_it_show
       done([before, fetches.length]);
     """
     assert run(tmp_path, script) == [0, 1]
+
+
+def test_a_form_that_stays_is_about_the_entry_that_the_page_shows_now(tmp_path: Path) -> None:
+    """While this tab was hidden, the turn passed, and its owner entered again on another device."""
+    script = """
+      const page = open(waiting);
+      const field = (name, value) => ({ name, value });
+      const elements = { entry: field("entry", "7"), amount_1: field("amount_1", "typed") };
+      const button = { textContent: "" };
+      const form = { dataset: { part: "change" }, hidden: false, elements, querySelector: () => button };
+      const fresh = {
+        hidden: false, querySelector: () => ({ textContent: "Save" }),
+        querySelectorAll: () => [field("csrfmiddlewaretoken", "new"), field("entry", "9")],
+      };
+      page.querySelectorAll = () => [form];
+      page.takeForms({ querySelector: () => fresh, querySelectorAll: () => [] });
+      done([elements.entry.value, elements.amount_1.value, button.textContent]);
+    """
+    assert run(tmp_path, script) == ["9", "typed", "Save"]

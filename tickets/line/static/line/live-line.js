@@ -303,6 +303,9 @@ class LiveLine extends HTMLElement {
         continue;
       }
       form.hidden = other.hidden;
+      for (const { name, value } of other.querySelectorAll("input[type=hidden]")) {
+        if (form.elements[name]) form.elements[name].value = value; // the entry that the page shows now
+      }
       form.querySelector("[type=submit]").textContent = other.querySelector("[type=submit]").textContent;
     }
     for (const form of fresh.querySelectorAll("form[data-part]")) {
