@@ -1,8 +1,8 @@
 """Steps of a line inside an open transaction.
 
 Locks are taken in one order: the event, the line, the event's inventories by id, then waiting entries by place.
-Only the opening of a lobby locks the event. After a transaction has locked a waiting entry, it waits neither for
-the line nor for an inventory. A given entry is locked before its reservations.
+Only the opening of a lobby, and what must come before it, lock the event. After a transaction has locked a waiting
+entry, it waits neither for the line nor for an inventory. A given entry is locked before its reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from tickets.line import pace, projections, rules, selectors, sql
 from tickets.line.models import Entry, Line
 from tickets.line.pace import Pace
 from tickets.line.rules import EntryState, Phase
-from tickets.models import Reservation
+from tickets.models import Event, Reservation
 from tickets.operations import Basket, Given, Left
 
 
@@ -24,6 +24,12 @@ def event_lock(*, event_id: int) -> bool:
     """Lock an event against edits and deletion; return whether it is on sale and opens by a draw."""
     db.transaction_required()
     return bool(db.rows(sql.EVENT_LOCK, {"event": event_id}))
+
+
+def lobby_lock(*, event_id: int) -> None:
+    """Lock an event, so that its lobby opens before this transaction or after it."""
+    db.transaction_required()
+    Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
 
 def line_lock(*, event_id: int) -> Line | None:

@@ -40,6 +40,8 @@ def line_act(
         raise LineActionRefused("The sale of this event does not open by a draw.")
     text = _text(action, text)
     with db.transaction():
+        if action == Action.NAME_VALUE:
+            operations.lobby_lock(event_id=event_id)
         line = operations.line_lock(event_id=event_id)
         if action == Action.NAME_VALUE:
             _name_value(event_id, line, text, seen)

@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from django.utils import timezone
 from overlord.accounts.models import User
 from overlord.kernel.errors import Invalid, NotFound
 from tests.clients import api_of, permit
+from tests.threads import together
 from tickets.line import figures, projections, rules, services, staff_services
 from tickets.line.models import Entry, Line, PublicValue, StaffAction
 from tickets.line.permissions import Permission
 from tickets.line.rules import Action, LineActionRefused, LineOutdated
 from tickets.line.tests.lines import HOLD, check, enter, line_make, open_sale, people, serve_all, states
 from tickets.models import Event, Inventory, TicketType
+from tickets.tests.reserving import waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -228,6 +232,33 @@ class TestPublicValue:
     def test_a_value_that_nobody_named_is_refused_by_the_database(self, types: list[TicketType]) -> None:
         with pytest.raises(IntegrityError, match="line_value_was_named"):
             Line.objects.update(public_value="1")
+
+    def test_a_lobby_that_opens_while_staff_name_the_value_has_its_name(
+        self,
+        ticket_type_make: Callable[..., TicketType],
+        staff: User,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        due = ticket_type_make(opens_at=timezone.now() + timedelta(minutes=5))
+        Event.objects.filter(pk=due.event_id).update(opening="draw")
+        name, is_named = staff_services._name_value, threading.Event()
+
+        def name_slowly(*given: Any) -> None:
+            name(*given)
+            is_named.set()
+            waiting_for_a_lock(1)
+
+        def open_lobby() -> None:
+            assert is_named.wait(timeout=60)
+            services.lobby_open(event_id=due.event_id, now=timezone.now())
+
+        monkeypatch.setattr(staff_services, "_name_value", name_slowly)
+        asked: dict[str, Any] = {"action": Action.NAME_VALUE, "text": "The lottery", "now": timezone.now()}
+        act = partial(staff_services.line_act, event_id=due.event_id, actor_id=staff.pk, **asked)
+        results = together(act, open_lobby)
+
+        assert not [each for each in results if isinstance(each, Exception)]
+        assert Line.objects.get(pk=due.event_id).public_name == "The lottery"
 
     def test_the_proof_is_secret_while_the_draw_waits(self, types: list[TicketType]) -> None:
         enter(types[0], people(1)[0])
