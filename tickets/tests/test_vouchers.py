@@ -226,6 +226,7 @@ class TestRefusals:
         monkeypatch.setattr(limits, "GUESS_BY_ADDRESS", Limit(name="few-guesses", amount=2, seconds=600))
         voucher_make(ticket_type.event)
         locked, answered = threading.Event(), threading.Event()
+        first, second, third = (api_of(user_make()) for _ in range(3))
 
         def lock() -> None:
             with db.transaction():
@@ -233,19 +234,20 @@ class TestRefusals:
                 locked.set()
                 answered.wait(60)
 
-        def right() -> int:
+        def right(api: APIClient) -> int:
             locked.wait(60)
-            return int(reserve_with(api_of(user_make()), ticket_type, "SPRING").status_code)
+            return int(reserve_with(api, ticket_type, "SPRING").status_code)
 
         def one_more() -> int:
             locked.wait(60)
             try:
                 waiting_for_a_lock(2)
-                return int(reserve_with(api_of(user_make()), ticket_type, "GUESS").status_code)
+                return int(reserve_with(third, ticket_type, "GUESS").status_code)
             finally:
                 answered.set()
 
-        assert together(lock, right, right, one_more) == [None, 201, 201, 429]
+        at_once = together(lock, lambda: right(first), lambda: right(second), one_more)
+        assert at_once == [None, 201, 201, 429]
         guesses = [reserve_with(api_of(user_make()), ticket_type, f"GUESS{n}").status_code for n in range(3)]
         assert guesses == [409, 409, 429], "the right codes are not counted"
 
