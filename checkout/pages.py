@@ -25,7 +25,7 @@ from overlord.accounts.operations import EmailHasAccount
 from overlord.accounts.selectors import actor_id
 from overlord.kernel import clock, money, texts
 from overlord.kernel.errors import DomainError, Invalid, NotFound
-from overlord.kernel.form_fields import WholeNumberField
+from overlord.kernel.form_fields import OneLineField, WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import error_messages, error_pages, languages
@@ -47,7 +47,7 @@ class PayForm(forms.Form):
         max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please enter or choose a card.")}
     )
     email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
-    name = forms.CharField(max_length=texts.PERSON_NAME_LENGTH, required=False)
+    name = OneLineField(max_length=texts.PERSON_NAME_LENGTH, required=False)
     price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)  # as the page showed it
 
 
@@ -80,7 +80,8 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
     form = PayForm(request.POST)
     try:
         if not form.is_valid():
-            raise Invalid(str(next(iter(form.errors.values()))[0]))
+            field, sentences = next(iter(form.errors.items()))
+            raise Invalid(str(sentences[0]), errors={field: sentences})
         given = form.cleaned_data
         limits.count_pay(request, buyer_id=actor_id(request))
         services.reservation_pay(
@@ -137,6 +138,7 @@ def _checkout_page(
         "offers_extension": reservation["expires_in"] <= EXTENSION_OFFERED,
         "extension_offered": EXTENSION_OFFERED,
         "error": error_messages.of_error(refused) if refused else None,
+        "wrong": _wrong_field(refused),
         "gateway": settings.PAYMENT_GATEWAY,
         "stripe_key": settings.STRIPE_PUBLISHABLE_KEY,
         "card": request.POST.get("token") or request.GET.get("card", ""),
@@ -152,6 +154,13 @@ def _checkout_page(
         "now": now,
     }
     return error_pages.page_of_view(request, "checkout/checkout.html", context, refused=refused)
+
+
+def _wrong_field(refused: DomainError | None) -> str:
+    """Return the name of the field that a refusal is about, or an empty text."""
+    if isinstance(refused, rules.EmailRequired | EmailHasAccount):
+        return "email"
+    return next(iter(refused.facts.get("errors", ())), "") if refused else ""
 
 
 def _shown_of(

@@ -615,6 +615,10 @@ class TestAccessibility:
         first.run("document.querySelector('#id_username').labels[0].remove()")
         with pytest.raises(AssertionError, match="label"):
             axe(first)
+        first.go("/login/")
+        first.run("document.querySelector('#id_username').setAttribute('aria-describedby', 'nothing')")
+        with pytest.raises(AssertionError, match="nothing"):
+            axe(first)
 
     def test_the_tab_order_is_the_reading_order(
         self, system: System, first: Browser, ticket_type: TicketType

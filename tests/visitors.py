@@ -21,11 +21,15 @@ from tickets.models import Event, Inventory, TicketType
 
 PASSWORD = "correct horse"
 _numbers = itertools.count(1)
-# axe-core details only violations, and fetches no style sheet, since no rule that runs needs its text.
+# axe-core details only violations, and fetches no style sheet, since no rule that runs needs its text. It does not
+# find an element that is described or named by an id that no element has; `missing` has these ids.
 LOOK = """
   const done = arguments[0];
-  axe.run({ resultTypes: ["violations"], preload: false }).then(({ violations }) => done(JSON.stringify(
-    violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map((n) => n.html.slice(0, 160)) })))));
+  const missing = () => ["aria-describedby", "aria-labelledby"].flatMap((name) =>
+    [...document.querySelectorAll(`[${name}]`)].flatMap((element) => element.getAttribute(name).split(" "))
+  ).filter((id) => id && !document.getElementById(id));
+  axe.run({ resultTypes: ["violations"], preload: false }).then(({ violations }) => done(JSON.stringify([missing(),
+    violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map((n) => n.html.slice(0, 160)) }))])));
 """
 
 
@@ -67,7 +71,7 @@ def logged_in(person: Browser, user: User) -> Browser:
 
 
 def axe(person: Browser) -> None:
-    """Check that axe-core finds no serious or critical problem on the open page."""
+    """Check that axe-core finds no serious or critical problem on the open page, and no description is missing."""
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -80,5 +84,6 @@ def axe(person: Browser) -> None:
         return None
 
     found = eventually(look)
-    bad = [each for each in json.loads(found) if each["impact"] in ("serious", "critical")]
-    assert bad == [], (person.path, bad)
+    missing, violations = json.loads(found)
+    bad = [each for each in violations if each["impact"] in ("serious", "critical")]
+    assert (missing, bad) == ([], []), (person.path, missing, bad)

@@ -13,6 +13,9 @@ from django.views.i18n import JavaScriptCatalog, JSONCatalog
 
 LANGUAGES: dict[str, str] = dict(settings.LANGUAGES)
 COOKIE_SECONDS = 365 * 24 * 3600
+# Texts of Django that our catalogues translate anew. That of Django REST Framework would be used otherwise, and its
+# German is informal.
+ANEW = (translation.gettext_noop("Enter a valid email address."),)
 
 
 class LanguageMiddleware(LocaleMiddleware):

@@ -34,6 +34,8 @@ from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 RELOAD_SECONDS = 20
 WISHES = "line_wishes"  # the key in a session: wishes that wait for a mailed code or for a log-in
 SECOND = "second_"  # the names of the second choice's fields begin with this
+# The fields that refusals are about, by the codes of the refusals.
+WRONG_FIELDS = {"email_has_account": "email", "address_in_line": "email", "wrong_email_code": "code"}
 
 
 class AddressForm(forms.Form):
@@ -110,7 +112,8 @@ def _ask_for_address(request: HttpRequest, event_id: int, wished: list[Items]) -
     services.entry_check(event_id=event_id, choices=wished, now=clock.now())
     form = AddressForm(request.POST)
     if not form.is_valid():
-        raise Invalid(str(next(iter(form.errors.values()))[0]))
+        field, sentences = next(iter(form.errors.items()))
+        raise Invalid(str(sentences[0]), errors={field: sentences})
     try:
         _mail_code(request, form.cleaned_data["email"])
     except EmailHasAccount:
@@ -198,12 +201,25 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
             }
             for ticket in event["tickets"]
         ],
-        "error": error_messages.of_error(refused, time_zone=event["time_zone"]) if refused else None,
+        **_refusal(refused, event),
         "reload_seconds": RELOAD_SECONDS,
         "lobby_minutes": settings.LOBBY_MINUTES,
         "now": now,
     }
     return error_pages.page_of_view(request, "line/line.html", context, refused=refused)
+
+
+def _refusal(refused: DomainError | None, event: dict[str, Any]) -> dict[str, Any]:
+    """Return the template's context of a refusal: its sentences, its ticket type, and the field it is about."""
+    if refused is None:
+        return {}
+    names = {ticket["id"]: ticket["ticket_type"] for ticket in event["tickets"]}
+    field = next(iter(refused.facts.get("errors", ())), "")
+    return {
+        "error": error_messages.of_error(refused, time_zone=event["time_zone"]),
+        "about_name": names.get(refused.facts.get("ticket_type"), "") if len(names) > 1 else "",
+        "wrong": WRONG_FIELDS.get(refused.code, field),
+    }
 
 
 def _live(request: HttpRequest, event_id: int) -> str:

@@ -164,7 +164,9 @@ class TestOne:
 
         answer = Form(organiser, path(event, f"{voucher.pk}/")).send(note="For the band")
         assert answer.status_code == 400
-        assert "The ticket types of this code were deleted." in answer.content.decode()
+        page = answer.content.decode()
+        assert 'id="id_ticket_types_error">The ticket types of this code were deleted.' in page
+        assert 'aria-describedby="id_ticket_types_helptext id_ticket_types_error"' in page
         assert not Voucher.objects.get().all_types
 
         form = Form(organiser, path(event, f"{voucher.pk}/"))

@@ -252,6 +252,15 @@ class TestRights:
         assert {each.name for each in person.groups.all()} == {"Viewer", "Box office"}
         assert deeds() == [(organiser.pk, "Changed the roles of a person to: Box office, Viewer")]
 
+    def test_a_role_that_is_gone_is_refused_beside_the_roles(
+        self, organiser: User, staff_make: Callable[..., User]
+    ) -> None:
+        person = staff_make("Door")
+        sent = {"roles": ["999999"], "before": before(person)}
+        page = browser(organiser).post(f"/office/people/{person.pk}/", sent).content.decode()
+        assert 'aria-describedby="id_roles_error"' in page
+        assert 'id="id_roles_error">Select a valid choice' in page
+
     def test_a_stale_form_changes_nothing(self, organiser: User, staff_make: Callable[..., User]) -> None:
         person = staff_make("Door")
         sent = {"roles": [role("Door").pk, role("Box office").pk], "before": before(person)}

@@ -63,6 +63,14 @@ def text(answer: Any) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
+def wrong_fields(page: str) -> list[str]:
+    """Return the names of the fields that a page marks as wrong and describes by its message."""
+    marked = [field for field in re.findall("<input[^>]*>", page) if 'aria-invalid="true"' in field]
+    assert 'id="error"' in page
+    assert all(re.search(r'aria-describedby="[^"]*\berror"', field) for field in marked)
+    return re.findall(r'name="(\w+)"', "".join(marked))
+
+
 def pay(browser: Client, place: str, **fields: str) -> Any:
     return submit(browser, place, f"{place}pay/", **{"token": "ok", **GUEST, **fields})
 
@@ -327,9 +335,10 @@ class TestPaying:
             ({"email": "nowhere"}, "Enter a valid email address."),
             ({"email": "a" * 250 + "@example.org"}, "at most 254 characters"),
             ({"name": "x" * 151}, "at most 150 characters"),
+            ({"name": "Ada\x07"}, "contains a control character"),
         ],
     )
-    def test_missing_values_are_named_and_the_others_kept(
+    def test_wrong_values_are_named_beside_their_field_and_the_others_kept(
         self, fields: dict[str, str], said: str, visitor: Client, ticket_type: TicketType
     ) -> None:
         place = reserve(visitor, ticket_type)["Location"]
@@ -340,7 +349,16 @@ class TestPaying:
         assert 'value="slow" selected' in shown
         kept = {**GUEST, **fields}
         assert all(f'value="{value}"' in shown for value in kept.values())
+        assert wrong_fields(shown) == [*fields]
         assert Reservation.objects.get().state == "held"
+
+    def test_a_wrong_address_is_named_in_formal_german(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        """Check a text of Django, which other packages translate too."""
+        place = reserve(visitor, ticket_type)["Location"]
+        visitor.cookies["django_language"] = "de"
+        assert "Geben Sie eine gültige E-Mail-Adresse ein." in text(pay(visitor, place, email="nowhere"))
 
     def test_an_account_is_not_asked_for_an_address(self, buyer: User, ticket_type: TicketType) -> None:
         browser = Client(headers={"accept": "text/html"})
@@ -390,6 +408,7 @@ class TestLoggingIn:
         ends = Reservation.objects.get().expires_at
         assert refused.status_code == 409
         assert "There is already an account with this e-mail address." in text(refused)
+        assert wrong_fields(refused.content.decode()) == ["email"]
         log_in = f"/login/?next={place}"
         assert f'href="{log_in}"' in refused.content.decode()
 

@@ -240,7 +240,9 @@ class TestGuests:
         assert f'name="amount_{types[0].pk}" min="0" max="{types[0].max_per_user}" value="2"' in again
 
         wrong = str((int(code) + 1) % 10**6).zfill(6)
-        assert "This code is wrong" in post(client, types, code=wrong)
+        refused = post(client, types, code=wrong)
+        assert "This code is wrong" in refused
+        assert 'aria-describedby="error" aria-invalid="true"' in refused
         assert not Entry.objects.exists()
         assert "You are in line" in post(client, types, code=f" {code} ")
         [entry] = Entry.objects.all()
@@ -356,7 +358,9 @@ class TestGuests:
     def test_a_malformed_address_is_refused(
         self, client: Client, types: list[TicketType], wrong: str
     ) -> None:
-        assert 'role="alert"' in post(client, types, email=wrong, **{f"amount_{types[0].pk}": "1"})
+        page = post(client, types, email=wrong, **{f"amount_{types[0].pk}": "1"})
+        assert 'id="error" role="alert"' in page
+        assert 'aria-describedby="email-help error" aria-invalid="true"' in page
         assert not User.objects.filter(is_guest=True).exists()
 
     def test_a_guest_is_led_to_the_sign_up_where_only_accounts_may_buy(
@@ -386,7 +390,7 @@ def test_who_wishes_more_than_one_person_may_have_reads_the_limit(
 ) -> None:
     page = post(client, types, email=ADA, **{f"amount_{types[1].pk}": "11"})
 
-    assert "The limit is 10 tickets of this type per person." in page
+    assert f"{types[1].name}: The limit is 10 tickets of this type per person." in page
     assert not EmailCode.objects.exists()
 
 
