@@ -1,6 +1,7 @@
 """The pages in headless Chromium, on the running system."""
 
 import gzip
+import json
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
@@ -31,6 +32,7 @@ pytestmark = [
 ]
 
 FIRST_LOAD = 60 * 1024  # bytes of compressed script and style
+ANNOUNCED = "return document.getElementById('announcements').textContent"
 
 
 @pytest.fixture
@@ -124,8 +126,9 @@ def test_from_the_first_page_to_the_paid_ticket(
     # Staff pause the sale on the monitor, after a question, and open pages show it.
     first.go(event)
     first.says("live-badge", "Live")
-    second.press(f"[data-row='{ticket_type.event_id}'] a[data-if='switch pause']")
+    second.press(pause_of(ticket_type))
     second.one("dialog button")
+    assert second.run("return document.activeElement.textContent") == "Cancel"
     axe(second)
     second.press("dialog button[data-slot=label]")
     second.says(".notice", "are paused")
@@ -286,6 +289,11 @@ def test_javascript_returns_the_results_of_the_cases(system: System, first: Brow
     assert len(parity.differences(results, language, cases=parity.planted())) == len(parity.CASES)
 
 
+def pause_of(ticket_type: TicketType) -> str:
+    """Return the selector of the link on the monitor that pauses the sale of a type's event."""
+    return f"[data-row='{ticket_type.event_id}'] a[data-if='switch pause']"
+
+
 class TestWhatStaffChange:
     """An open page shows every field of each new frame."""
 
@@ -402,6 +410,28 @@ class TestWhatStaffChange:
             event_operations.event_changed(event_id=event.pk, now=timezone.now())
         first.says("[data-field=cancelled]", "This event is cancelled.")
         first.wait(lambda page: page.run(shown) == 0)
+
+    def test_a_sell_out_is_announced_and_the_focus_stays_beside_it(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        first.go(f"/events/{ticket_type.event_id}/")
+        first.says("live-badge", "Live")
+        assert first.run(ANNOUNCED) == ""
+        first.press("[data-step='1']")
+        sold_out(ticket_type)
+        first.wait(lambda page: page.run(ANNOUNCED) == "Stalls: Sold out")
+        assert first.run("return document.activeElement.dataset.field") == "label", "the button is hidden"
+
+    def test_a_row_of_the_monitor_keeps_the_focus_when_it_moves(self, system: System, first: Browser) -> None:
+        later, sooner = type_on_sale(), type_on_sale()
+        logged_in(first, user_make(is_staff=True, is_superuser=True)).go("/monitor/")
+        first.says("live-badge", "Live")
+        first.run(f"document.querySelector({json.dumps(pause_of(later))}).focus()")
+        with db.transaction():
+            Event.objects.filter(pk=later.event_id).update(date=sooner.event.date - timedelta(minutes=5))
+            event_operations.event_changed(event_id=later.event_id, now=timezone.now())
+        first.wait(lambda page: page.all(f"[data-row='{later.event_id}'] ~ [data-row='{sooner.event_id}']"))
+        assert first.run(f"return document.activeElement.matches({json.dumps(pause_of(later))})")
 
     def test_ticket_types_appear_and_disappear_on_an_open_page(
         self, system: System, first: Browser, second: Browser, ticket_type: TicketType
@@ -861,6 +891,7 @@ def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type:
     first.press("a.release")
     first.says("dialog h2", "Release your tickets?")
     first.says("dialog p", "1 × Stalls")
+    assert first.run("return document.activeElement.textContent") == "Keep tickets"
     first.press("dialog button.quiet")
     first.wait(lambda p: not any(dialog.is_displayed() for dialog in p.all("dialog")))
     assert Reservation.objects.get(pk=hold).state == "held"
@@ -879,6 +910,7 @@ def test_a_button_that_is_hard_to_undo_asks_first(
     release = "form[action$='/release/'] button"
     first.press(release)
     first.says("dialog h2", "Release the reservation?")
+    assert first.run("return document.activeElement.textContent") == "Cancel"
     axe(first)
     first.press("dialog button.quiet")
     first.wait(lambda p: not p.all("dialog"))

@@ -167,6 +167,7 @@ def test_from_the_purchase_to_the_admission(
     ready(door)
     door.press(".found form[data-undo] button")
     door.says(".answer h2", "Admission undone")
+    assert door.run("return document.activeElement.id") == "shown", "a scanner types there"
     undo.refresh_from_db()
     assert undo.undone_by == steward
     show(door, ticket.serial, "Admitted")

@@ -29,6 +29,8 @@ pytestmark = [
 ]
 
 
+FOCUS = "document.querySelector(arguments[0]).focus()"
+FOCUSED = "return document.activeElement.tagName"
 NOTHING_LEFT = "It is your turn, but the tickets that you want are not available now."
 
 
@@ -188,10 +190,12 @@ def test_a_browser_computes_the_place_that_was_drawn_and_keeps_it(
     desktop.driver.close()
     desktop.driver.switch_to.window(desktop.driver.window_handles[0])
 
+    desktop.run(FOCUS, f"#amount-{ticket_type.pk}")
     Inventory.objects.filter(pk=ticket_type.pk).update(closes_at=timezone.now() + timedelta(seconds=1))
     projections.announce_line(event_id=ticket_type.event_id)
     desktop.says("h1", "Ticket sales have ended")
     desktop.says("[data-part=status]", "You were not charged")
+    assert desktop.run(FOCUSED) == "H1", "the field is hidden"
     shown = [form for form in desktop.all("form[data-part]") if form.is_displayed()]
     assert [form.get_attribute("data-part") for form in shown] == ["leave"]
     desktop.driver.refresh()
@@ -205,10 +209,12 @@ def test_a_browser_that_gets_no_socket_learns_of_the_turn_in_time(
     desktop, _phone = people
     with desktop.beginning_with(NO_SOCKETS):
         enter_by_page(desktop, ticket_type)
+        desktop.run(FOCUS, "form[data-part=leave] button")
         open_sale([ticket_type])
         given = given_next(ticket_type)
 
         desktop.says("h1", "It is your turn")
+        assert desktop.run(FOCUSED) == "H1", "the button is gone"
         desktop.says("live-badge", "Showing data from")
         assert Entry.objects.get(pk=given.pk).looked_at is not None
         assert desktop.complaints() == []

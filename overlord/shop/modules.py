@@ -29,6 +29,7 @@ MODULES = (
     "line/live-line.js",
     "realtime/live.js",
     "shop/announce.js",
+    "shop/focus.js",
     "shop/formats.js",
     "shop/fresh-page.js",
     "shop/hold-countdown.js",

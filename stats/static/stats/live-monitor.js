@@ -84,10 +84,12 @@ function part(data, names) {
   return all > 0 ? ((100 * some) / all).toFixed(2) : "0";
 }
 
-/** Make the rows of a list match `items`. An item that stays keeps its element, so that nothing flickers. */
+/** Make the rows of a list match `items`. An item that stays keeps its element, so that nothing flickers, and the
+ *  focus, which an element loses when it is moved. */
 function list(place, items) {
   const template = place.querySelector(":scope > template");
   const present = new Map([...place.querySelectorAll(":scope > [data-row]")].map((row) => [row.dataset.row, row]));
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
   let after = null;
   for (const item of items) {
     const key = String(item[place.dataset.key]);
@@ -100,6 +102,7 @@ function list(place, items) {
     after = row;
   }
   for (const gone of present.values()) gone.remove();
+  if (focused !== document.activeElement) focused?.focus({ preventScroll: true });
 }
 
 customElements.define("live-monitor", LiveMonitor);

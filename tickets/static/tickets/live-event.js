@@ -3,6 +3,7 @@
 
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
+import { keepFocus, takeFocus } from "shop/focus.js";
 import { add, dateTime, gettext, money, multiply, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
 import { canReserve, ofTicketType } from "tickets/availability-labels.js";
@@ -59,7 +60,7 @@ class LiveEvent extends HTMLElement {
     this.showEvent(event);
     for (const row of this.rows()) {
       if (row.dataset.hidden !== undefined) continue; // a hidden type: only the server's page has it
-      if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) row.remove();
+      if (!event.tickets.some(({ id }) => String(id) === row.dataset.type)) this.keepFocus(() => row.remove());
     }
     for (const ticket of event.tickets) this.showType(ticket);
     this.querySelector('[data-field="no-types"]').hidden = event.tickets.length > 0 || event.status === "cancelled";
@@ -211,6 +212,7 @@ class LiveEvent extends HTMLElement {
   showLabel(row, ticket, { flash }) {
     const label = row.querySelector('[data-field="label"]');
     const { tone, text } = ofTicketType(ticket, this.event.time_zone);
+    if (flash && label.dataset.tone !== tone) announce(`${ticket.ticket_type}: ${text}`);
     label.dataset.tone = tone;
     setText(label, text, { flash });
   }
@@ -220,9 +222,11 @@ class LiveEvent extends HTMLElement {
     const own = this.own?.(ticket.id) ?? JSON.parse(row.dataset.own);
     const most = ownTickets.canChoose(own, ticket.max_per_user);
     const input = row.querySelector("input");
-    input.disabled = most === 0 || !canReserve(ticket); // a hidden field must not be sent
+    keepFocus(row, () => {
+      input.disabled = most === 0 || !canReserve(ticket); // a hidden field must not be sent
+      row.querySelector(".choose").hidden = input.disabled;
+    }, () => row.querySelector('[data-field="label"]'));
     input.max = Math.max(1, most);
-    row.querySelector(".choose").hidden = input.disabled;
     const mine = row.querySelector(".mine");
     mine.hidden = own.reservation === null;
     mine.firstElementChild.href = `/checkout/${own.reservation}/`;
@@ -245,7 +249,7 @@ class LiveEvent extends HTMLElement {
 
   showTotal() {
     const rows = this.rows().filter((row) => !row.querySelector("input").disabled);
-    this.order.querySelector(".basket").hidden = rows.length === 0;
+    this.keepFocus(() => { this.order.querySelector(".basket").hidden = rows.length === 0; });
     if (this.event) this.showLine({ ...this.event, canReserve: rows.length > 0 });
     if (rows.length === 0) return;
     const totals = rows.map((row) => {
@@ -304,8 +308,13 @@ class LiveEvent extends HTMLElement {
 
   showRemoved() {
     this.querySelector('[data-field="removed"]').hidden = false;
-    this.querySelector(".counter").hidden = true;
+    keepFocus(this, () => { this.querySelector(".counter").hidden = true; }, () => this.querySelector("h1"));
     announce(gettext("This event is no longer available."), { urgent: true });
+  }
+
+  /** Do `change`, and keep the focus near the tickets. */
+  keepFocus(change) {
+    keepFocus(this, change, () => this.querySelector("#tickets"));
   }
 
   /** Count down to sales that open soon, and end a code that has expired, also while no frame comes. */
@@ -326,12 +335,6 @@ function editsOf({ version, tickets }) {
 /** Return `editsOf` the event from which a page with a code was made; null for a page without a code. */
 function editsOfCode(page) {
   return page.hasAttribute("with-code") ? Number(page.getAttribute("with-code")) : null;
-}
-
-/** Give an element the focus that a removed one had, so that people who use the keyboard keep their place. */
-function takeFocus(element) {
-  element.tabIndex = -1;
-  element.focus();
 }
 
 function saleSentence(sale) {

@@ -2,6 +2,7 @@
 // from the server's page: new events, prices, time zones, and whether the last tickets are on hold or sold.
 
 import { follow } from "realtime/live.js";
+import { keepFocus } from "shop/focus.js";
 import { setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { ofEvent } from "tickets/availability-labels.js";
@@ -55,7 +56,7 @@ class LiveEvents extends HTMLElement {
 
   drop(row) {
     this.dropped.add(row.dataset.event);
-    remove(row);
+    keepFocus(row, () => remove(row), () => document.querySelector("h1"));
   }
 
   /** Return whether a frame has an event that belongs in this list but has no row. Only the server knows what belongs

@@ -106,7 +106,9 @@ function ask(button) {
   const answers = document.createElement("form");
   answers.method = "dialog";
   answers.className = "row";
-  answers.append(answer("yes", "danger", button.textContent), answer("no", "quiet", gettext("Cancel")));
+  const cancel = answer("no", "quiet", gettext("Cancel"));
+  cancel.autofocus = true; // so that a second press of a key does nothing
+  answers.append(answer("yes", "danger", button.textContent), cancel);
   dialog.append(question, answers);
   dialog.addEventListener("close", () => {
     const form = dialog.returnValue === "yes" ? button.form : null;

@@ -66,6 +66,7 @@ class DoorPage extends HTMLElement {
     if (form.matches("[data-undo]")) {
       submitted.preventDefault();
       this.undo(form.elements.undo.value);
+      if (!this.camera?.isOpen) this.input.focus(); // where a scanner types
     } else if (form.matches("[data-scan]")) {
       submitted.preventDefault();
       const typed = form.elements.shown.value.trim();

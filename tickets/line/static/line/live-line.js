@@ -10,6 +10,7 @@ import {
 } from "line/line-labels.js";
 import { follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
+import { keepFocus } from "shop/focus.js";
 import { gettext, setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { loadAnew } from "shop/page.js";
@@ -135,9 +136,11 @@ class LiveLine extends HTMLElement {
     setText(this.querySelector('[data-when="lobby"]'), drawText(this.line, this.getAttribute("zone")));
     if (phase === this.phase) return;
     this.phase = phase;
-    for (const panel of panels) panel.hidden = !panel.dataset.when.split(" ").includes(phase);
     const [code, enter] = ["code", "enter"].map((part) => this.querySelector(`form[data-part=${part}]`));
-    (code ?? enter).hidden = ["closed", "ended"].includes(phase);
+    this.keepFocus(() => {
+      for (const panel of panels) panel.hidden = !panel.dataset.when.split(" ").includes(phase);
+      (code ?? enter).hidden = ["closed", "ended"].includes(phase);
+    });
     const said = this.querySelectorAll("div[data-when]:not([hidden]) > :is(h1, .lead):not([hidden])");
     announce([...said].map(({ textContent }) => textContent).join(". "));
   }
@@ -181,10 +184,12 @@ class LiveLine extends HTMLElement {
     setText(heading, title);
     lead.className = "lead";
     setText(lead, text);
-    this.querySelector("[data-part=status]").replaceChildren(heading, lead);
-    for (const form of this.querySelectorAll("form[data-part]")) {
-      form.hidden = !(mayLeave && form.dataset.part === "leave");
-    }
+    this.keepFocus(() => {
+      this.querySelector("[data-part=status]").replaceChildren(heading, lead);
+      for (const form of this.querySelectorAll("form[data-part]")) {
+        form.hidden = !(mayLeave && form.dataset.part === "leave");
+      }
+    });
     announce(`${title} ${text}`, { urgent: true });
   }
 
@@ -281,8 +286,10 @@ class LiveLine extends HTMLElement {
     if (this.dueAt === Infinity) document.title = page.title; // otherwise the title may tell what is newer than the page
     this.read(fresh);
     this.computing = undefined;
-    this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
-    this.takeForms(fresh);
+    this.keepFocus(() => {
+      this.querySelector("[data-part=status]").replaceWith(fresh.querySelector("[data-part=status]"));
+      this.takeForms(fresh);
+    });
     this.badge.showFresh(now());
     this.followOwn();
     if (!this.isLive) this.showMessage(fresh.querySelector('[data-field="message"]').textContent);
@@ -311,6 +318,11 @@ class LiveLine extends HTMLElement {
     for (const form of fresh.querySelectorAll("form[data-part]")) {
       if (!this.querySelector(part(form))) this.append(form);
     }
+  }
+
+  /** Do `change`, and keep the focus on the page: on its heading, if what had the focus is gone. */
+  keepFocus(change) {
+    keepFocus(this, change, () => [...this.querySelectorAll("h1")].find((heading) => heading.checkVisibility()));
   }
 
   see() {
