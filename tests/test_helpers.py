@@ -1,6 +1,6 @@
 """Code that several tests need is in a helper module: no test imports from another test module or a conftest.
 
-And no test is named by the whole content of a file.
+And no test is named by the whole content of a file, or is inside another function, where pytest does not find it.
 """
 
 import ast
@@ -54,6 +54,25 @@ def test_an_import_from_a_test_is_found(planted: str) -> None:
 
 def test_a_helper_may_be_imported() -> None:
     assert borrowed("from tests.clients import api_of\nfrom tests import threads") == []
+
+
+def inner(source: str) -> list[str]:
+    """Return the tests that are inside another function."""
+    functions = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef)]
+    found = [each for outer in functions for each in ast.walk(outer) if each is not outer]
+    return [
+        each.name for each in found if isinstance(each, ast.FunctionDef) and each.name.startswith("test_")
+    ]
+
+
+def test_no_test_is_inside_another_function() -> None:
+    found = {str(file.relative_to(ROOT)): inner(file.read_text()) for file in modules()}
+
+    assert {name: lost for name, lost in found.items() if lost} == {}
+
+
+def test_control_a_test_inside_another_is_found() -> None:
+    assert inner("class TestA:\n    def test_b(self):\n        def test_c(): ...") == ["test_c"]
 
 
 @pytest.mark.parametrize("content", ["short", bytes(10_000_001)])

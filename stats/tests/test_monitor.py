@@ -334,8 +334,8 @@ class TestTheSystem:
     def test_a_wait_that_was_never_recorded_is_unknown(self) -> None:
         assert system.state()["queue_seconds"] is None
         assert system.state()["viewers"] is None
-        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.1", 3, ex=5)
-        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.2", 4, ex=5)
+        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.1", 3)
+        redis_client.connection().set(f"{sockets.SUBSCRIBERS}hub.2", 4)
         assert system.state()["viewers"] == 7
 
     def test_only_one_row_of_readings_is_kept(self) -> None:
