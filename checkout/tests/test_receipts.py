@@ -104,6 +104,7 @@ def test_a_receipt_has_the_link_to_the_tickets_and_the_seller_as_text_and_as_htm
     assert "background:#b3261e" in str(page)
     assert "Imprint: https://tickets.example.org/imprint/" in message.body
     assert 'href="https://tickets.example.org/imprint/"' in str(page)
+    assert '"color:#b3261e' not in str(page), "a mail may be dark"
     assert "Sold by Club <Nord>\n1 Example Street\n10115 Berlin\n" in message.body
     assert "Club &lt;Nord&gt;<br>1 Example Street<br>10115 Berlin" in str(page)
     assert f"Order number: {paid.reservation_id}" in message.body

@@ -140,7 +140,7 @@ class TestOne:
 
         page = organiser.get(path(event, f"{voucher.pk}/")).content.decode()
 
-        assert "2 / 5" in page
+        assert "2&nbsp;/&nbsp;5" in page
         assert "€27.00" in page  # sold for
         assert "€3.00" in page  # the discount
         assert "€27.00" in organiser.get(path(event)).content.decode()
