@@ -1,4 +1,4 @@
-"""Work that Celery does for checkout, in the payments, upkeep and mail workers. A task gets at most one id."""
+"""Work that Celery does for checkout, in the payments and upkeep workers. A task gets at most one id."""
 
 from datetime import timedelta
 

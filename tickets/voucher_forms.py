@@ -100,7 +100,7 @@ class CodeForm(forms.Form):
         ]
 
     def clean_ticket_types(self) -> list[str]:
-        """Return the chosen types; refuse none (which means all) if the code's own types were deleted."""
+        """Return the chosen types. Refuse an empty choice (all types) if the code's own types were deleted."""
         chosen: list[str] = self.cleaned_data["ticket_types"]
         known = self.voucher
         if not chosen and known is not None and not known.all_types and not known.ticket_types.exists():

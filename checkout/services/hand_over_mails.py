@@ -1,4 +1,4 @@
-"""Write the mails about tickets that are handed over. `mails` sends them, in the mail worker."""
+"""Write the mails about tickets that are handed over. `mails` sends them, in the upkeep worker."""
 
 from datetime import datetime
 

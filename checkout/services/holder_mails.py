@@ -1,7 +1,7 @@
 """Owe and write the mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
 They are owed in the transaction in which the mail to the ticket's buyer is tried for the first time. So each is
-owed once, however often that mail is tried. `mails` sends them, in the mail worker.
+owed once, however often that mail is tried. `mails` sends them, in the upkeep worker.
 """
 
 from datetime import datetime

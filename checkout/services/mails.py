@@ -1,4 +1,4 @@
-"""Send the mails to buyers and holders, in the mail worker.
+"""Send the mails to buyers and holders, in the upkeep worker.
 
 They are receipts, and notices of refunds, of moved and cancelled events, and of tickets that were handed over.
 """

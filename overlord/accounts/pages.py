@@ -168,7 +168,7 @@ class PasswordResetSent(views.PasswordResetDoneView):
 
 
 class PasswordNew(views.PasswordResetConfirmView):
-    """Set a new password, and log in. If the user was a guest until then, the guest's orders follow."""
+    """Set a new password, and log in. If a guest makes the request, the guest's orders follow to the account."""
 
     template_name = "accounts/password_new.html"
     post_reset_login = True

@@ -75,7 +75,8 @@ def rush(
     """Send the buyers with these tokens to an event, AT_ONCE at a time, and return how many had each outcome.
 
     If `event` is None, they go to the event with the most tickets left. `report` is called with the number of
-    buyers that have finished. Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
+    buyers that have finished. Before the first buyer, raise Refused if nothing is on sale, and OSError if the shop
+    cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     ticket_types = types_on_sale(url, event)

@@ -1,4 +1,4 @@
-"""The clock. Only views, pages, tasks and commands read it, and give `now` to services and rules."""
+"""The clock. Code of requests, tasks, commands and sockets reads it, and gives `now` to services and rules."""
 
 from datetime import datetime
 

@@ -14,7 +14,7 @@ from tickets.models import Event, TicketType
 
 
 class Mailing(models.Model):
-    """A message that staff sent, and its audience. The row stays."""
+    """A message that staff sent, and its audience. The row stays, except that of a trial."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

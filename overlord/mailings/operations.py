@@ -89,7 +89,10 @@ def recipient_claim(*, per_minute: int, now: datetime) -> int | None:
 
 
 def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
-    """Mark a claimed mail as done. `sent_at` is None if it was not sent, because nobody wants it any more."""
+    """Mark a claimed mail as done.
+
+    `sent_at` is None if it was not sent, because its address was erased or its reader has stopped news.
+    """
     db.transaction_required()
     _claimed(recipient).update(sent_at=sent_at, next_look_at=None, reason="")
 

@@ -1,4 +1,6 @@
-"""The use cases of messages to buyers. `mailings_go_on` runs in the upkeep worker, the others in web processes.
+"""The use cases of messages to buyers.
+
+`mailings_go_on` and `rows_prune` run in the upkeep worker, the others in web processes.
 
 A mail is claimed in one transaction, then sent, then marked as sent in another transaction. If the worker dies
 before the mail server has the mail, the claim expires, and the mail is sent again. If the worker dies after that

@@ -15,5 +15,5 @@ def go_on(**_kwargs: object) -> None:
 
 @shared_task(name="mailings.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the recipients of old messages."""
+    """Delete the mails and the trials of old messages."""
     return services.rows_prune(before=clock.now() - settings.RETENTION)

@@ -62,7 +62,7 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
 
 
 def allowed_methods(view: Callable[..., Any]) -> tuple[str, ...] | None:
-    """Return the methods that a page's view accepts; None for views of the API and the admin, which check it."""
+    """Return the methods that a page's view accepts; None for the API and the admin, which check themselves."""
     if hasattr(view, "cls"):
         return None
     page = getattr(view, "view_class", None)

@@ -1,6 +1,6 @@
 """The files of an order's tickets: a PDF and a calendar file.
 
-Web processes offer them on the page of the order, and the mail worker attaches them to mails.
+Web processes offer them on the page of the order, and the upkeep worker attaches them to mails.
 """
 
 from collections.abc import Mapping, Sequence

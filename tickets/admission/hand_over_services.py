@@ -51,7 +51,7 @@ def ticket_rename(
 def ticket_hand_over(
     *, reach: Reach, ticket_id: int, email: str, holder: str, seen: int | None, now: datetime
 ) -> dict[str, Any]:
-    """Give a ticket to an e-mail address, which may be the buyer's own; return the ticket as the API does.
+    """Give a ticket to an e-mail address, which may be the buyer's own; return the ticket as the API shows it.
 
     The ticket gets a new code, and its earlier code opens nothing. Mails go to the new holder and to those who had
     the ticket before. Raise NotFound, Invalid, TooMany, HandedTooOften, and what `check_changeable` raises.

@@ -1,4 +1,4 @@
-"""The process that draws PDFs (`pdf_drawing`), for the threads of a web process or of the mail worker.
+"""The process that draws PDFs (`pdf_drawing`), for the threads of a web process or of the upkeep worker.
 
 It starts when a PDF is needed, and ends when none was needed for a while. So the library for PDFs is in memory only
 while tickets are sold. It also ends when its parent ends, because that closes the channel.

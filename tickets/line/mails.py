@@ -1,6 +1,6 @@
 """Send the mails of lines: one for each hold that a line gave.
 
-This runs in the mail worker. Opening a mail does not count as a look at the tickets.
+This runs in the upkeep worker. Opening a mail does not count as a look at the tickets.
 """
 
 from datetime import datetime, timedelta

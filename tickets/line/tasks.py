@@ -1,4 +1,4 @@
-"""Work that Celery does for lines, in the threads of the upkeep and mail workers."""
+"""Work that Celery does for lines, in the threads of the upkeep worker."""
 
 from datetime import timedelta
 
