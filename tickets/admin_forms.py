@@ -101,8 +101,8 @@ class EventForm(forms.ModelForm):
         late = event_selectors.types_closing_between(event_id=self.instance.pk, after=date, before=before)
         if late:
             sentence = _(
-                "The event would begin before the sale of %(name)s ends. You cannot change this, because you do"
-                " not have permission to change ticket types."
+                "The event would begin before the sale of %(name)s ends. Choose a later date, or ask somebody who"
+                " may change ticket types to end this sale earlier."
             )
             raise forms.ValidationError(sentence % {"name": late[0]})
 

@@ -213,19 +213,20 @@ def _diagnose(
     If `refused` is known, the ticket types before it were not the reason, and are not checked again.
     """
     types = [item.ticket_type for item in items]
-    events = selectors.events_of_types(types)
+    found = selectors.events_of_types(types)
     for ticket_type in types:
-        if ticket_type not in events:
+        if ticket_type not in found:
             raise UnknownTicketType(ticket_type=ticket_type)
+    events = set(found.values())
     if order_id is not None:
         members = selectors.order_states(buyer_id=buyer_id, order_id=order_id, now=db.now())
         if not members:
             raise NotFound()
         rules.check_addable(members, adding=len(items))
-        events |= {0: selectors.order_rows(order_id=order_id)[0]["event_id"]}
-    if len(set(events.values())) > 1:
+        events.add(selectors.order_rows(order_id=order_id)[0]["event_id"])
+    if len(events) > 1:
         raise SeveralEvents(errors={"items": [SeveralEvents.sentence]})
-    voucher = None if code is None else _voucher_diagnose(next(iter(events.values())), code, items)
+    voucher = None if code is None else _voucher_diagnose(events.pop(), code, items)
     asked = items if refused is None else items[types.index(refused) :]
     for item in asked:
         with _naming(item.ticket_type):

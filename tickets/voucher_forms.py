@@ -38,8 +38,8 @@ class CodeForm(forms.Form):
         required=False,
         max_length=money.TEXT_LENGTH,
         help_text=_lazy(
-            "Enter 10 for ten percent, or an amount such as 5.00. With a code, a ticket never costs"
-            " less than 0.00 or more than its usual price."
+            "For a percentage, enter 10 for ten percent. For an amount, enter for example 5.00. With a code, a"
+            " ticket never costs less than 0.00 or more than its usual price."
         ),
     )
     opens_early = forms.BooleanField(

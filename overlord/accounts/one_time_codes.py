@@ -2,7 +2,8 @@
 
 Nothing here reads or writes rows.
 
-What must stay true: a copy of the database is not enough to make a secret or a backup code. Both need SECRET_KEY.
+What must stay true: with only a copy of the database, nobody can compute a secret, or find a backup code from its
+hash. Both need SECRET_KEY.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Find the programs of PostgreSQL, Valkey and Caddy, which are installed as Python packages.
 
-The Python modules of these packages are never imported. If root runs them, some change the permissions of all
-folders above them. After a crash, none of them starts its server well.
+Only the programs are used, never the Python code of these packages. Some of this code, if root imports it, changes
+the permissions of all folders above it. After a crash of a server, this code may fail to start it again.
 """
 
 import importlib.util

@@ -65,10 +65,11 @@ def wait(connection: extensions.connection) -> None:
 
 
 def _wake_commit_watch(connection: extensions.connection) -> None:
-    """Wake the thread that ends waits for a standby, as this may be one. A command that migrates may wait.
+    """Wake the thread that ends waits for a standby, because this wait may be for one.
 
-    Do nothing for a wait in another database. A statement there may drop or rename our database, and PostgreSQL
-    forbids that while the thread has a session in our database.
+    Do nothing for a command that migrates, because it is allowed to wait. Do nothing for a wait in another
+    database. A statement there may drop or rename our database, and PostgreSQL forbids that while the thread has a
+    session in our database.
     """
     if _patient or connection.status not in _CONNECTED:
         return

@@ -149,7 +149,7 @@ SECRET_KEY = _required("SECRET_KEY", f"Make one with: {RANDOM}")
 if _reads("SECRET_KEY"):
     SECRET_KEY = SECRET_KEY or DEVELOPMENT_SECRET_KEY
 
-# Outside of production, both may be empty before the first `bin/up`.
+# DATABASE_URL and REDIS_URL may be empty outside of production, before the first `bin/up`.
 DATABASE_URL = _required(
     "DATABASE_URL",
     f"With Compose: postgres://overlord:PASSWORD@postgres:5432/overlord; make the password with: {RANDOM}",
@@ -272,7 +272,7 @@ if not time_zones.is_time_zone(TIME_ZONE):
 
 HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 
-# How long before a sale that opens by a draw people may enter its line.
+# If a sale opens by a draw: how long before the opening people may enter its line.
 LOBBY_MINUTES = _whole("LOBBY_MINUTES", 30, least=1, most=10_080, of="minutes")
 
 # The number of our own proxies in front of the application: 1 means only Caddy.
@@ -314,11 +314,13 @@ if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
     )
 
-# How many days old rows are kept. RETENTION_DAYS is for ended holds and messages of gateways, for example.
+# For how many days rows are kept. RETENTION_DAYS is for ended holds and messages of gateways, for example.
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
-MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
 JOURNAL_RETENTION_DAYS = _whole("JOURNAL_RETENTION_DAYS", 730, least=4, most=36_500, of="days")
+
+# The most mails of organisers' messages that are sent in a minute.
+MAILINGS_PER_MINUTE = _whole("MAILINGS_PER_MINUTE", 300, least=1, most=100_000, of="mails")
 
 # How long an API token works after its log-in.
 TOKEN_DAYS = _whole("TOKEN_DAYS", 30, least=1, most=3650, of="days")

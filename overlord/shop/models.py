@@ -74,7 +74,10 @@ class Look(models.Model):
 
     @property
     def stylesheet(self) -> str:
-        """Return the two accent colours in the form of the stylesheet's address; "" for the default colours."""
+        """Return the part of the stylesheet's address with the two accent colours, such as `0d6b4c-58c99b`.
+
+        It is empty for the default colours.
+        """
         if (self.accent, self.accent_dark) == (ACCENT, ACCENT_DARK):
             return ""
         return f"{self.accent[1:]}-{self.accent_dark[1:]}"

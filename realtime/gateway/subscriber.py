@@ -17,8 +17,9 @@ class Subscriber:
     """One socket on one stream.
 
     `version` is the version of the state that was last sent to it, and None before the first. `writer` is None if
-    all frames go through ASGI, which does not show whether the client is slow. `resyncs` limits the answers to
-    resyncs. `timers` has the running timers by their purpose.
+    all frames go through ASGI, which does not show whether the client is slow. `resyncs` limits how often the
+    client's `resync` is answered, its request for the whole state. `timers` has the running timers by their
+    purpose.
     """
 
     __slots__ = ("_send", "credential", "resyncs", "stream", "timers", "version", "writer")

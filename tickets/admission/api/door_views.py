@@ -45,7 +45,9 @@ class ScanBatch(DoorView):
         responses=serializers.ScanAnswer(many=True),
     )
     def post(self, request: Request) -> Response:
-        """Record scans whose holders were let in without a network. Each scan counts once, even a conflict.
+        """Record scans whose holders were let in without a network.
+
+        A scan that is sent twice counts once. A scan that the server would have refused is recorded too.
 
         Each scan has an answer of its own, in the order of the scans, also if its event does not exist.
         """
@@ -161,7 +163,10 @@ class PictureRead(DoorView):
         responses=serializers.PictureCode,
     )
     def post(self, request: Request) -> Response:
-        """Read the QR code in a picture of grey pixels, one byte each, at most 640 by 640. This scans no ticket."""
+        """Read the QR code in a picture of grey pixels, one byte each. This scans no ticket.
+
+        A picture has at most as many pixels as one of 640 by 640.
+        """
         width = query_params.whole(
             request.query_params, "width", default=1, least=1, most=pictures.MOST_PIXELS
         )

@@ -550,7 +550,7 @@ class TestAfterTheTurn:
         page = client.get(place(types)).content.decode()
 
         assert Entry.objects.get().state == "passed"
-        assert "or you would have had more tickets than one person may have." in page
+        assert "or because you would have got more tickets than one person may have." in page
         assert "nobody opened the page" not in page
 
     def test_the_page_says_that_a_hold_has_ended(self, client: Client, types: list[TicketType]) -> None:
