@@ -200,11 +200,12 @@ def test_one_that_waits_for_another_does_not_keep_it_from_making_an_index(
     monkeypatch.setattr(migrate, "ATTEMPTS", 10**9)
     first = psycopg2.connect(**{**connection.get_connection_params(), "cursor_factory": None})
     first.autocommit = True
+    said = StringIO()
     waits = "SELECT FROM pg_stat_activity WHERE application_name = %s AND pid <> pg_backend_pid()"
 
     def second() -> None:
         try:
-            call_command("migrate", APP, verbosity=0, stdout=StringIO())
+            call_command("migrate", APP, verbosity=0, stdout=said)
         finally:
             connections.close_all()
 
@@ -216,5 +217,6 @@ def test_one_that_waits_for_another_does_not_keep_it_from_making_an_index(
             time.sleep(0.01)
         cursor.execute(INDEX)
     thread.join()
+    assert "deadlock" not in said.getvalue()
     assert db.rows(VALID) == [{"valid": True}]
     assert columns() == ["id", "added"]
