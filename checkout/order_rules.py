@@ -26,8 +26,8 @@ class OrderAction(StrEnum):
 class NothingToSend(Conflict):
     code = "nothing_to_send"
     sentence = (
-        "There are no tickets to send. The order is not paid or was refunded, its tickets are back"
-        " on sale, or its event is cancelled."
+        "There are no tickets to send. Possible reasons: the order is not paid, it was refunded, its tickets are"
+        " back on sale, or its event is cancelled."
     )
 
 

@@ -39,7 +39,7 @@ class Throttle:
 
 
 class FixedWindow:
-    """Allows at most `limit` actions in a window of `seconds`. The first action after a window begins the next."""
+    """Allows at most `limit` actions in a window of `seconds`. After its end, the next action begins a new one."""
 
     def __init__(self, *, limit: int, seconds: float) -> None:
         self._limit = limit

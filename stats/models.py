@@ -48,7 +48,7 @@ class Minute(models.Model):
 
 
 class EventRank(models.Model):
-    """The figures by which an event is ranked, as they were when they were last compared.
+    """The figures by which an event is ranked, as they were when a sample last read them.
 
     The indexes of this table find the five highest events. The counters of inventories have no such indexes,
     because every claim would have to write them.

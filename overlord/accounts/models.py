@@ -27,7 +27,7 @@ class NameKey(models.Func):
 
 
 class MailboxKey(models.Func):
-    """The key of the mailbox that the address of a NameKey leads to (sql/mailbox_key.sql)."""
+    """The key of the mailbox behind an address: one for all its spellings (sql/mailbox_key.sql)."""
 
     function = "accounts_mailbox_key"
     arity = 1
@@ -172,8 +172,8 @@ class User(AbstractUser):
     def known_contact(self) -> dict[str, str]:
         """Return a guest's address (`email`) and `name`, as the guest may read them in a browser.
 
-        They are empty if staff entered the address, and the guest has not proven it. It may be that of another
-        person, and this browser is still that of the person who bought.
+        They are empty if staff entered the address, and the guest has not proven it. The address may belong to
+        another person, but the browser still belongs to the person who bought.
         """
         if self.contact_by_staff and name_key(self.contact_email) != name_key(self.verified_email):
             return {"email": "", "name": ""}

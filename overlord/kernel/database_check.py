@@ -22,11 +22,12 @@ NAME = "database-check"
 AGAIN_SECONDS = 60.0  # between two checks
 UNDECIDED_SECONDS = 2.0  # between two checks while PostgreSQL has not answered the first one
 NO_POOLER = (
-    "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler, where a session's locks belong to another. Let"
-    " DATABASE_DIRECT_URL lead to PostgreSQL itself."
+    "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler. There a lock may end up in the session of"
+    " another client. Set DATABASE_DIRECT_URL to the address of PostgreSQL itself."
 )
 NO_WARNINGS = (
-    "PostgreSQL sends no warnings (client_min_messages), by which a commit says that its standby may not have it."
+    "PostgreSQL sends no warnings to this role (client_min_messages). The shop needs them, because PostgreSQL warns"
+    " when a standby may not have a commit."
     " Set client_min_messages to notice or warning for this role."
 )
 NO_OPTIONS = (

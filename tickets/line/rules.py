@@ -17,7 +17,7 @@ LONGEST_MESSAGE = 300  # characters
 LONGEST_VALUE = 200
 SHORT_LINE = 1_000  # entries: a line that has fewer may be read as a whole each time
 READ_A_SECOND = 10_000  # entries of a line that a process reads in a second, on average
-DRAWN_PART = 500  # entries in each part of the order of a draw
+DRAWN_PART = 500  # entries: the sequence that a draw makes is kept in parts of this length
 
 Items = Sequence[tuple[int, int]]  # ticket types, and how many of each
 
@@ -82,7 +82,7 @@ class EntryFacts:
     buyers: str
     sells: bool
     types: Mapping[int, TypeFacts]
-    phase: str | None  # None if the lobby has not opened
+    phase: str | None  # None for CLOSED: the event has no row of a line yet
     address: str | None  # the verified address of a guest, or "" if there is none; None for an account
 
 
@@ -132,7 +132,10 @@ class LineOutdated(Conflict):
 
 
 def check_seen(current: str, *, seen: str | None, wanted: str | None = None) -> None:
-    """Raise LineOutdated unless the current value, which an action replaces, was seen or is wanted already."""
+    """Raise LineOutdated if the current value is neither the one that staff saw nor the one that they want to set.
+
+    If `seen` is None, check nothing.
+    """
     if seen is not None and current not in (seen, wanted):
         raise LineOutdated(current=current)
 
@@ -177,7 +180,10 @@ def people_ahead(place: int | None, served: int) -> int | None:
 
 
 def seconds_between_reads(entries: int) -> float:
-    """Return the seconds between two reads of all entries of a line by a process that knows of no change."""
+    """Return the seconds after which a process reads all entries of a line again, if it has heard of no change.
+
+    They grow with the line, so that the process reads READ_A_SECOND entries a second on average.
+    """
     return 0.0 if entries < SHORT_LINE else entries / READ_A_SECOND
 
 

@@ -16,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--check", action="store_true", help="write nothing; fail when something is missing"
+            "--check",
+            action="store_true",
+            help="write nothing; fail if a file is not up to date, or has a mistake",
         )
 
     def handle(self, *, check: bool, **_options: Any) -> None:
