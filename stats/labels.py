@@ -1,4 +1,4 @@
-"""The monitor's words for events of the sale, and for the states of sales and lines.
+"""The monitor's words for what happens in a sale, and for the states of sales and lines.
 
 The page passes them to its script.
 """

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 
 class JournalEntry(models.Model):
-    """One action of staff, of a command, or of the system."""
+    """One action of staff, or of a command on the server."""
 
     at = models.DateTimeField()
     actor = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Headers of every answer that tell browsers what they must not do. It runs in the threads of the web processes.
+"""Headers of every answer that tell browsers what they must not do. Runs in the threads of the web processes.
 
 Django's own middleware adds nosniff, the Referrer-Policy, HSTS and X-Frame-Options. Pages get their
 Content-Security-Policy from `overlord.shop.content_security_policy`. Caddy adds the same headers to its own answers
@@ -18,7 +18,7 @@ NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeadersMiddleware:
-    """Adds a Permissions-Policy and a Content-Security-Policy that allow nothing, to answers without their own."""
+    """Adds PERMISSIONS, and a Content-Security-Policy that allows nothing, to answers without their own."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The public halves of keys, which each process keeps, so that a scan needs only one statement.
+"""The keys that sign tickets. Each process keeps their public halves, so that a scan needs only one statement.
 
 Any thread may call this, outside of transactions. It must stay true that the event and the public half of a key
 never change, and that the id of a key is never given to another key. A key may be retired later, so nothing here

@@ -30,7 +30,7 @@ from tickets.line.rules import (
 )
 
 BATCH = 500  # entries whose turn comes in one transaction
-PASSED_ON = 100  # given entries that one run ends
+PASSED_ON = 100  # the most entries that one run ends because nobody looked at their tickets
 ENTER_ATTEMPTS = 3
 _REFUSALS = {
     "entry_one_place_per_address": AddressInLine(),
@@ -43,7 +43,7 @@ def entry_make(
 ) -> tuple[dict[str, Any], bool]:
     """Enter a buyer in an event's line, or change the buyer's wish; return the entry, and whether it is new.
 
-    Raise what `entry_check` raises, EmailNotVerified, AddressInLine or Busy.
+    Raise what `entry_check` raises; also EmailNotVerified, AddressInLine or Busy.
     """
     facts = _checked(event_id=event_id, buyer_id=buyer_id, choices=choices, now=now)
     if facts.address == "":
@@ -144,8 +144,8 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
 
     If the account waits in the same line already, it keeps its own place, and the guest's place is given up. An
     entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
-    If a worker is giving tickets to such an entry, this waits for the worker. So a caller that calls this first
-    finds the new order afterwards.
+    If a worker is giving tickets to a waiting entry of the guest, this waits for the worker. So call this before
+    the orders move: then the new order is among them.
     """
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
@@ -167,7 +167,7 @@ def proof(*, event_id: int) -> dict[str, Any]:
 def lobby_open(*, event_id: int, now: datetime) -> None:
     """Open the lobby of an event: choose the seed and publish its hash. A repetition does nothing.
 
-    Do nothing either if staff have deleted the event meanwhile, or if it no longer opens by a draw.
+    Also do nothing if staff have deleted the event meanwhile, or if it no longer opens by a draw.
     """
     seed = secrets.token_hex(32)
     commitment = sha256(seed.encode()).hexdigest()
