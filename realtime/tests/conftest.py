@@ -13,9 +13,10 @@ from overlord.embedded import processes, program
 from overlord.embedded.forks import ForkServer
 from overlord.kernel import redis_client
 from realtime import store, streams
+from realtime.gateway import hub
 from realtime.streams import Access
 from realtime.tests.daphne import Daphne
-from realtime.tests.helpers import Shown, flushes
+from realtime.tests.helpers import PATIENCE, Shown, flushes
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,12 @@ def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     yield connection
     connection.flushdb()
     store.breaker.succeeded()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a new socket wait for its first frame as long as a busy machine takes."""
+    monkeypatch.setattr(hub, "FIRST_FRAME_SECONDS", PATIENCE)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from realtime import sockets, store, streams
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
 from realtime.streams import Access
-from realtime.tests.helpers import PATIENCE, Screen, Shown, frame_keep, until, with_hub
+from realtime.tests.helpers import PATIENCE, Screen, Shown, Untold, frame_keep, until, with_hub
 
 pytestmark = pytest.mark.usefixtures("shown")
 
@@ -93,7 +93,7 @@ def test_streams_are_marked_regularly_and_public_ones_more_often(private: None) 
             found.append(marked())
         return found
 
-    assert with_hub(test) == [set(), {"event.1"}, set(), {"event.1", "me.7"}]
+    assert with_hub(test, Untold) == [set(), {"event.1"}, set(), {"event.1", "me.7"}]
 
 
 def test_unchanged_state_is_not_sent_again_but_shown_to_newcomers() -> None:
@@ -108,7 +108,7 @@ def test_unchanged_state_is_not_sent_again_but_shown_to_newcomers() -> None:
         await hub.healing.heal(now=hub._loop.time() + 9)
         assert await until(lambda: screen.shows("other") and later.shows("other"))
 
-    with_hub(test)
+    with_hub(test, Untold)
 
 
 def test_everything_is_read_at_once_when_redis_is_back(
@@ -126,7 +126,7 @@ def test_everything_is_read_at_once_when_redis_is_back(
         await hub.healing.heal(now=now)
         assert await until(lambda: screen.shows(2))
 
-    with_hub(test)
+    with_hub(test, Untold)
 
 
 async def gone(**_: Any) -> bool:
@@ -146,7 +146,7 @@ def test_sockets_are_told_at_once_when_flushes_stop_and_when_they_go_on() -> Non
         await hub.healing.heal(now=now + DEAF_SECONDS + 1)
         return [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
 
-    assert with_hub(test) == [False, True]
+    assert with_hub(test, Untold) == [False, True]
 
 
 # The fingerprint ----------------------------------------------------------------------------------------
