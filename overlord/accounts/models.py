@@ -259,6 +259,17 @@ class ApiToken(models.Model):
         """Return the hash of a key, by which its token is known. A quick hash is enough, as the key is random."""
         return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
+    @classmethod
+    def hash_in(cls, header: bytes) -> str | None:
+        """Return the hash of the token in an Authorization header; None if the header has another scheme or none.
+
+        Return "" if no key, or more than one, follows the scheme. DRF's TokenAuthentication reads the header alike.
+        """
+        scheme, *keys = header.split() or [b""]
+        if scheme.lower() != b"token":
+            return None
+        return cls.hash_of(keys[0].decode("utf-8", "replace")) if len(keys) == 1 else ""
+
 
 class StaffInvitation(models.Model):
     """An invitation to work here, sent by e-mail. Its link names its id and issue, and is signed (`links`)."""

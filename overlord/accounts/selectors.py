@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from rest_framework.authentication import get_authorization_header
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
@@ -130,9 +131,9 @@ def guest_id_of(request: Request) -> int | None:
 
     It is for views that authenticate nobody, in which `request.user` is nobody.
     """
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "token":
-        user: Any = next(iter(users_of_tokens(key_hashes=[ApiToken.hash_of(key.strip())]).values()), None)
+    token = ApiToken.hash_in(get_authorization_header(request))
+    if token is not None:
+        user: Any = next(iter(users_of_tokens(key_hashes=[token]).values()), None)
     else:
         user = get_user(request._request)
     return user.pk if getattr(user, "is_guest", False) else None

@@ -127,12 +127,17 @@ async def ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
 
 
 async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None) -> Credential:
-    """Return the credential of the Authorization header if there is one, else of the session cookie.
+    """Return the credential of the token in the Authorization header if there is one, else of the session cookie.
 
-    Raise RefusedError if it is not valid, or if its user may not watch a stream that needs `permission`.
+    As in the API, an Authorization header of another scheme is ignored: a front server may ask for a password. Only
+    a token counts without an Origin. Raise RefusedError if the credential is not valid, or if its user may not
+    watch a stream that needs `permission`.
     """
-    by: Literal["session", "token"] = "token" if b"authorization" in headers else "session"
-    key = _token(headers) if by == "token" else _session(headers)
+    token = ApiToken.hash_in(headers.get(b"authorization", b""))
+    if token is None and b"origin" not in headers:
+        raise RefusedError(CloseCode.NOT_LOGGED_IN)
+    by: Literal["session", "token"] = "session" if token is None else "token"
+    key = _session(headers) if token is None else token
     user = (await _users_of(by, {key})).get(key) if _KEY.fullmatch(key) else None
     if user is None:
         raise RefusedError(CloseCode.NOT_LOGGED_IN)
@@ -141,11 +146,6 @@ async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None)
     if permission is not None and second_factor.is_asked(permission) and not await _with_factor(by, {key}):
         raise RefusedError(CloseCode.NOT_ALLOWED)
     return Credential(by=by, key=key, user_id=user.pk, permission=permission)
-
-
-def _token(headers: Mapping[bytes, bytes]) -> str:
-    word, _, key = headers[b"authorization"].decode("latin1").partition(" ")
-    return ApiToken.hash_of(key) if word.lower() == "token" else ""
 
 
 def _session(headers: Mapping[bytes, bytes]) -> str:

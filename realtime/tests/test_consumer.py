@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
 from realtime import publish, rate_limits, store, streams
@@ -199,6 +200,60 @@ def test_a_deactivated_user_is_closed_with_4401(
 )
 def test_a_socket_without_a_valid_login_is_closed_with_4401(headers: dict[str, str]) -> None:
     assert close_code("/ws/me/", headers) == 4401
+
+
+@pytest.mark.usefixtures("owner_kind", "transactional_db")
+@pytest.mark.parametrize(
+    ("header", "by"),
+    [
+        ("Token {}", "token"),
+        ("token {}", "token"),
+        ("TOKEN  {}", "token"),
+        ("  Token\t{}  ", "token"),
+        ("Token\xa0{}", "session"),
+        ("Token{}", "session"),
+        ("Bearer {}", "session"),
+        ("Basic YTpi", "session"),  # of a front server that asks for a password
+        ("", "session"),
+        ("Token", None),
+        ("Token ", None),
+        ("Token {} more", None),
+        ("Token {}\xff", None),
+        ("Token nonsense", None),
+    ],
+)
+def test_a_socket_reads_the_authorization_header_as_the_api_does(
+    header: str, by: str | None, ada: User
+) -> None:
+    """Give a session of Bob besides Ada's token, and see whom the API and the socket recognise."""
+    bob = User.objects.create_user("bob", "bob@example.org", "correct horse")
+    authorization = header.format(token_of(ada))
+    client = APIClient()
+    client.force_login(bob)
+    me = client.get("/api-auth/tokens/", headers={"authorization": authorization})
+    scope = {
+        "headers": [
+            *((name.encode(), value.encode()) for name, value in logged_in(bob).items()),
+            (b"authorization", authorization.encode("latin1")),
+        ]
+    }
+    try:
+        watched = async_to_sync(admit)(scope, kind="me", stream_id=None).stream
+    except RefusedError as refused:
+        watched = str(refused.code)
+    person = {"token": ada, "session": bob, None: None}[by]
+    assert watched == ("4401" if person is None else f"me.{person.pk}")
+    assert me.status_code == (401 if person is None else 200)
+    assert person is None or me.wsgi_request.user.pk == person.pk
+
+
+@pytest.mark.usefixtures("owner_kind")
+def test_a_session_without_an_origin_opens_nothing_beside_another_authorization(ada: User) -> None:
+    """Let only a token leave out the Origin: a page of another site can be made to send a session."""
+    cookie = {"host": "testserver:8080", "cookie": logged_in(ada)["cookie"]}
+    frame_keep(f"me.{ada.pk}", '{"mine":true}')
+    assert close_code("/ws/me/", {**cookie, "authorization": "Basic YTpi"}) == 4401
+    assert snapshot("/ws/me/", {**logged_in(ada), "authorization": "Basic YTpi"})["data"] == {"mine": True}
 
 
 def test_a_wrong_token_is_refused_although_there_is_a_session(owner_kind: None, ada: User) -> None:
