@@ -55,6 +55,12 @@ class Heartbeat:
             for subscription in self._subscriptions():
                 await self._beat(subscription, now=now)
 
+    async def warn(self, subscriber: Subscriber) -> None:
+        """Tell a socket to which a state was sent that this may be old, if changes do not get through now."""
+        if not self.live and subscriber.version is not None:
+            text = frames.heartbeat(subscriber.stream, subscriber.version, live=False, now=clock.now())
+            await self._send(subscriber, text)
+
     async def _beat(self, subscription: Subscription, *, now: float) -> None:
         subscription.heartbeat_at = now
         texts: dict[int, Text] = {}

@@ -212,6 +212,7 @@ class Hub:
                 await self.close(subscriber, CloseCode.NO_SUCH_STREAM)
             return
         now, version, attached = clock.now(), frame.version, subscription.subscribers
+        live = self.heartbeat.live
         update = frames.state("update", frame, now=now)
         for start in range(0, len(subscribers), SOCKETS_AT_ONCE):
             if start:
@@ -222,7 +223,7 @@ class Hub:
                     continue
                 if held is None:
                     await self._send_state(subscriber, frame, frames.state("snapshot", frame, now=now))
-                elif writer is not None and writer.offer(update.frame):
+                elif live and writer is not None and writer.offer(update.frame):
                     subscriber.version = version  # the usual case. It makes no coroutine for each socket
                 else:
                     await self._send_state(subscriber, frame, update)
@@ -230,7 +231,8 @@ class Hub:
     async def _send_state(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
         """Send a state to the subscriber. If earlier bytes still wait, send it later: see `backpressure.py`.
 
-        The first state is always sent.
+        The first state is always sent. While changes do not get through, a heartbeat that says so follows each
+        state, because a client takes a state for the present one.
         """
         if subscriber.version is None or subscriber.writer is None:
             subscriber.version = frame.version
@@ -239,6 +241,8 @@ class Hub:
             subscriber.version = frame.version
         else:
             self.backpressure.add(subscriber)
+            return
+        await self.heartbeat.warn(subscriber)
 
     async def _send_text(self, subscriber: Subscriber, text: Text) -> None:
         await self._await_sending(subscriber, subscriber.send_text(text))

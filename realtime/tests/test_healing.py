@@ -11,7 +11,7 @@ from realtime import sockets, store, streams
 from realtime.gateway.healing import DEAF_SECONDS
 from realtime.gateway.hub import Hub
 from realtime.streams import Access
-from realtime.tests.helpers import PATIENCE, Screen, Shown, Untold, frame_keep, until, with_hub
+from realtime.tests.helpers import PATIENCE, Screen, Shown, Untold, frame_keep, frame_make, until, with_hub
 
 pytestmark = pytest.mark.usefixtures("shown")
 
@@ -147,6 +147,32 @@ def test_sockets_are_told_at_once_when_flushes_stop_and_when_they_go_on() -> Non
         return [frame["data"]["live"] for frame in screen.frames if frame["type"] == "heartbeat"]
 
     assert with_hub(test, Untold) == [False, True]
+
+
+def told(screen: Screen) -> list[tuple[str, Any]]:
+    return [(frame["type"], frame["data"]) for frame in screen.frames]
+
+
+def test_a_socket_that_gets_a_state_while_flushes_have_stopped_is_told_that_it_may_be_old() -> None:
+    old = ("heartbeat", {"live": False})
+
+    async def test(hub: Hub) -> None:
+        frame_keep(1, "1")
+        first = await shows(hub, "event.1", 1)
+        await hub.heartbeat.tell(live=False, now=0.0)
+        second = Screen("event.1")
+        await hub.attach(second.subscriber)
+        assert told(second) == [("snapshot", 1), old]
+        hub.resync(first.subscriber)
+        assert await until(lambda: told(first) == [("snapshot", 1), old, ("snapshot", 1), old])
+        hub.take(frame_make(2, "2"))
+        assert await until(lambda: told(second)[2:] == [("update", 2), old])
+        await hub.heartbeat.tell(live=True, now=0.0)
+        third = Screen("event.1")
+        await hub.attach(third.subscriber)
+        assert told(third) == [("snapshot", 2)], "control"
+
+    with_hub(test, Untold)
 
 
 # The fingerprint ----------------------------------------------------------------------------------------

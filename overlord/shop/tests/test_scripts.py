@@ -136,6 +136,29 @@ def test_a_page_that_slept_says_from_when_it_is_and_not_when_it_woke(tmp_path: P
     assert stale == "Showing data from 8:00:15 PM UTC"
 
 
+def test_a_page_that_connects_while_the_server_hears_no_changes_says_from_when_it_is(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      const reconnect = () => {
+        sockets.at(-1).onclose({ code: 1006 });
+        document.dispatchEvent(new Event("visibilitychange"));
+        hear("snapshot");
+      };
+      clock += 600_000;
+      reconnect();
+      hear("heartbeat", { live: false }); // at once after the snapshot: it is no newer than before
+      found.push(said());
+      clock += 60_000;
+      reconnect();
+      clock += 8_000;
+      hear("heartbeat", { live: false }); // later: until now, or until a little before, it was right
+      done([...found, said()]);
+    """
+    old, right = scripts.run(tmp_path, PHONE + script)
+    assert old == "Showing data from 6:00:15 PM UTC"
+    assert right == "Showing data from 6:11:15 PM UTC"
+
+
 def test_a_page_that_is_seen_again_is_live_only_if_it_was_heard_meanwhile(tmp_path: Path) -> None:
     script = """
       const found = [];

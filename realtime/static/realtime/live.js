@@ -24,6 +24,7 @@ const FIRST_WAIT = 500; // the longest wait before the first reconnect; it doubl
 const LONGEST_WAIT = 30_000;
 const STEADY = 5_000; // after this time live, the next reconnect counts as a first one again
 const RESYNC_EVERY = 1_000; // the server does not answer more often
+const AT_ONCE = 1_000; // between a snapshot and the heartbeat that says that it may be old
 
 // The difference between this machine's clock and the server's. A frame always takes some time to arrive, so the
 // smallest difference seen is the best estimate. It is forgotten after a while, because clocks drift, and also
@@ -65,6 +66,7 @@ class Stream {
     this.liveSince = null;
     this.heardAt = null; // from Date.now(), because performance.now() may stand still while a phone sleeps
     this.currentAt = undefined;
+    this.snapshot = null; // when the newest frame, a snapshot, was sent, and `currentAt` before it
     this.askedAt = -Infinity;
     this.over = false;
     this.wake = this.wake.bind(this);
@@ -149,13 +151,18 @@ class Stream {
       this.version = frame.version;
       this.handlers.onState?.(frame.data, frame);
     }
-    this.currentAt = now();
+    this.snapshot = frame.type === "snapshot" ? { sentAt: Date.parse(frame.server_time), before: this.currentAt } : null;
     this.say("live");
+    this.currentAt = now();
   }
 
-  /** Use a heartbeat: it has the version that we should have, and says whether changes get through. */
+  /** Use a heartbeat: it has the version that we should have, and says whether changes get through. If they do not when
+   *  a snapshot comes, a heartbeat follows it at once: the snapshot may be as old as what was here before. */
   compare(frame) {
     const isLive = frame.data?.live !== false;
+    const wasOld = !isLive && Date.parse(frame.server_time) - this.snapshot?.sentAt < AT_ONCE;
+    if (wasOld) this.currentAt = this.snapshot.before;
+    this.snapshot = null;
     if (frame.version > this.version) this.ask();
     else if (isLive && this.liveSince !== null) this.currentAt = now();
     if (this.liveSince !== null) this.say(isLive ? "live" : "stale");
