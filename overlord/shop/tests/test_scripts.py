@@ -136,6 +136,23 @@ def test_a_page_that_slept_says_from_when_it_is_and_not_when_it_woke(tmp_path: P
     assert stale == "Showing data from 8:00:15 PM UTC"
 
 
+def test_a_page_says_the_date_of_data_that_is_not_of_today(tmp_path: Path) -> None:
+    script = """
+      const found = [];
+      sockets.at(-1).onclose({ code: 1006 });
+      for (const hours of [6, 24, 24 * 30]) {
+        clock = Date.parse("2026-11-27T18:00:15Z") + (hours * 3600 - 16) * 1000;
+        badge.write();
+        found.push(said());
+      }
+      done(found);
+    """
+    today, tomorrow, later = scripts.run(tmp_path, PHONE + script)
+    assert today == "Reconnecting… Showing data from 6:00:15 PM UTC"
+    dated = "Reconnecting… Showing data from Fri, Nov 27, 2026, 6:00 PM UTC"
+    assert (tomorrow, later) == (dated, dated)
+
+
 def test_a_page_that_connects_while_the_server_hears_no_changes_says_from_when_it_is(tmp_path: Path) -> None:
     script = """
       const found = [];

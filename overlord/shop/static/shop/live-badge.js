@@ -1,10 +1,11 @@
 // <live-badge time="...">: shows whether the page has live data. Without JavaScript, it shows when the page was made. A
 // page that follows several streams is live only while all of them are.
 
-import { hearTime } from "realtime/live.js";
-import { gettext, setText, timeToTheSecond } from "shop/formats.js";
+import { hearTime, now } from "realtime/live.js";
+import { dateTime, day, gettext, setText, timeToTheSecond } from "shop/formats.js";
 
 const FIRST_CONNECTION = 4_000; // milliseconds; without a connection by then, the badge says how old the data is
+const DAY = 86_400_000; // milliseconds
 const WORST_FIRST = ["closed", "stale", "reconnecting", "live"];
 
 class LiveBadge extends HTMLElement {
@@ -50,10 +51,16 @@ class LiveBadge extends HTMLElement {
   text(status) {
     if (status === "live") return gettext("Live");
     if (status === "reconnecting" && this.currentAt === undefined) return gettext("Connecting…");
-    const time = timeToTheSecond(this.currentAt ?? this.getAttribute("time"));
+    const time = timeOrDate(this.currentAt ?? this.getAttribute("time"));
     if (status === "reconnecting") return gettext("Reconnecting… Showing data from %(time)s", { time });
     return gettext("Showing data from %(time)s", { time });
   }
+}
+
+/** Return a time of today to the second, and any other with its date: a kept page or one that slept may be days old. */
+function timeOrDate(instant) {
+  const isToday = day(instant) === day(now()) && now() - new Date(instant) < DAY;
+  return isToday ? timeToTheSecond(instant) : dateTime(instant);
 }
 
 function latest(one, other) {
