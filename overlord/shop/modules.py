@@ -17,6 +17,7 @@ MODULES = (
     "admission/door-list.js",
     "admission/door-page.js",
     "admission/door-store.js",
+    "admission/one-page.js",
     "admission/signals.js",
     "admission/ticket-page.js",
     "checkout/live-me.js",

@@ -412,6 +412,145 @@ def test_changes_while_a_list_is_on_its_way_are_fetched_again(tmp_path: Path) ->
     assert gate(script, tmp_path) == [["list", "list"], 2]
 
 
+def test_a_ticket_that_is_shown_twice_at_once_without_a_network_is_let_in_once(tmp_path: Path) -> None:
+    script = """
+      server.network = "off";
+      const answers = await Promise.all([desk.scan({ serial: "T1" }), desk.scan({ serial: "t-1" })]);
+      done([answers.map(({ result }) => result), answers[1].first.gate, desk.kept.length]);
+    """
+    assert gate(script, tmp_path) == [["unchecked", "already_admitted"], "N", 1]
+
+
+# A second page of a gate in the same browser: both have the store `shared`. `turn(page)` lets one work and the
+# other rest.
+TWO_PAGES = """
+const scans = new Map(), lists = new Map();
+const shared = {
+  list: async (event) => lists.get(event) ?? null,
+  scans: async () => [...scans.values()].map((scan) => ({ ...scan })),
+  keepScan: async (scan) => { scans.set(scan.scan_id, { ...scan }); },
+  forgetScans: async (ids) => ids.forEach((id) => scans.delete(id)),
+  keepList: async (event, news) => { lists.set(event, { ...news, complete: true }); },
+};
+const other = new DoorDesk({ event: 7, gate: "S", csrf: "", onNetwork, onConflict, onList, onNoPictures });
+desk.store = other.store = shared;
+async function turn(page) {
+  (page === desk ? other : desk).rest();
+  await page.resume();
+}
+await other.begin();
+"""
+
+
+def test_two_pages_of_a_browser_share_what_they_let_in_and_what_they_undo(tmp_path: Path) -> None:
+    script = """
+      const found = [], scan = async (page, serial) => (await page.scan({ serial }))?.result;
+      await turn(desk);
+      server.network = "off";
+      found.push(await scan(desk, "T1"));
+      const undone = await desk.scan({ serial: "T2" });
+      await turn(other);
+      found.push(await scan(other, "T1"), await scan(other, "T2"));
+      found.push(Boolean((await other.undo(undone.scan_id)).undone_at));
+      await turn(desk);
+      found.push(desk.kept.length, await scan(desk, "T2"), await scan(other, "T3"));
+      server.network = "on";
+      server.calls.length = 0;
+      await desk.renew(); await other.renew();
+      done([found, [...server.admitted], server.calls, scans.size]);
+    """
+    found, admitted, calls, kept = gate(TWO_PAGES + script, tmp_path)
+    assert found[:4] == ["unchecked", "already_admitted", "already_admitted", True]
+    assert found[4:] == [2, "unchecked", None], "the page that rests lets nobody in"
+    assert (sorted(admitted), calls, kept) == ([1, 2], ["undo", "batch", "list"], 0)
+
+
+def test_a_scan_on_its_way_while_the_page_rests_is_still_undone(tmp_path: Path) -> None:
+    script = """
+      await turn(desk);
+      server.network = "off";
+      const { scan_id: scan } = await desk.scan({ serial: "T1" });
+      const really = fetch;
+      let arrive;
+      globalThis.fetch = async (path, given) => {
+        if (path.endsWith("/batch/") && !arrive) await new Promise((give) => { arrive = give; });
+        return really(path, given);
+      };
+      const settling = desk.renew();
+      await turn(other);
+      await turn(desk);
+      await desk.undo(scan);
+      server.network = "on";
+      arrive();
+      await settling;
+      done([[...server.admitted], server.calls.slice(-4), desk.kept.length, scans.size]);
+    """
+    calls = ["batch", "list", "undo", "list"]
+    assert gate(TWO_PAGES + script, tmp_path) == [[], calls, 0, 0]
+
+
+# Several pages of one browser: their storage, and what each hears of the others. `pages` says which work.
+ONE_BROWSER = """
+const { OnePage } = await import("admission/one-page.js");
+const kept = new Map(), said = [];
+let writable = true;
+const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+set("localStorage", {
+  getItem: (name) => kept.get(name) ?? null,
+  setItem: (name, value) => {
+    if (!writable) throw new DOMException("full", "QuotaExceededError");
+    kept.set(name, value);
+  },
+});
+function opened({ hidden = false } = {}) {
+  const [window, document] = [new EventTarget(), Object.assign(new EventTarget(), { hidden })];
+  set("window", window);
+  set("document", document);
+  const page = new OnePage({ onWork: () => said.push("works"), onRest: () => said.push("rests") });
+  page.begin();
+  const send = (target, name) => { set("document", document); target.dispatchEvent(new Event(name)); };
+  const see = (seen) => { document.hidden = !seen; send(document, "visibilitychange"); };
+  return { page, see, hear: () => send(window, "storage"), focus: () => send(window, "focus") };
+}
+const working = (...pages) => pages.map(({ page }) => !page.isResting);
+"""
+
+
+def test_of_a_browsers_pages_only_the_one_that_is_seen_works(tmp_path: Path) -> None:
+    script = """
+      const one = opened(), found = [];
+      const two = opened();
+      one.hear(); two.hear();
+      found.push(working(one, two));
+      one.see(false); one.see(true); // shown again: it takes over
+      found.push(two.page.check(), working(one, two)); // the other notices it before its next scan
+      two.focus(); one.hear();
+      found.push(working(one, two));
+      const behind = opened({ hidden: true });
+      two.hear();
+      found.push(working(two, behind));
+      behind.see(true); two.hear();
+      found.push(working(two, behind), said.length);
+      done(found);
+    """
+    found = scripts.run(tmp_path, ONE_BROWSER + script)
+    assert found[:3] == [[False, True], False, [True, False]]
+    assert found[3:] == [[False, True], [True, False], [False, True], 8]
+
+
+def test_a_browser_that_keeps_nothing_lets_each_page_work(tmp_path: Path) -> None:
+    script = """
+      const one = opened();
+      writable = false;
+      const two = opened();
+      two.hear();
+      kept.clear();
+      one.hear();
+      done([working(one, two), said]);
+    """
+    assert scripts.run(tmp_path, ONE_BROWSER + script) == [[True, True], []]
+
+
 # The page of a gate, as far as <door-page> needs a browser. `scanned` has the scans whose answers a test gives, and
 # `picture` is the server's answer to a picture. `seen()` is the text of the panel; `vibrations` are the device's.
 GATE_PAGE = """
@@ -423,7 +562,7 @@ const part = () => {
     querySelector: (css) => parts.get(css) ?? parts.set(css, part()).get(css),
     get content() { return { firstElementChild: { cloneNode: part } }; },
     prepend: (line) => lines.unshift(line),
-    focus() {}, show() {}, addEventListener() {}, replaceChildren() {}, play() {},
+    focus() {}, show() {}, addEventListener() {}, replaceChildren() {}, play() {}, matches: () => false,
   };
 };
 const labels = { waiting: "Checking", admitted: "In", unchecked: "Perhaps", revoked: "Revoked", undone: "Undone" };
@@ -443,7 +582,7 @@ set("window", new EventTarget());
 const documentElement = { dataset: {} };
 set("document", Object.assign(new EventTarget(), { documentElement, createElement: () => canvas }));
 set("location", { href: "https://tickets.example.org/door/?event=7&gate=N" });
-set("WebSocket", class { close() {} });
+set("WebSocket", class { close() {} send() {} });
 const list = {
   version: 1, complete: true, keys: [], ticket_types: [], tickets: [[1, "T1", 3, 1, "valid", null, ""]],
 };
@@ -507,6 +646,96 @@ def test_an_answer_that_comes_late_leaves_the_panel_to_the_newest_scan(tmp_path:
     emil = ["revoked", "Revoked", "Emil", True]
     in_order = [dora, dora, "scan 3", ["problem", "revoked", "admitted"], [80, 400, 400]]
     assert gate_page(script, tmp_path) == [*in_order, emil, "scan 4", "unchecked", 4]
+
+
+def test_a_ticket_that_is_shown_again_before_the_answer_is_the_same_scan(tmp_path: Path) -> None:
+    script = """
+      scan("T1"); scan("T2"); scan(" T1 ");
+      await hear(1, "revoked", "Ben");
+      scanned[0].answer({ scan_id: "scan 0", result: "admitted", ticket: { id: 1, holder: "Anna" } });
+      await asked[0];
+      const found = [scanned.length, seen(), lines(), vibrations];
+      scan("T1");
+      done([...found, scanned.length]);
+    """
+    anna = ["admitted", "In", "Anna", False]
+    assert gate_page(script, tmp_path) == [2, anna, ["admitted", "revoked"], [400, 80], 3]
+
+
+def test_a_search_without_a_network_says_that_it_needs_one_and_leaves_the_page_open(tmp_path: Path) -> None:
+    script = """
+      const note = page.querySelector(".unsearched"), found = [];
+      const search = () => {
+        let isSent = true;
+        const target = { matches: (css) => css === "[role=search]" };
+        page.submit({ target, preventDefault: () => { isSent = false; } });
+        found.push([isSent, note.hidden]);
+      };
+      search();
+      page.desk.isOffline = true;
+      search();
+      note.hidden = true;
+      location.href += "&q=ada";
+      const result = page.querySelector;
+      page.sayUnsearched();
+      found.push(note.hidden); // there is a result
+      page.querySelector = (css) => (css === ".found" ? null : result(css));
+      page.sayUnsearched();
+      done([...found, note.hidden]);
+    """
+    assert gate_page(script, tmp_path) == [[True, True], [False, False], True, False]
+
+
+def test_a_camera_that_is_pulled_out_is_not_shown_as_open(tmp_path: Path) -> None:
+    script = """
+      await page.openCamera();
+      const error = page.querySelector(".camera .error");
+      const found = [page.camera.isOpen, error.hidden];
+      await track.onended();
+      done([...found, page.camera.isOpen, error.hidden]);
+    """
+    assert gate_page(script, tmp_path) == [True, True, False, False]
+
+
+def test_the_screen_stays_on_while_the_camera_looks_and_no_longer(tmp_path: Path) -> None:
+    script = """
+      const locks = [];
+      const isHeld = () => locks.filter(({ released }) => !released).length;
+      navigator.wakeLock = { request: async () => {
+        const lock = { released: false, release() { lock.released = true; } };
+        locks.push(lock);
+        return lock;
+      } };
+      const rest = () => new Promise((give) => setTimeout(give, 5));
+      picture = { status: 200, code: null };
+      await page.openCamera(); await rest();
+      const found = [isHeld()];
+      locks[0].release(); // the page was hidden
+      document.dispatchEvent(new Event("visibilitychange")); await rest();
+      found.push(isHeld());
+      page.toggleCamera();
+      document.dispatchEvent(new Event("visibilitychange")); await rest();
+      done([...found, isHeld()]);
+    """
+    assert gate_page(script, tmp_path) == [1, 1, 0]
+
+
+def test_a_gate_that_rests_closes_its_camera_and_opens_it_again(tmp_path: Path) -> None:
+    script = """
+      picture = { status: 200, code: null };
+      const note = page.querySelector(".resting"), found = [];
+      await page.openCamera();
+      page.onePage.rest();
+      found.push(page.camera.isOpen, note.hidden);
+      page.see("T1");
+      found.push(scanned.length);
+      await page.onePage.takeOver();
+      found.push(page.camera.isOpen, note.hidden);
+      page.see("T1");
+      await new Promise((give) => setTimeout(give, 5));
+      done([...found, scanned.length]);
+    """
+    assert gate_page(script, tmp_path) == [False, False, 0, True, True, 1]
 
 
 def test_a_gate_says_in_words_that_a_holder_was_erased(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ const EVERY = 250; // milliseconds between two looks
 const SIDE = 400; // pixels of the square that is sent to the server
 const CHOSEN = "door-camera";
 
-/** Call `onCode(text)` for each code that a camera sees. `readAtServer(grey, width)` lets the server read a picture. */
+/** Call `onCode(text)` for each code that a camera sees, and `onLost()` when the browser has ended the camera.
+ *  `readAtServer(grey, width)` lets the server read a picture. */
 export class Camera {
-  constructor(video, { onCode, readAtServer }) {
-    this.video = video;
-    this.onCode = onCode;
-    this.readAtServer = readAtServer;
+  constructor(video, { onCode, readAtServer, onLost }) {
+    Object.assign(this, { video, onCode, readAtServer, onLost });
     this.canvas = document.createElement("canvas");
     this.canvas.width = this.canvas.height = SIDE;
+    document.addEventListener("visibilitychange", () => this.stayAwake());
   }
 
   get isOpen() {
@@ -28,14 +28,17 @@ export class Camera {
     this.video.srcObject = this.stream;
     await this.video.play();
     [this.track] = this.stream.getVideoTracks();
+    this.track.onended = () => this.onLost(); // not after `close`
     remember(CHOSEN, this.track.getSettings().deviceId ?? "");
     this.detector = await detector();
+    this.stayAwake();
     this.look();
   }
 
   close() {
     clearTimeout(this.timer);
     for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.awake?.release();
     this.stream = undefined;
     this.video.srcObject = null;
   }
@@ -51,6 +54,14 @@ export class Camera {
 
   async setTorch(on) {
     await this.track.applyConstraints({ advanced: [{ torch: on }] });
+  }
+
+  /** Keep the screen on: a phone that goes dark scans nothing. The browser ends this when the page is hidden. */
+  async stayAwake() {
+    if (document.hidden || !this.isOpen) return;
+    const awake = await navigator.wakeLock?.request("screen").catch(() => undefined); // refused to a weak battery
+    if (this.isOpen) this.awake = awake;
+    else awake?.release();
   }
 
   async look() {

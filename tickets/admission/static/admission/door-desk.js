@@ -17,6 +17,7 @@ export class DoorDesk {
     this.list = new DoorList(event);
     this.kept = [];
     this.isOffline = false;
+    this.isResting = false; // another page of this browser works: this one sends nothing and lets nobody in
     this.refusal = null; // the problem for which the server does not take the kept scans now
   }
 
@@ -28,13 +29,30 @@ export class DoorDesk {
     await this.renew();
   }
 
-  /** Take the list and the scans that this browser keeps. */
+  rest() {
+    this.isResting = true;
+  }
+
+  /** Work again, with the list and the scans as the page that worked meanwhile has left them. */
+  async resume() {
+    this.isResting = false;
+    this.remembered = this.remember();
+    await this.remembered;
+    this.onNetwork();
+    this.renew();
+  }
+
+  /** Take the list and the scans that this browser keeps. A store that failed is not asked again. */
   async remember() {
-    this.store = await open().catch(() => null);
+    if (this.store === undefined) this.store = await open().catch(() => null);
     const known = await this.stored((store) => store.list(this.event));
     if (known) this.list.take(known);
-    const kept = (await this.stored((store) => store.scans())) ?? [];
-    this.kept = kept.map((scan) => ({ ...scan, isSent: true })); // perhaps sent before the page was loaded again
+    const scans = await this.stored((store) => store.scans());
+    if (!scans) return;
+    const before = new Map(this.kept.map((scan) => [scan.scan_id, scan])); // the same objects: they may be on their way
+    for (const { ticket } of this.kept) this.list.letIn.delete(ticket);
+    // They were perhaps sent, before the page was loaded again or by another page.
+    this.kept = scans.map((scan) => Object.assign(before.get(scan.scan_id) ?? {}, scan, { isSent: true }));
     for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
   }
 
@@ -42,7 +60,8 @@ export class DoorDesk {
     clearInterval(this.timer);
   }
 
-  /** Scan a code or a serial; return the answer. Its `result` is "unchecked" if the server did not decide. */
+  /** Scan a code or a serial; return the answer. Its `result` is "unchecked" if the server did not decide. Return null
+   *  if the server did not answer, and another page works meanwhile: it would not know who was let in here. */
   async scan(shown) {
     const scan = { scan_id: uuid(), gate: this.gate, event: this.event, at: new Date(now()).toISOString(), ...shown };
     const isSent = !this.isOffline;
@@ -53,6 +72,9 @@ export class DoorDesk {
     }
     await this.remembered; // without its list, a page that was just loaded would refuse each ticket
     const answer = { scan_id: scan.scan_id, ...(await this.list.decide(shown)) };
+    if (this.isResting) return null;
+    const first = answer.result === "unchecked" && this.list.letIn.get(answer.ticket.id); // while this one was decided
+    if (first) return { ...answer, result: "already_admitted", first };
     if (answer.result === "unchecked") await this.letIn({ ...scan, ticket: answer.ticket.id, isSent });
     return answer;
   }
@@ -101,7 +123,7 @@ export class DoorDesk {
   }
 
   async renewAll() {
-    while (this.isDue) {
+    while (this.isDue && !this.isResting) {
       this.isDue = false;
       await this.settle();
       await this.hear();
@@ -118,7 +140,7 @@ export class DoorDesk {
       if (answer.undone_at || NOT_ADMITTED.includes(answer.code)) await this.forget([scan]);
       else refusals.push(answer);
     }
-    while (this.toSend().length > 0) {
+    while (this.toSend().length > 0 && !this.isResting) {
       const batch = this.toSend().slice(0, BATCH);
       for (const scan of batch) scan.isSent = true;
       const scans = batch.map(({ ticket: _ticket, isSent: _isSent, ...scan }) => scan);
@@ -151,11 +173,12 @@ export class DoorDesk {
   async hear() {
     const before = [...this.list.letIn.keys()]; // older than the answer
     const news = await this.get(`/door/events/${this.event}/list/?since=${this.list.version}`);
-    if (!Array.isArray(news?.tickets)) return;
+    if (!Array.isArray(news?.tickets) || this.isResting) return;
     this.list.take(news);
     const kept = new Set(this.kept.map(({ ticket }) => ticket));
     for (const ticket of before) if (!kept.has(ticket)) this.list.letIn.delete(ticket);
-    await this.stored((store) => store.keepList(this.event, news));
+    const isKept = await this.stored((store) => store.keepList(this.event, news));
+    if (isKept === false) this.list.version = 0; // the next answer has the whole list
     this.onList();
   }
 

@@ -5,6 +5,7 @@ import { Camera } from "admission/camera.js";
 import { isCode } from "admission/codes.js";
 import { DoorDesk } from "admission/door-desk.js";
 import { recall, remember } from "admission/door-store.js";
+import { OnePage } from "admission/one-page.js";
 import { signal, wakeSound } from "admission/signals.js";
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
@@ -29,10 +30,16 @@ class DoorPage extends HTMLElement {
       onList: () => this.showNetwork(),
       onNoPictures: (problem) => this.refuseCamera(problem),
     });
+    this.onePage = new OnePage({ onWork: () => this.work(), onRest: () => this.rest() });
+    this.waiting = new Map(); // by its text: the number of the question that a scan answers, while it has no answer
     this.addEventListener("submit", (submitted) => this.submit(submitted));
-    this.addEventListener("pointerdown", wakeSound);
-    this.addEventListener("keydown", wakeSound);
+    for (const touch of ["pointerdown", "keydown"]) {
+      this.addEventListener(touch, wakeSound);
+      this.addEventListener(touch, () => this.onePage.takeOver());
+    }
     this.prepareCamera();
+    this.onePage.begin();
+    this.sayUnsearched();
     this.input.focus();
     await this.desk.begin();
     this.stream = follow(`/ws/door/${event}/`, {
@@ -51,6 +58,7 @@ class DoorPage extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.onePage.end();
     this.desk.end();
     this.stream?.close();
     this.camera?.close();
@@ -58,6 +66,21 @@ class DoorPage extends HTMLElement {
 
   get input() {
     return this.querySelector("#shown");
+  }
+
+  // One of several pages ----------------------------------------------------------------------------------
+  /** Rest, because another page of this browser works: let nobody in, and send nothing. */
+  rest() {
+    this.desk.rest();
+    this.reopens = this.camera?.isOpen;
+    if (this.reopens) this.toggleCamera();
+    this.querySelector(".resting").hidden = false;
+  }
+
+  async work() {
+    this.querySelector(".resting").hidden = true;
+    await this.desk.resume();
+    if (this.reopens && this.onePage.check()) await this.openCamera();
   }
 
   // Scans -------------------------------------------------------------------------------------------------
@@ -73,22 +96,44 @@ class DoorPage extends HTMLElement {
       form.reset();
       if (typed) this.scan(typed);
       this.input.focus();
+    } else if (form.matches("[role=search]") && this.desk.isOffline) {
+      submitted.preventDefault(); // the page would load again without a result, and stop the camera
+      this.unsearched.hidden = false;
     }
   }
 
-  /** Scan a text that was typed or that the camera saw: a code or a serial. */
+  get unsearched() {
+    return this.querySelector(".unsearched");
+  }
+
+  /** Say that nothing was searched, if the browser shows the kept page instead of the result of a search. */
+  sayUnsearched() {
+    const words = new URL(location.href).searchParams.get("q")?.trim();
+    this.unsearched.hidden = !words || this.querySelector(".found") !== null;
+  }
+
+  /** Scan a text that was typed or that the camera saw: a code or a serial. A text that is shown again before its
+   *  answer comes is the same scan: as another one it would be refused. */
   async scan(text) {
     const shown = text.replaceAll("\0", "").trim().slice(0, LONGEST);
     if (!shown) return;
-    const turn = this.wait();
-    this.take(await this.desk.scan(isCode(shown) ? { code: shown } : { serial: shown }), turn);
+    const isAsked = this.waiting.has(shown);
+    this.waiting.set(shown, this.wait());
+    if (isAsked) return;
+    try {
+      if (!this.onePage.check()) await this.onePage.takeOver();
+      const answer = await this.desk.scan(isCode(shown) ? { code: shown } : { serial: shown });
+      this.take(answer ?? noNetwork(), this.waiting.get(shown));
+    } finally {
+      this.waiting.delete(shown);
+    }
   }
 
   async undo(scanId) {
     const turn = this.wait();
+    if (!this.onePage.check()) await this.onePage.takeOver();
     const scan = await this.desk.undo(scanId);
-    if (scan === null) this.take({ detail: gettext("There is no network. Try again later.") }, turn);
-    else this.take(scan.undone_at ? { ...scan, result: "undone" } : scan, turn);
+    this.take(scan?.undone_at ? { ...scan, result: "undone" } : (scan ?? noNetwork()), turn);
   }
 
   /** Remove the former answer, which was for another person; return the number of the new question. */
@@ -193,6 +238,7 @@ class DoorPage extends HTMLElement {
     this.camera = new Camera(part.querySelector("video"), {
       onCode: (code) => this.see(code),
       readAtServer: (grey, width) => this.desk.readPicture(grey, width),
+      onLost: () => this.loseCamera(),
     });
     part.querySelector("[data-do=camera]").addEventListener("click", () => this.toggleCamera());
     part.querySelector("select").addEventListener("change", ({ target }) => this.openCamera(target.value));
@@ -217,6 +263,13 @@ class DoorPage extends HTMLElement {
     } catch {
       trouble.hidden = false;
     }
+    await this.showCamera();
+  }
+
+  /** Say that the camera shows nothing more: somebody has pulled it out, or has forbidden it. */
+  async loseCamera() {
+    this.camera.close();
+    this.querySelector(".camera .error").hidden = false;
     await this.showCamera();
   }
 
@@ -252,6 +305,7 @@ class DoorPage extends HTMLElement {
   }
 
   see(code) {
+    if (!this.onePage.check()) return;
     const isSame = code === this.seen?.code && performance.now() - this.seen.at < SAME_CODE;
     this.seen = { code, at: performance.now() };
     if (!isSame) this.scan(code);
@@ -274,6 +328,10 @@ class DoorPage extends HTMLElement {
       // The page is kept when it is loaded the next time.
     }
   }
+}
+
+function noNetwork() {
+  return { detail: gettext("There is no network. Try again later.") };
 }
 
 function whose(ticket) {

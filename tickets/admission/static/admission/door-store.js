@@ -4,6 +4,7 @@
 
 const NAME = "door";
 const VERSION = 1;
+const USED = 2 * 86_400_000; // milliseconds after which the list of another event is removed
 
 function request(asked) {
   return new Promise((resolve, reject) => {
@@ -17,6 +18,10 @@ function finished(transaction) {
     transaction.oncomplete = () => resolve();
     transaction.onerror = transaction.onabort = () => reject(transaction.error);
   });
+}
+
+function rowsOf(event) {
+  return IDBKeyRange.bound([event, 0], [event, Number.MAX_SAFE_INTEGER]);
 }
 
 /** Return the choice that is kept under a name; null if there is none, or if the browser keeps nothing. */
@@ -57,21 +62,26 @@ class Store {
     const transaction = this.database.transaction(["lists", "tickets"]);
     const head = await request(transaction.objectStore("lists").get(event));
     if (head === undefined) return null;
-    const range = IDBKeyRange.bound([event, 0], [event, Number.MAX_SAFE_INTEGER]);
-    return { ...head, complete: true, tickets: await request(transaction.objectStore("tickets").getAll(range)) };
+    const tickets = await request(transaction.objectStore("tickets").getAll(rowsOf(event)));
+    return { ...head, complete: true, tickets };
   }
 
-  /** Keep the changes of an event's list. A complete list replaces the lists of all events: a door is at one event. */
+  /** Keep the changes of an event's list, or a complete list instead of the kept one and of those of other events that
+   *  no page has used for a while. Return false, and keep nothing, if the changes are of a list that is not kept. */
   async keepList(event, { version, complete, keys, ticket_types, tickets }) {
     const transaction = this.database.transaction(["lists", "tickets"], "readwrite");
-    const rows = transaction.objectStore("tickets");
-    if (complete) {
-      transaction.objectStore("lists").clear();
-      rows.clear();
+    const [lists, rows] = ["lists", "tickets"].map((name) => transaction.objectStore(name));
+    const kept = await request(lists.getAll());
+    if (!complete && !kept.some((list) => list.event === event)) return false;
+    const isOld = (list) => list.event === event || !(Date.now() - list.usedAt < USED);
+    for (const old of complete ? kept.filter(isOld) : []) {
+      lists.delete(old.event);
+      rows.delete(rowsOf(old.event));
     }
     for (const row of tickets) rows.put(row, [event, row[0]]);
-    transaction.objectStore("lists").put({ event, version, keys, ticket_types });
+    lists.put({ event, version, keys, ticket_types, usedAt: Date.now() });
     await finished(transaction);
+    return true;
   }
 
   /** Return the scans that are not settled, the oldest first. */
