@@ -138,6 +138,18 @@ def test_a_search_leads_to_the_ticket(page: Client, here: str, reservation: Rese
     assert page.get(f"{here}&q=%00").context["found"] is None
 
 
+def test_the_page_that_a_phone_keeps_names_nobody(
+    page: Client, here: str, reservation: Reservation, buyer: User
+) -> None:
+    [ticket, _] = tickets_of(reservation)
+    page.post(here, {"shown": ticket.serial, "scan_id": uuid4()})
+    page.post(here, {"shown": "no ticket", "scan_id": uuid4()})
+    kept, shown = (page.get(address).content.decode() for address in (f"{here}&kept=1", here))
+
+    assert (buyer.username in shown, ticket.serial in shown) == (True, False), "control"
+    assert (buyer.username in kept, buyer.email in kept, ticket.serial in kept) == (False, False, True)
+
+
 def test_a_holder_who_was_erased_is_called_so(
     page: Client, here: str, reservation: Reservation, buyer: User
 ) -> None:

@@ -311,7 +311,7 @@ class DoorPage extends HTMLElement {
     if (!isSame) this.scan(code);
   }
 
-  /** Keep this page and its files, so that it opens without a network. */
+  /** Keep this page and its files, so that it opens without a network. The page is kept in a form without names. */
   async keepPage() {
     if (!navigator.serviceWorker) return;
     try {
@@ -319,10 +319,13 @@ class DoorPage extends HTMLElement {
       await navigator.serviceWorker.ready;
       const files = performance.getEntriesByType("resource").map(({ name }) => name);
       const own = files.filter((name) => FILES.test(name.replace(location.origin, "")));
-      const cache = await caches.open("door-1");
+      const cache = await caches.open("door-2");
       const page = new URL(location.href);
-      page.searchParams.delete("q"); // without the search, whose result may contain names
-      await cache.addAll([page.href, ...new Set(own)]);
+      page.searchParams.delete("q");
+      const kept = await fetch(`${page.href}&kept=1`);
+      if (!kept.ok || kept.redirected) return;
+      await cache.put(page.href, kept);
+      await cache.addAll(new Set(own));
       this.dataset.kept = "yes";
     } catch {
       // The page is kept when it is loaded the next time.

@@ -1,11 +1,14 @@
-// The door's service worker: it opens the last version of the door's page without a network. It keeps the pages of
-// gates and their files, and no searches. All other requests go to the server.
+// The door's service worker: it opens the kept page of a gate without a network, and keeps the files of the page. The
+// page itself keeps its form without names (door-page.js). All other requests go to the server.
 
-const CACHE = "door-1";
+const CACHE = "door-2";
+const FORMER = ["door-1"]; // it had pages with names
 const PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => {
+  event.waitUntil(Promise.all([self.clients.claim(), ...FORMER.map((name) => caches.delete(name))]));
+});
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
@@ -23,8 +26,7 @@ async function page(request) {
   try {
     const answer = await fetch(request, { signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status >= 500) throw new Error("The server cannot answer.");
-    if (answer.ok && !asked.has("q")) await cache.put(request, answer.clone());
-    else if (answer.type === "opaqueredirect" || answer.status === 403) await caches.delete(CACHE); // logged out
+    if (answer.type === "opaqueredirect" || answer.status === 403) await caches.delete(CACHE); // logged out
     return answer;
   } catch (error) {
     const kept = await keptPage(cache, asked);
@@ -33,13 +35,13 @@ async function page(request) {
   }
 }
 
-/** Return the newest kept page of this gate, else of this event. If no event is asked for, return that of any event. */
+/** Return the kept page of this gate, else the newest of this event. If no event is asked for, return that of any. */
 async function keptPage(cache, asked) {
   const pages = (await cache.keys()).filter(({ url }) => new URL(url).pathname === "/door/").reverse();
   const of = (...names) =>
     pages.find(({ url }) => {
       const { searchParams } = new URL(url);
-      return names.every((name) => searchParams.get(name) === asked.get(name)) && !searchParams.has("q");
+      return names.every((name) => searchParams.get(name) === asked.get(name));
     });
   const found = of("event", "gate") ?? (asked.has("event") ? of("event") : of());
   return found && cache.match(found);
