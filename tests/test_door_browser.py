@@ -59,6 +59,26 @@ HANDED_OVER = """
   }, (error) => done(String(error)));
 """
 
+# Keeps the lists of several events, and returns what was kept: the list of an event that is in use stays, and
+# changes are kept of a kept list only.
+LISTS = """
+  const done = arguments[0];
+  import("admission/door-store.js").then(async ({ open }) => {
+    const store = await open(), { now } = Date, found = [];
+    const news = (complete, id) => ({
+      version: id, complete, keys: [], ticket_types: [], tickets: [[id, "T", 3, 1, "valid", null, ""]],
+    });
+    const count = async (event) => (await store.list(event))?.tickets.length ?? null;
+    found.push(await store.keepList(101, news(true, 1)), await store.keepList(102, news(true, 2)));
+    found.push(await store.keepList(101, news(false, 3)), await count(101), await count(102));
+    Date.now = () => now() + 3 * 86_400_000;
+    await store.keepList(102, news(true, 4));
+    Date.now = now;
+    found.push(await count(101), await count(102), await store.keepList(101, news(false, 5)), await count(101));
+    done(found);
+  }, (error) => done(String(error)));
+"""
+
 
 # Makes the storage refuse each write, as a full or forbidden one does.
 FORBID_STORAGE = """
@@ -167,7 +187,6 @@ def test_from_the_purchase_to_the_admission(
     ready(door)
     door.press(".found form[data-undo] button")
     door.says(".answer h2", "Admission undone")
-    assert door.run("return document.activeElement.id") == "shown", "a scanner types there"
     undo.refresh_from_db()
     assert undo.undone_by == steward
     show(door, ticket.serial, "Admitted")
@@ -192,6 +211,7 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     read = [[*map(float, each["content"].values()), True] for each in VECTORS]  # JavaScript's numbers
     assert door.driver.execute_async_script(READ, VECTORS) == read
     assert door.driver.execute_async_script(HANDED_OVER) == ["unknown", "unchecked"]
+    assert door.driver.execute_async_script(LISTS) == [True, True, True, 2, 1, None, 1, False, None]
     show(door, spent, "Admitted")
     door.says("[data-field=admitted]", "1")
     door.wait(lambda p: p.run("return document.querySelector('door-page').desk.list.tickets.size") == 4)
@@ -205,8 +225,15 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     show(door, spent, "Already admitted")
     show(door, fine[:60] + spent[60:], "Not a ticket")  # forged
     assert Ticket.objects.filter(reservation=reservation, state="admitted").count() == 1
-    door.driver.refresh()
+    door.write("#q", "lovelace\n")
+    door.says(".unsearched", "The search needs a network")
+    door.go(f"{door.path}&q=lovelace")  # as a search that began before the page knew that the network is away
     ready(door)
+    door.says(".unsearched", "The search needs a network")
+    door.says(".network", "2 scans are waiting")
+    door.go(door.path.removesuffix("&q=lovelace"))
+    ready(door)
+    assert not door.one("door-page").find_element("css selector", ".unsearched").is_displayed(), "control"
     door.says(".network", "2 scans are waiting")
     show(door, doubled, "Already admitted")
 
@@ -214,12 +241,67 @@ def test_without_a_network_the_door_goes_on_and_settles_afterwards(
     scan(doubled, actor_id=steward.pk, gate="South", event_id=ticket_type.event_id)
     door.cut_network(off=False)
     door.says(".conflicts", "at gate South")
-    unchecked = Scan.objects.filter(unchecked=True, ticket__reservation=reservation)
-    eventually(lambda: unchecked.count() == 2)
+    eventually(lambda: Scan.objects.filter(unchecked=True).count() == 2)
     door.says("[data-field=conflicts]", "1")
     door.wait(lambda p: not p.one("door-page").find_element("css selector", ".network").is_displayed())
     assert all(is_admitted_once(ticket) for ticket in tickets_of(reservation)[:3])
 
+
+def test_of_two_pages_in_one_browser_only_the_one_that_is_seen_works(
+    system: System, people: ExitStack, steward: User
+) -> None:
+    ticket_type = type_on_sale()
+    one, two = codes_of(reservation := paid(user_make(), ticket_type, 2))
+    door = fresh(people.enter_context(browser.opened()), system)
+    at_gate(door, steward, ticket_type)
+    driver = door.driver
+    north = driver.current_window_handle
+
+    def see(window: str) -> None:
+        driver.switch_to.window(window)  # the driver also shows it
+        door.wait(lambda p: not p.all(".resting:not([hidden])"))
+
+    door.run(COUNT_RESTS)
+    driver.switch_to.new_window("tab")
+    south = driver.current_window_handle
+    door.go(f"/door/?event={ticket_type.event_id}&gate=South")
+    ready(door)
+    see(north)
+    assert door.run("return rests") == ["The door is open on another page"]
+    for window in (north, south):
+        driver.switch_to.window(window)
+        door.cut_network(off=True)
+
+    see(south)
+    for code in (one, two):
+        show(door, code, "Let in without a check")
+    see(north)
+    door.says(".network", "2 scans are waiting")
+    show(door, one, "Already admitted")
+    see(south)
+    show(door, two, "Already admitted")
+    see(north)
+    show(door, two, "Already admitted")
+    door.says(".answer [data-field=first]", "at gate South")
+    for window in (south, north):
+        driver.switch_to.window(window)
+        door.cut_network(off=False)
+    see(north)
+    eventually(lambda: Scan.objects.filter(unchecked=True).count() == 2)
+    assert all(is_admitted_once(ticket) for ticket in tickets_of(reservation))
+    scans = Scan.objects.filter(ticket__reservation=reservation)
+    assert [each.gate for each in scans] == ["South", "South"]
+
+
+# Keeps the beginning of what the page says each time when it rests.
+COUNT_RESTS = """
+  const page = document.querySelector("door-page"), { onePage } = page, { onRest } = onePage;
+  window.rests = [];
+  onePage.onRest = () => {
+    onRest();
+    window.rests.push(page.querySelector(".resting:not([hidden])").textContent.slice(0, 32));
+  };
+"""
 
 # Whether the page knows about the admitted ticket.
 KNOWN_ADMITTED = """
