@@ -462,6 +462,21 @@ def test_two_pages_of_a_browser_share_what_they_let_in_and_what_they_undo(tmp_pa
     assert (sorted(admitted), calls, kept) == ([1, 2], ["undo", "batch", "list"], 0)
 
 
+def test_a_page_whose_kept_list_was_removed_asks_for_the_whole_list(tmp_path: Path) -> None:
+    script = """
+      const asked = [], kept = [], really = fetch;
+      globalThis.fetch = (path, given) => {
+        if (path.includes("/list/")) asked.push(path.split("=").at(-1));
+        return really(path, given);
+      };
+      desk.store = { ...shared, keepList: async () => { kept.push(asked.at(-1)); return asked.at(-1) === "0"; } };
+      await desk.renew();
+      await desk.renew();
+      done([asked, kept]);
+    """
+    assert gate(TWO_PAGES + script, tmp_path) == [["1", "0", "1", "0"], ["1", "0", "1", "0"]]
+
+
 def test_a_scan_on_its_way_while_the_page_rests_is_still_undone(tmp_path: Path) -> None:
     script = """
       await turn(desk);

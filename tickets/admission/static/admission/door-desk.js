@@ -178,7 +178,10 @@ export class DoorDesk {
     const kept = new Set(this.kept.map(({ ticket }) => ticket));
     for (const ticket of before) if (!kept.has(ticket)) this.list.letIn.delete(ticket);
     const isKept = await this.stored((store) => store.keepList(this.event, news));
-    if (isKept === false) this.list.version = 0; // the next answer has the whole list
+    if (isKept === false) { // the browser has no list to which these changes belong: ask for the whole list
+      this.list.version = 0;
+      this.isDue = true;
+    }
     this.onList();
   }
 
