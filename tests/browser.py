@@ -186,7 +186,7 @@ class Browser:
             self.driver.execute_cdp_cmd(remove, added)
 
     def empty(self) -> None:
-        """Remove all that pages have left: windows, cookies, storage, service workers, the size of the screen."""
+        """Remove all that a test has left: windows, cookies, storage, service workers, a cut network, a size."""
         self._workers.close()
         first, *others = self.driver.window_handles
         for each in others:
@@ -194,6 +194,8 @@ class Browser:
             self.driver.close()
         self.driver.switch_to.window(first)
         self.driver.get("about:blank")
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd(EMULATE, _conditions(off=False))
         everything = {"origin": self.site, "storageTypes": "all"}
         self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", everything)
         self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
@@ -203,7 +205,7 @@ class Browser:
 
     def cut_network(self, *, off: bool) -> None:
         """Cut the network of the page and of its service worker, or bring it back."""
-        conditions = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        conditions = _conditions(off=off)
         self._workers.close()  # the network of a worker stays cut while an inspector is connected
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd(EMULATE, conditions)
@@ -233,3 +235,7 @@ class Browser:
             options = {"format": "webp", "quality": 82, "captureBeyondViewport": False}
         shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _conditions(*, off: bool) -> dict[str, Any]:
+    return {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
