@@ -327,7 +327,7 @@ class TestDates:
             )
             return "" if answer.status_code == 302 else said(answer)
 
-        assert f"before the sale of {ticket_type.name} ends. You cannot change this" in moved(hours=2)
+        assert f"before the sale of {ticket_type.name} ends. Choose a later date" in moved(hours=2)
         event.refresh_from_db()
         assert (event.date, Inventory.objects.get().closes_at) == (before, closes)
         assert moved(hours=-1) == "", "a later date"
