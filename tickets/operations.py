@@ -176,9 +176,8 @@ def order_stop_paying(*, reservations: Sequence[Reservation], now: datetime) -> 
 def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Validate reservations whose money came late, all or none; return whether this was possible.
 
-    It is not possible if the event is cancelled, if the buyer has released one of the reservations, or if too few
-    tickets or uses of a voucher are left. Due holds are released first to make room. The limit per person and the
-    end of the sale do not matter here.
+    It is not possible if the event is cancelled, a reservation was released, or too few tickets or voucher uses are
+    left. First, due holds are released. The limit per person and the end of the sale do not matter.
     """
     if _event_status_locked(reservations[0].ticket_type.event_id) == EventStatus.CANCELLED:
         return False
