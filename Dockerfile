@@ -1,4 +1,4 @@
-# The image of all our processes in docker-compose.yml. Not Alpine: many of our packages have no wheels for it.
+# The image of the shop's own processes. Its base is not Alpine, because many of our packages have no wheels for Alpine.
 FROM python:3.13-slim-bookworm AS build
 
 RUN python -m venv /opt/venv
@@ -9,7 +9,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps --require-hashes --disable-pip-version-check -r requirements.txt
 
 COPY . .
-# Name the static files by their content, and compress them. The values are only for this step, and are not kept.
+# Give the static files names with a hash of their content, and compress them. These settings are only for this command,
+# and are not part of the image.
 RUN ENVIRONMENT=production \
     SECRET_KEY=not-a-secret-because-nothing-is-signed-during-the-build \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build \

@@ -9,7 +9,8 @@ RUN apt-get update \
         "patroni[etcd3]==4.1.5" psycopg2-binary==2.9.13
 COPY patroni.yml make_database.sh /srv/patroni/
 USER postgres
-# The image of PostgreSQL asks for SIGINT, which Patroni ignores as the first process of a container.
+# PostgreSQL's image asks Docker to stop containers by SIGINT. Patroni ignores SIGINT if it is the first process of a
+# container.
 STOPSIGNAL SIGTERM
 ENTRYPOINT []
 CMD ["/opt/patroni/bin/patroni", "/srv/patroni/patroni.yml"]

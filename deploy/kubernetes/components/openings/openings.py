@@ -1,12 +1,12 @@
 """Raise the minimum number of replicas before a sale opens, and lower it afterwards.
 
-openings.yaml runs it every five minutes:
+The job of openings.yaml runs this script every five minutes:
 
-    openings.py NAME:USUALLY:BEFORE_AN_OPENING ...
+    openings.py NAME:USUALLY:AROUND_AN_OPENING ...
 
 Each argument has the name of an autoscaler (HorizontalPodAutoscaler), its usual minimum, and its minimum from
-shortly before an opening until the rush is over. Each run sets all minimums again. So after a failed run, the next
-one corrects them.
+shortly before an opening until the rush is over. Each run sets all minimums, even if they have not changed. So if a
+run fails, the next one corrects them.
 """
 
 import json
@@ -17,8 +17,8 @@ import urllib.request
 from datetime import datetime, timedelta
 from pathlib import Path
 
-AHEAD = timedelta(minutes=20)  # so early, because new nodes may have to start first
-BEHIND = timedelta(minutes=30)  # a rush may last so long
+AHEAD = timedelta(minutes=20)  # before an opening. New nodes may have to start first
+BEHIND = timedelta(minutes=30)  # after an opening. A rush may last as long
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = 10
 
@@ -63,8 +63,8 @@ def main() -> None:
     soon = sale_opens(now=timezone.now())
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    for name, usually, before in (word.split(":") for word in sys.argv[1:]):
-        replicas_set(name, int(before if soon else usually), server=server, account=ACCOUNT)
+    for name, usually, around in (word.split(":") for word in sys.argv[1:]):
+        replicas_set(name, int(around if soon else usually), server=server, account=ACCOUNT)
     sys.stdout.write(f"A sale opens soon: {'yes' if soon else 'no'}.\n")
 
 

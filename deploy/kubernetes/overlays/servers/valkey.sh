@@ -3,21 +3,21 @@
 #   ADDRESS               the address by which the other machines reach this one
 #   PEERS                 the addresses of all machines, this one too, separated by spaces, in the same order everywhere
 #   VALKEY_PASSWORD       the password of all servers and Sentinels: letters, digits, - and _
-#   VALKEY_FOLDER         the folder for the configuration and the data; a Sentinel changes its configuration itself
-# Valkey keeps nothing after a restart: all its data can be made again, and the other machines have a copy.
+#   VALKEY_FOLDER         the folder for the configuration and the data. A Sentinel also writes its configuration
+# After a restart, Valkey has no data: the other machines have a copy, and the shop can make all of it again.
 set -eu
 umask 077
 
 case ${1:-} in
 server | sentinel) ;;
 *)
-	echo "It starts a server or a sentinel." >&2
+	echo "The argument must be server or sentinel." >&2
 	exit 1
 	;;
 esac
 case $VALKEY_PASSWORD in
 '' | *[!A-Za-z0-9_-]*)
-	echo "VALKEY_PASSWORD must have letters, digits, - and _ alone." >&2
+	echo "VALKEY_PASSWORD must have only letters, digits, - and _." >&2
 	exit 1
 	;;
 esac
@@ -31,10 +31,10 @@ ask() {
 	echo "$answer" | head -n 1
 }
 
-# Print the address of the primary. The Sentinels know it, and each server knows whether it is the primary. If there
-# is no primary, all machines are starting. Then the first machine of PEERS becomes the primary at once. Each later
-# one becomes it only after some more checks, so that no two machines become it at the same time. A Sentinel waits for
-# a primary.
+# Print the address of the primary. The Sentinels know it, and each server knows whether it is the primary. If no
+# machine knows a primary, all machines are starting. Then the first machine of PEERS becomes the primary at once. Each
+# later machine becomes the primary only after some more checks without a primary, so that no two machines become it at
+# the same time. A Sentinel waits until there is a primary.
 primary() {
 	checks=0
 	for peer in $PEERS; do
