@@ -40,7 +40,7 @@ class UserAdmin(DjangoUserAdmin):
     list_filter = (*DjangoUserAdmin.list_filter, "is_guest")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Return the fields that this user cannot change.
+        """Return the fields that the actor cannot change.
 
         Only superusers give rights. Otherwise staff who may change users could give themselves every right. Nobody
         changes their own rights, so that the last superuser stays a superuser.
@@ -79,7 +79,10 @@ class UserAdmin(DjangoUserAdmin):
 
 
 def _has_all_rights_of(request: HttpRequest, obj: User | None) -> bool:
-    """Return whether the actor has all rights of a user. A person who sets a password can log in with it."""
+    """Return whether the actor has all rights of a user.
+
+    Otherwise an actor could set the password of a user with more rights, and log in as this user.
+    """
     if request.user.is_superuser or obj is None:
         return True
     return selectors.rights_of(user_id=selectors.actor_id(request)).cover(selectors.rights(obj))

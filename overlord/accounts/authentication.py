@@ -10,7 +10,7 @@ from overlord.accounts.token_cache import Principal
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
-    """DRF's authentication with our tokens: `request.user` is a Principal, `request.auth` the hash of the token."""
+    """DRF's authentication with our tokens: `request.user` is a Principal, `request.auth` the hash of the key."""
 
     def authenticate_credentials(self, key: str) -> tuple[Principal, str]:
         token_hash = ApiToken.hash_of(key)

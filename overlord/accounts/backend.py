@@ -1,4 +1,4 @@
-"""The check of username and password, for the API, the pages and the admin: Django's, after a limit of attempts."""
+"""The check of username and password in the API, the pages and the admin: first a limit, then Django's check."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ WRONG = _("Wrong username, e-mail address or password.")
 
 
 class _LoginFields(AuthenticationForm):
-    """Log in by username or e-mail address; the greatest lengths are those of the API."""
+    """The fields of a log-in: username or e-mail address, and password. The API has the same greatest lengths."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,7 +42,7 @@ class LoginForm(_LoginFields):
 
 
 class AdminLoginForm(AdminAuthenticationForm, _LoginFields):
-    """The log-in of the admin, for staff alone."""
+    """The log-in of the admin, only for staff."""
 
     error_messages = {
         **AdminAuthenticationForm.error_messages,
@@ -64,7 +64,7 @@ class AdminAddUserForm(AdminUserCreationForm):
 
 
 class AdminUserForm(UserChangeForm):
-    """The admin's form of a user. It contains the version of the user it shows, so that an old form is refused."""
+    """The admin's form of a user. It contains the version of the user, so that an old form is refused."""
 
     version = forms.CharField(required=False, widget=forms.HiddenInput)
 

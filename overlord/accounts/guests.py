@@ -1,4 +1,4 @@
-"""Guests, for pages and the API: buyers without an account, known only by a session or a token.
+"""Guests, for pages and the API: buyers without an account, recognised only by a session or a token.
 
 This module makes guests, proves their e-mail addresses, and gives their orders to an account at a log-in. It runs
 in the threads of the web processes.
@@ -24,7 +24,8 @@ from overlord.kernel import client_address, clock, db
 from overlord.shop import languages
 
 _KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits, made by the script of a page
-_FORMER_GUEST = "guest"  # the key in a session: the id of the guest who logged in to this account
+# The key in the session of an account. Its value is the id of the guest who logged in to the account.
+_FORMER_GUEST = "guest"
 
 _followers: list[Callable[..., None]] = []
 
@@ -43,8 +44,8 @@ def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, 
     """Make a guest of a visitor, and give the guest a session when the block ends without an error.
 
     Yield the guest, and whether an earlier request with the same key made this guest: then the visitor has sent a
-    form again, because the answer with the session did not arrive. If the block raises, delete a new guest. Raise
-    TooMany.
+    form again, because the answer with the session did not arrive. `key` is 32 hexadecimal digits; with any other
+    text, each request makes a new guest. If the block raises an error, delete a new guest. Raise TooMany.
     """
     limits.count_guest(address=client_address.of_request(request))
     guest, is_again = _guest(key, language=languages.of_request(request))
@@ -60,9 +61,9 @@ def guest_begin(request: HttpRequest, *, key: str = "") -> Iterator[tuple[User, 
 def _guest(key: str, *, language: str) -> tuple[User, bool]:
     """Return a guest, and whether an earlier request with this key made the guest.
 
-    A person who has a key gets the session of its guest. So a key is secret and long, and only its hash is kept.
-    The key works for as long as a hold lasts, but not after the guest has given an e-mail address: then the guest
-    has the session, and no longer needs the key.
+    Anyone who knows a key gets the session of the guest that was made with it. So a key is secret and long, and
+    only its hash is kept. The key works for as long as a hold lasts, but only until the guest gives an e-mail
+    address or asks for a code: then the guest has the session, and no longer needs the key.
     """
     if _KEY.fullmatch(key):
         name = _name_of(key)
@@ -113,16 +114,16 @@ def _open_session(request: HttpRequest, guest: User) -> None:
 
 
 def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
-    """Mail a code to an address that the guest of a request says is theirs.
+    """Mail a code to the address that the guest of a request gives.
 
-    Raise EmailHasAccount, TooMany and Busy.
+    Raise NotAGuest, EmailHasAccount, TooMany and Busy.
     """
     address = client_address.of_request(request)
     services.email_code_request(guest_id=guest.pk, email=email, address=address, now=clock.now())
 
 
 def email_asked(request: HttpRequest) -> str:
-    """Return the address that the guest of a request can still prove by a mailed code; else ""."""
+    """Return the address to which a code was mailed that was not used and has not expired; else ""."""
     asked = EmailCode.objects.filter(pk=request.user.pk, expires_at__gt=clock.now()).first()
     return asked.email if asked else ""
 

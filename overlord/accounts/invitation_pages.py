@@ -32,7 +32,7 @@ class PasswordForm(forms.Form):
 
 @allow("GET", "POST")
 def invitation(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show an invitation to a person who has its link, and accept it."""
+    """Show an invitation to a person who has its link; with a POST, accept it."""
     found = staff_services.invitation_read(signed=signed, now=clock.now())
     account = selectors.account_of(email=found.email)
     if account is None:
@@ -81,4 +81,5 @@ def _welcome(request: HttpRequest, found: StaffInvitation) -> HttpResponse:
         "role": found.role.name
     }
     messages.success(request, sentence)
-    return redirect(first_page(User.objects.get(pk=actor_id(request))))  # read again: it has a role now
+    user = User.objects.get(pk=actor_id(request))  # read again, because the user has a new role
+    return redirect(first_page(user))

@@ -1,8 +1,10 @@
-"""The limits of log-ins, sign-ups, and requests for a new password or a code, by network address and by account.
+"""The limits of log-ins, sign-ups, codes, invitations, and requests for a new password.
 
-Many people may share a network address, for example in a school. So the limits of an address are high, and those of
-an account low. The limits of an account also count for names without an account. So an answer does not tell whether
-an account exists.
+Requests are counted by network address, and by account, mailbox or member of staff.
+
+Many people may share a network address, for example in a school. So the limits of an address are high, and those
+of an account low. Requests with a name that has no account are counted by this name. So an answer does not tell
+whether an account exists.
 """
 
 from overlord.kernel import rate_limits
@@ -14,16 +16,17 @@ SIGNUP_BY_ADDRESS = Limit(name="signup-address", amount=60, seconds=600)
 GUEST_BY_ADDRESS = Limit(name="guest-address", amount=120, seconds=600)
 RESET_BY_ADDRESS = Limit(name="reset-address", amount=30, seconds=3600)
 RESET_BY_ACCOUNT = Limit(name="reset-account", amount=3, seconds=3600)
+# Mailed codes, with which guests prove an e-mail address.
 EMAIL_CODE_BY_ADDRESS = Limit(name="code-address", amount=120, seconds=600)
 EMAIL_CODE_BY_MAILBOX = Limit(name="code-mailbox", amount=5, seconds=3600)
-
+# Codes of the second factor.
 CODE_BY_ACCOUNT = Limit(name="code-account", amount=5, seconds=300)
 CODE_BY_ACCOUNT_AND_DAY = Limit(name="code-account-day", amount=30, seconds=86_400)
 INVITATION_BY_STAFF = Limit(name="invitation-staff", amount=60, seconds=3600)
 
 
 def count_login(*, address: str, account: object) -> None:
-    """Count an attempt to log in; raise TooMany."""
+    """Count an attempt to log in; `account` is the `selectors.account_key` of the name. Raise TooMany."""
     rate_limits.count(LOGIN_BY_ADDRESS, address)
     rate_limits.count(LOGIN_BY_ACCOUNT, account)
 
@@ -39,13 +42,13 @@ def count_guest(*, address: str) -> None:
 
 
 def count_email_code(*, address: str, mailbox: object) -> None:
-    """Count a request for a code to an e-mail address, for its mailbox; raise TooMany."""
+    """Count a request to mail a code; `mailbox` is the `selectors.mailbox_key` of the address. Raise TooMany."""
     rate_limits.count(EMAIL_CODE_BY_ADDRESS, address)
     rate_limits.count(EMAIL_CODE_BY_MAILBOX, mailbox)
 
 
 def count_reset(*, address: str, account: object) -> None:
-    """Count a request for a new password; raise TooMany."""
+    """Count a request for a new password; `account` is the `name_key` of the e-mail address. Raise TooMany."""
     rate_limits.count(RESET_BY_ADDRESS, address)
     rate_limits.count(RESET_BY_ACCOUNT, account)
 

@@ -1,6 +1,6 @@
-"""The signed links of invitations. A link names an invitation and the number of its latest mail.
+"""The signed links of invitations. A link contains the id of an invitation and its issue.
 
-When an invitation is mailed again, this number rises, and earlier links no longer work.
+When an invitation is mailed again, its issue rises, and earlier links no longer work.
 """
 
 import re

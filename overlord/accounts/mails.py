@@ -23,7 +23,7 @@ AWAY_SECONDS = 30.0  # longer than EMAIL_TIMEOUT
 
 
 class MailServer:
-    """Whether the mail server answers, as one process knows it. See Note [A server that hangs]."""
+    """What one process knows about the mail server: whether it answers. See Note [A server that hangs]."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -52,7 +52,7 @@ server = MailServer()
 def send(message: EmailMessage, *, what: str) -> bool:
     """Send a mail and return whether it was sent.
 
-    `what` names the mail in the log, which must not contain its address.
+    `what` describes the mail for the log. It must not contain the address.
     """
     if not server.may_be_asked():
         logger.warning("The %s was not tried: the mail server does not answer.", what)

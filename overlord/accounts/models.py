@@ -1,4 +1,4 @@
-"""The accounts of buyers and staff."""
+"""The models of accounts: users and guests, API tokens, invitations of staff, second factors, and mailed codes."""
 
 import hashlib
 from collections.abc import Collection
@@ -27,7 +27,10 @@ class NameKey(models.Func):
 
 
 class MailboxKey(models.Func):
-    """The key of the mailbox behind an address: one for all its spellings (sql/mailbox_key.sql)."""
+    """The key of the mailbox to which an e-mail address leads (sql/mailbox_key.sql).
+
+    All spellings of an address have the same key. The argument is the NameKey of the address.
+    """
 
     function = "accounts_mailbox_key"
     arity = 1
@@ -64,7 +67,10 @@ class UserManager(DjangoUserManager["User"]):
 
 
 class User(AbstractUser):
-    """An account or a guest. No two have the same username, or the same e-mail address, by NameKey."""
+    """An account or a guest. No two users have the same username or the same `email`.
+
+    The database compares usernames and e-mail addresses by their NameKey.
+    """
 
     email = models.EmailField("e-mail address")
     username_key = models.GeneratedField(
@@ -90,13 +96,14 @@ class User(AbstractUser):
         editable=False,
         help_text="Whether staff entered the address of a guest after the guest had bought.",
     )
-    # The e-mail address that a guest has proven with a code. A guest needs one to enter a line.
+    # The e-mail address that a guest has proven with a mailed code. Only then can the guest enter a line.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
-    # The language of the mails to this user: that of the page on which the user last logged in, paid or chose a
-    # language. Before that it is the language of the page on which the user was made. "": unknown.
+    # The language of the mails to this user: the language of the page on which the user last logged in, paid or
+    # chose a language. Before the first of these, it is the language of the request that made the user. "":
+    # unknown.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
-    # It rises with each new password and with `logins_end`. Sessions, tokens and sockets of an earlier epoch have
-    # ended.
+    # The epoch rises with each new password, and when all log-ins of the user are ended, as by `logins_end`.
+    # Sessions, tokens and sockets of an earlier epoch have ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -143,7 +150,10 @@ class User(AbstractUser):
         ]
 
     def clean(self) -> None:
-        """Check the names after they are normalised, which can make them longer. The admin's forms call this."""
+        """Normalise and check the username and the e-mail address. The admin's forms call this.
+
+        Normalised names can be longer, so their length is checked again.
+        """
         super().clean()
         self.clean_names()
 
@@ -165,15 +175,15 @@ class User(AbstractUser):
 
     @property
     def mail_address(self) -> str:
-        """Return the address for mails to this user: an account's own, or the one a guest gave; "" for none."""
+        """Return the address for mails to this user: an account's `email`, a guest's contact address, or ""."""
         return self.email or self.contact_email
 
     @property
     def known_contact(self) -> dict[str, str]:
-        """Return a guest's address (`email`) and `name`, as the guest may read them in a browser.
+        """Return the contact address (`email`) and the `name` that a page may show to the guest.
 
-        They are empty if staff entered the address, and the guest has not proven it. The address may belong to
-        another person, but the browser still belongs to the person who bought.
+        Both are "" if staff have entered the address, and the guest has not proven it: the address may belong to
+        another person, and the guest must not see it.
         """
         if self.contact_by_staff and name_key(self.contact_email) != name_key(self.verified_email):
             return {"email": "", "name": ""}
@@ -200,7 +210,7 @@ class User(AbstractUser):
         self._password_is_set()
 
     def _password_is_set(self) -> None:
-        self.login_epoch += 1  # as the database does when this is saved
+        self.login_epoch += 1  # the database does the same when the user is saved
         self._saves_password_alone = not self._state.adding
 
     def save(self, *args: Any, **options: Any) -> None:
@@ -233,14 +243,15 @@ class User(AbstractUser):
 
 
 class ApiToken(models.Model):
-    """The API token of one log-in, known by the SHA-256 of its key, which is random and kept nowhere."""
+    """The API token of one log-in. Its key is random; the row has only the SHA-256 of the key."""
 
     key_hash = models.CharField(max_length=64, primary_key=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     login_epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    # When a request last came with the token, exact to ten minutes; null if none has come.
+    # When the token was last used. A use is recorded only if the token is ten minutes old, and if no other use was
+    # recorded in the last ten minutes (`token_cache`). Null: no use was recorded.
     last_used_at = models.DateTimeField(null=True)
     second_factor = models.BooleanField(
         default=False, db_default=False, help_text="Whether the person logged in with the second factor."
@@ -256,14 +267,15 @@ class ApiToken(models.Model):
 
     @staticmethod
     def hash_of(key: str) -> str:
-        """Return the hash of a key, by which its token is known. A quick hash is enough, as the key is random."""
+        """Return the hash of a key: its token's primary key. A quick hash is enough, because keys are random."""
         return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
     @classmethod
     def hash_in(cls, header: bytes) -> str | None:
         """Return the hash of the token in an Authorization header; None if the header has another scheme or none.
 
-        Return "" if no key, or more than one, follows the scheme. DRF's TokenAuthentication reads the header alike.
+        Return "" if no key follows the scheme, or more than one. DRF's TokenAuthentication accepts the same
+        headers.
         """
         scheme, *keys = header.split() or [b""]
         if scheme.lower() != b"token":
@@ -272,7 +284,7 @@ class ApiToken(models.Model):
 
 
 class StaffInvitation(models.Model):
-    """An invitation to work here, sent by e-mail. Its link names its id and issue, and is signed (`links`)."""
+    """An invitation to work here, sent by e-mail. Its signed link contains its id and its issue (`links`)."""
 
     email = models.EmailField("e-mail address")
     email_key = models.GeneratedField(
@@ -325,7 +337,7 @@ class SecondFactor(models.Model):
 
 
 class BackupCode(models.Model):
-    """A code that replaces a code of the app, once. Only a keyed hash of it is kept."""
+    """A code that can be used one time instead of a code of the app. Only a keyed hash of it is kept."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="backup_codes")
     code_hash = models.CharField(max_length=64)
@@ -340,7 +352,7 @@ class BackupCode(models.Model):
 
 
 class EmailCode(models.Model):
-    """The code by which a guest proves an e-mail address. Only the newest one is valid, and only once.
+    """The code by which a guest proves an e-mail address. Only the guest's newest code is valid, and only one time.
 
     The code follows from the row and the secret key, so that neither the database nor a message to a worker has it.
     """

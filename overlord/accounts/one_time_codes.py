@@ -2,8 +2,8 @@
 
 Nothing here reads or writes rows.
 
-What must stay true: with only a copy of the database, nobody can compute a secret, or find a backup code from its
-hash. Both need SECRET_KEY.
+What must stay true: a person who has only a copy of the database cannot compute a secret, and cannot find a backup
+code by its hash. Both need SECRET_KEY, too.
 """
 
 import re
@@ -52,7 +52,7 @@ def step_of(code: str, seed: str, *, seconds: float, after: int) -> int | None:
 
 
 def is_code_of_app(text: str) -> bool:
-    """Return whether a text looks like a code of an app, and not like a backup code."""
+    """Return whether a text, as `plain` returns it, is a code of an app and not a backup code."""
     return re.fullmatch("[0-9]{6}", text, re.ASCII) is not None
 
 

@@ -1,7 +1,7 @@
-"""Steps on accounts and guests inside an open transaction, also for the apps above.
+"""Steps on accounts and guests inside an open transaction. The apps that build on this one call them too.
 
-What must stay true: the rows of staff are locked in the order of their ids, and a user before the user's codes,
-reservations and payments.
+What must stay true: the rows of staff are locked in the order of their ids. A user is locked before the user's
+codes, reservations and payments.
 """
 
 import secrets
@@ -35,8 +35,8 @@ class EmailHasAccount(Conflict):
 def guest_contact_set(*, user_id: int, email: str | None, name: str | None, by_staff: bool = False) -> None:
     """Set the e-mail address and the name of a guest. Do nothing for an account, which has its own.
 
-    A value that is None stays as it was. `by_staff` says that staff entered the address, and not the guest. Raise
-    EmailHasAccount if the address belongs to an account: then the person should log in to it.
+    None leaves the stored value as it is. `by_staff` says whether staff entered the address instead of the guest.
+    Raise EmailHasAccount if an account has the address: then the person should log in to this account.
     """
     db.transaction_required()
     guests = User.objects.filter(pk=user_id, is_guest=True)
@@ -84,10 +84,11 @@ def email_verified(*, guest_id: int, email: str) -> User:
 
 
 def guest_proof_end(*, user_id: int, email: str) -> bool:
-    """End a guest's proof of an address other than this one; return whether there was one.
+    """Forget the address that a guest has proven, unless it is `email`; return whether it was forgotten.
 
-    Otherwise somebody who reads the mails to the earlier address could open a session of the guest with a code.
-    The guest's sessions and tokens end too.
+    Call this when staff change the address of a guest to `email`. Otherwise somebody who reads the mails to the
+    proven address could get a code there, and with it a session of the guest. If the address was forgotten, the
+    guest's sessions and tokens end too. A code that was mailed to the guest ends in any case.
     """
     db.transaction_required()
     EmailCode.objects.filter(pk=user_id).delete()
@@ -172,9 +173,10 @@ def second_factor_delete(*, user_id: int) -> None:
 
 # Staff ---------------------------------------------------------------------------------------------------
 def staff_lock(*, actor_id: int) -> None:
-    """Lock the rows of all staff, so that no rights change until the transaction ends; raise Forbidden.
+    """Lock the rows of all staff, so that nobody's access changes until the transaction ends.
 
-    The actor must still have the right to manage staff.
+    Raise Forbidden if the actor no longer has the right to manage staff. A superuser can still change which
+    permissions a role has.
     """
     staff_rows_lock()
     if not selectors.permitted(user_ids=[actor_id], permission=MANAGE_STAFF):

@@ -47,7 +47,7 @@ def language_choose(request: HttpRequest) -> HttpResponse:
 
 
 class Login(NextPageMixin, views.LoginView):
-    """Log in, then redirect to the page that asked for the log-in, with the choice that was made there.
+    """Log in, then redirect to the page that asked for the log-in, with the tickets that were selected there.
 
     If no page asked for it, redirect to `first_page`.
     """
@@ -95,7 +95,7 @@ class SignupForm(forms.Form):
 
 
 class Signup(NextPageMixin, FormView):
-    """Create an account, log in, and redirect to the page that asked for it.
+    """Create an account, log in, and redirect to the page that asked for the account.
 
     A guest becomes the account, and keeps reservations, payments and tickets.
     """
@@ -105,7 +105,7 @@ class Signup(NextPageMixin, FormView):
     next_page = "home"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Lead a person who has an account already to the page that asked, as the log-in does."""
+        """Redirect a person who is logged in to an account already to the page that asked, as the log-in does."""
         if request.user.is_authenticated and not guests.is_guest(request):
             return HttpResponseRedirect(self.get_success_url())
         return super().dispatch(request, *args, **kwargs)

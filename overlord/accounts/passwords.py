@@ -1,4 +1,4 @@
-"""The shortest and the longest password. The same limits are valid wherever a password is set or entered."""
+"""The lengths of passwords. The API, the pages and the admin all use these limits."""
 
 from typing import Any
 

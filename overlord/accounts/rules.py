@@ -89,10 +89,11 @@ class Rights:
 
 
 def check_change(*, actor_id: int, rights: Rights, user_id: int, theirs: Rights) -> None:
-    """Raise NotYourself or RightsBeyondYours unless the actor may change the rights of another person.
+    """Raise NotYourself for the actor's own rights, and RightsBeyondYours if the actor lacks a right of the person.
 
-    `rights` are the actor's, `theirs` the other person's. Only staff with the right to manage staff can take this
-    right from others, and nobody can take it from themselves. So there is always somebody who can manage staff.
+    `rights` are those of the actor, and `theirs` those of the person `user_id`. Only staff with the
+    right to manage staff can take this right from others, and nobody can take it from themselves. So there is
+    always somebody who can manage staff.
     """
     if actor_id == user_id:
         raise NotYourself()

@@ -1,10 +1,11 @@
 """The second factor of staff: which actions need it, and whether a session or token has shown it.
 
-The middleware checks it for pages and the admin, `StaffPermission` for the API, and `realtime/gateway/access.py`
-for sockets. Each app names its actions that need a second factor by `protect`; `checkout/apps.py` does so for
-refunds.
+The middleware checks the second factor for pages and the admin, `StaffPermission` for the API, and
+`realtime/gateway/access.py` for sockets. In the mode MONEY, an action needs the second factor if its app has called
+`protect` with the action's permission. For example, `checkout/apps.py` does so for refunds.
 
-A session that has shown the second factor keeps the time at which it did. A token has shown it if its log-in did.
+A session contains the time at which its user showed the second factor. A token has shown the second factor if the
+user showed it at the log-in that made the token.
 
 Runs in the threads of web processes, and in pool threads of the live process.
 """
@@ -27,13 +28,14 @@ from overlord.accounts import selectors
 from overlord.accounts.models import ApiToken, SecondFactor
 from overlord.kernel import clock
 
-IN_SESSION = "second_factor"  # [when the factor was made, when its code was shown], as Unix times
+# The key in a session. Its value is [when the factor was made, when its code was shown], as Unix times.
+IN_SESSION = "second_factor"
 LASTS = timedelta(hours=12)
 WITHOUT_FACTOR = {"login", "logout", "jsi18n"}  # names of the admin's pages that never need the second factor
 
 
 class Mode(StrEnum):
-    """The values of STAFF_SECOND_FACTOR. OFF: nobody shows a second factor. MONEY: protected actions need one.
+    """The values of STAFF_SECOND_FACTOR. OFF: no action needs a second factor. MONEY: protected actions need one.
 
     STAFF: all actions of staff need one.
     """
@@ -90,9 +92,9 @@ def is_shown_by(request: Any) -> bool:
 
 
 def shown_among(*, by: str, keys: Collection[str], now: datetime) -> set[str]:
-    """Return the keys of those sessions, or tokens, that have shown the second factor.
+    """Return those of the keys whose session or token has shown the second factor.
 
-    `by` is "session" or "token"; the key of a token is the hash of its key.
+    `by` is "session" or "token". `keys` are the keys of sessions, or the hashes of tokens.
     """
     if by == "token":
         tokens = ApiToken.objects.filter(key_hash__in=keys, second_factor=True)
@@ -107,7 +109,10 @@ def shown_among(*, by: str, keys: Collection[str], now: datetime) -> set[str]:
 
 
 class SecondFactorMiddleware:
-    """Redirects staff to the page that asks for the second factor, when a page needs it."""
+    """Redirect staff to the page that asks for the second factor, when a page needs it.
+
+    API views (`cls`) are left out, because `StaffPermission` checks them.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

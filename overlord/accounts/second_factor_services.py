@@ -22,7 +22,7 @@ SECONDS_TO_SET_UP = 3600
 
 
 def offer_make(*, user_id: int) -> str:
-    """Return a signed seed. The form contains it until the user has entered a code of it."""
+    """Return a signed seed for a new factor: an offer. The form contains the offer until a code has proven it."""
     return _signer().sign(f"{user_id}.{one_time_codes.seed_make()}")
 
 
@@ -46,8 +46,9 @@ def factor_set(
 ) -> tuple[SecondFactor, list[str]]:
     """Set up a second factor; return it with its backup codes, which are shown only now.
 
-    `replaces` is the user's earlier factor, if any. Tokens that have shown the earlier factor no longer count.
-    Raise WrongCode, FactorOutdated and TooMany.
+    `replaces` is the earlier factor that the user saw, if any. The user's tokens lose the second factor: clients
+    must log in again with a code of the new one. Raise WrongCode and TooMany. Raise FactorOutdated for an offer
+    that is not valid, or if the user's factor is no longer `replaces`.
     """
     seed = offer_read(offer, user_id=user_id)
     limits.count_code(user_id=user_id)
@@ -93,7 +94,7 @@ def factor_show(*, user_id: int, code: str, now: datetime) -> SecondFactor:
 
 
 def backup_codes_make(*, user_id: int, factor: SecondFactor, now: datetime) -> list[str]:
-    """Return new backup codes for a factor; the earlier codes end. Raise FactorOutdated if it was replaced."""
+    """Return new backup codes for a factor; its earlier codes end. Raise FactorOutdated if it was replaced."""
     with db.transaction():
         current = SecondFactor.objects.filter(pk=user_id).select_for_update().first()
         if current is None or current.made_at != factor.made_at:

@@ -53,7 +53,7 @@ def _is_current(user: User, session: Mapping[str, Any]) -> bool:
 def account_key(*, username: str) -> str:
     """Return a text that is the same for the username and the e-mail address of one account.
 
-    If there is no such account, it is the key of the name. Limits of log-ins count by it.
+    If there is no such account, the text contains the name itself. The limits of log-ins count by this text.
     """
     try:
         return f"user {User.objects.get_by_natural_key(username).pk}"
@@ -102,7 +102,8 @@ def others_with(*, address: str, user_id: int) -> QuerySet[User]:
     others = User.objects.exclude(pk=user_id).alias(
         contact_key=NameKey("contact_email"), verified_key=NameKey("verified_email")
     )
-    contact = ~Q(contact_email="") & Q(contact_key=key)  # so that PostgreSQL finds them by their indexes
+    # The first condition is that of a partial index. Without it, PostgreSQL could not use the index.
+    contact = ~Q(contact_email="") & Q(contact_key=key)
     verified = ~Q(verified_email="") & Q(verified_key=key)
     return others.filter(Q(email_key=key) | contact | verified).order_by("pk")
 
@@ -127,9 +128,9 @@ def tokens_of(*, user_id: int, most: int | None = None) -> list[ApiToken]:
 
 
 def guest_id_of(request: Request) -> int | None:
-    """Return the id of the guest who makes a request, by token or session; None if it is not a guest.
+    """Return the id of the guest who makes a request, by token or session; None if no guest makes it.
 
-    It is for views that authenticate nobody, in which `request.user` is nobody.
+    Views with empty `authentication_classes` use this, because their `request.user` is always anonymous.
     """
     token = ApiToken.hash_in(get_authorization_header(request))
     if token is not None:
@@ -203,7 +204,10 @@ def _names(permissions: Iterable[Permission]) -> frozenset[str]:
 
 
 def access_version(*, user_id: int) -> str:
-    """Return a text that changes when the rights of a user change. A form contains it, to find such a change."""
+    """Return a text that changes when the rights of a user change.
+
+    A form contains this text. When it is sent, the server compares the text with the current one.
+    """
     return _version(_access(User.objects.get(pk=user_id)))
 
 
@@ -228,7 +232,7 @@ def _version(values: list[Any]) -> str:
 
 
 def invitations() -> list[StaffInvitation]:
-    """Return the invitations that nobody accepted or withdrew, the newest first."""
+    """Return the invitations that nobody accepted or withdrew, also expired ones, the newest first."""
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN).order_by("-pk")
     return list(found.select_related("role", "invited_by"))
 

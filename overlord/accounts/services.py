@@ -74,9 +74,10 @@ def user_register(*, username: str, email: str, password: str, language: str = "
 
 
 def with_free_username(make: Callable[[str], User], *, email: str) -> User:
-    """Return the account that `make` makes, with a free username for an e-mail address.
+    """Call `make` with a free username for an e-mail address, and return the account that it makes.
 
-    If another person takes this username at the same moment, try another one. Raise what `make` raises.
+    If another person takes this username at the same moment, call `make` again with another username. Try at most
+    USERNAME_ATTEMPTS usernames. Raise what `make` raises.
     """
     for _ in range(USERNAME_ATTEMPTS - 1):
         try:
@@ -100,9 +101,9 @@ def guest_claim(*, user_id: int, username: str, email: str, password: str) -> Us
     named = {"username": user.username, "email": user.email, "password": make_password(password)}
     with db.constraint_errors(AT_ONCE), db.transaction():
         guests = User.objects.filter(pk=user_id, is_guest=True, is_active=True)
-        if not guests.update(is_guest=False, **named):  # it became an account, or was erased, meanwhile
+        if not guests.update(is_guest=False, **named):  # meanwhile the guest became an account, or was erased
             raise NotAGuest()
-        EmailCode.objects.filter(pk=user_id).delete()  # an account has an address, and proves no other
+        EmailCode.objects.filter(pk=user_id).delete()  # an account has its own address, and proves no other
     token_cache.drop_user(user_id)
     return User.objects.get(pk=user_id)
 
@@ -191,7 +192,7 @@ def user_identify(*, request: HttpRequest, username: str, password: str) -> User
 
 
 def language_keep(*, user_id: int | None, language: str) -> None:
-    """Set the language of the mails to a user. Do nothing for a visitor (`user_id` None) or an unknown language."""
+    """Set the language of the mails to a user. Do nothing for a visitor (None) or an unknown language ("")."""
     if user_id is not None and language:
         with db.transaction():
             operations.language_keep(user_id=user_id, language=language)
@@ -205,7 +206,7 @@ def password_reset_request(*, email: str, address: str) -> None:
     """
     limits.count_reset(address=address, account=name_key(email))
     user_id = selectors.user_id_to_reset(email=email)
-    if not enqueue("accounts.password_reset_send", user_id=user_id or 0):
+    if not enqueue("accounts.password_reset_send", user_id=user_id or 0):  # 0: no account, so no mail
         raise Busy()
 
 
@@ -231,7 +232,7 @@ def token_issue(*, user: User, lifetime: timedelta, now: datetime, second_factor
     """Create an API token for one log-in and return its key. Only its hash is kept.
 
     `user` is as the log-in read it: if the password has changed since then, the token is not valid. `second_factor`
-    says whether the log-in showed it. The user's tokens that have ended are deleted.
+    says whether the person showed the second factor at the log-in. Delete the user's tokens that have ended.
     """
     key = secrets.token_urlsafe(32)
     with db.transaction():
@@ -269,10 +270,11 @@ def logins_end(*, user_id: int) -> None:
 
 
 def rows_prune(*, now: datetime, before: datetime) -> dict[str, int]:
-    """Delete ended sessions and API tokens; and invitations and codes that ended before `before`, and older guests.
+    """Delete old rows, and return how many of each kind were deleted.
 
-    Return how many of each were deleted. A guest stays while a row refers to the guest, such as a reservation or a
-    token that has not ended. So the codes are deleted before the guests.
+    Delete sessions and API tokens that have ended. Delete invitations and e-mail codes that ended before `before`,
+    and guests who were made before `before`. A guest stays while a row refers to the guest, such as a reservation
+    or a token that has not ended. So the codes are deleted before the guests.
     """
     guests = User.objects.filter(is_guest=True, date_joined__lt=before)
     ended = Q(accepted_at__lt=before) | Q(withdrawn_at__lt=before) | Q(expires_at__lt=before)

@@ -22,9 +22,10 @@ from overlord.shop.languages import spoken
 def roles_change(
     *, actor_id: int, user_id: int, role_ids: Collection[int], before: str, now: datetime
 ) -> None:
-    """Give a person these roles and take all others. `before` is the `access_version` that the actor saw.
+    """Give a person these roles, and take all other roles away.
 
-    Raise NoRole, the errors of `staff_person_lock`, and RightsBeyondYours for a role that the actor may not give.
+    `before` is the `access_version` that the actor saw. Raise NoRole, the errors of `staff_person_lock`, and
+    RightsBeyondYours for a role that the actor may not give.
     """
     if not role_ids:
         raise rules.NoRole()
@@ -77,7 +78,7 @@ def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -
     Raise AlreadyStaff, AlreadyInvited and TooMany; NotFound and RightsBeyondYours for the role.
     """
     limits.count_invitation(staff_id=actor_id)
-    # Only the constraint finds an open invitation.
+    # No query looks for an open invitation to this address: the constraint refuses a second one.
     already_open = {"staff_invitation_one_open": rules.AlreadyInvited()}
     with db.constraint_errors(already_open), db.transaction():
         operations.staff_lock(actor_id=actor_id)
@@ -125,8 +126,8 @@ def invitation_withdraw(*, actor_id: int, invitation_id: int, issue: int, now: d
 def _open_locked(actor_id: int, invitation_id: int, issue: int) -> StaffInvitation:
     """Lock and return an invitation that nobody has accepted or withdrawn.
 
-    `issue` is the one that the actor saw. Raise InvitationEnded, PersonOutdated if the invitation was sent again
-    since, and RightsBeyondYours.
+    `issue` is the one that the actor saw. Raise PersonOutdated if the invitation was sent again since then. Raise
+    InvitationEnded, RightsBeyondYours, and Forbidden as `staff_lock` does.
     """
     operations.staff_lock(actor_id=actor_id)
     found = StaffInvitation.objects.filter(StaffInvitation.OPEN, pk=invitation_id)
@@ -236,7 +237,7 @@ def _locked_by_link(signed: str, now: datetime) -> StaffInvitation:
     operations.staff_rows_lock()
     found = invitation_read(signed=signed, now=now)
     list(StaffInvitation.objects.filter(pk=found.pk).select_for_update())
-    return invitation_read(signed=signed, now=now)  # again: before the lock, it may have changed
+    return invitation_read(signed=signed, now=now)  # read it again: it may have changed before it was locked
 
 
 def _make_staff(invitation: StaffInvitation, user: User, now: datetime) -> None:

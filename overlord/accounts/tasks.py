@@ -27,12 +27,12 @@ def second_factor_notice_send(*, user_id: int, **_kwargs: object) -> None:
 
 @shared_task(name="accounts.email_code_send")
 def email_code_send(*, user_id: int, **_kwargs: object) -> None:
-    """Send one code that proves an e-mail address. A guest who gets no mail can ask again."""
+    """Mail a guest the latest code that proves an e-mail address. A guest who gets no mail can ask again."""
     services.email_code_send(user_id=user_id, now=clock.now())
 
 
 @shared_task(name="accounts.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete sessions and tokens that have ended, old invitations, and old guests without reservations."""
+    """Delete ended sessions and tokens, old invitations and codes, and old guests without reservations."""
     now = clock.now()
     return services.rows_prune(now=now, before=now - settings.RETENTION)

@@ -1,18 +1,19 @@
 """The cache of API tokens: each process keeps the user of a token until PostgreSQL notifies it of a change.
 
 It runs in the threads of the web processes. The threads of a process share one cache and one LISTEN connection.
+In this module, a token is a text: the hash of the token's key.
 
-Note [Invalidation]: triggers notify the channel `principals` whenever a token ends, a user is deactivated, or a
-password or a right changes, also in the admin or in psql (migration 0004). The cache reads the notifications from
-its LISTEN connection before each answer. This reads one socket; a query would add a sixth to the cost of a
-reservation. While the cache cannot listen, it keeps nothing, and reads PostgreSQL each time.
+Note [Invalidation]: triggers notify the channel `principals` whenever a token is deleted, a user is deactivated,
+a password changes or a right is taken away, also in the admin or in psql (sql/principal_changed.sql). The cache
+reads the notifications from its LISTEN connection before each answer. To read this socket costs much less than a
+query for each request. While the cache cannot listen, it keeps nothing, and reads PostgreSQL each time.
 
-Note [Used]: while a token is used, it is read again every ten minutes, and its row records the use. PostgreSQL
-sends no notification for this.
+Note [Used]: while a token is used, the cache reads it again every ten minutes, and records the use in its row.
+PostgreSQL sends no notification for this.
 
 Note [Heard]: before the cache keeps anything, a notification that it sends to itself must arrive
-(overlord/kernel/listening.py). Each minute it begins again with a new connection, which must pass the same check.
-It drops all it kept before, because the earlier connection may have lost a notification without an error. This
+(overlord/kernel/listening.py). Each minute the cache opens a new connection, which must pass the same check. Then
+it drops all that it has kept, because the earlier connection may have lost a notification without an error. This
 costs one query a minute for each token in use.
 """
 
@@ -52,7 +53,7 @@ USED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """What a request needs to know of an active user. `second_factor`: the token's log-in showed it."""
+    """What a request needs to know of an active user. `second_factor`: whether the token has shown it."""
 
     pk: int
     is_staff: bool
@@ -72,9 +73,9 @@ class TokenCache:
         # By token, with the monotonic time until which to keep the principal.
         self._principals: dict[str, tuple[Principal, float]] = {}
         self._tokens: dict[int, set[str]] = {}  # by user id
-        self._notifications = 0
+        self._notifications = 0  # rises with each notification, and each time when tokens are dropped
         self._connection: psycopg2.extensions.connection | None = None
-        self._listen_at = 0.0  # when to listen by a new connection
+        self._listen_at = 0.0  # when to open the next connection, by time.monotonic()
 
     def principal_of(self, token: str) -> Principal | None:
         """Return the active user who owns the API token with this hash; None if there is none."""
@@ -83,7 +84,7 @@ class TokenCache:
             return found[0] if found else None
         self._listen()
         with self._lock:
-            listening = self._receive()
+            is_listening = self._receive()
             kept, notifications = self._principals.get(token), self._notifications
         if kept is not None and time.monotonic() < kept[1]:
             return kept[0]
@@ -93,7 +94,7 @@ class TokenCache:
         principal, until, is_due = found
         if is_due:
             _note_use(token)
-        if listening:
+        if is_listening:
             with self._lock:
                 # A notification that came during the read may be about this token.
                 if self._receive() and self._notifications == notifications:
@@ -105,7 +106,7 @@ class TokenCache:
         with self._lock:
             if (kept := self._principals.get(token)) is not None:
                 self._drop(token, kept[0].pk)
-            self._notifications += 1  # so that another thread does not keep what it has just read
+            self._notifications += 1  # so that no other thread keeps what it has just read
 
     def drop_user(self, user_id: int) -> None:
         """Drop all tokens of a user now."""
@@ -121,7 +122,7 @@ class TokenCache:
             self._connection, self._listen_at = None, 0.0
 
     def _listen(self) -> None:
-        """Listen by a new connection, when it is time. Other threads do not wait for it. See Note [Heard]."""
+        """Listen by a new connection, when it is time. Meanwhile other threads go on. See Note [Heard]."""
         with self._lock:
             if time.monotonic() < self._listen_at:
                 return
@@ -136,7 +137,7 @@ class TokenCache:
                 self._replace(heard)
 
     def _replace(self, heard: psycopg2.extensions.connection | None) -> None:
-        """Listen on this connection from now on (None: on none), and drop all that was kept. See Note [Heard]."""
+        """Drop all that was kept, and listen on this connection from now on. None: on none, until the next try."""
         self._drop_all()
         if self._connection is not None:
             self._connection.close()

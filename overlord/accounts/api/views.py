@@ -83,7 +83,7 @@ class Claim(APIView):
 
     @extend_schema(operation_id="claim", request=serializers.RegisterInput, responses=serializers.Registered)
     def post(self, request: Request) -> Response:
-        """Turn a guest into an account. It keeps the guest's reservations and payments."""
+        """Turn a guest into an account. The account keeps the guest's reservations and payments."""
         body = serializers.RegisterInput(data=request.data)
         body.is_valid(raise_exception=True)
         limits.count_signup(address=client_address.of_request(request._request))
@@ -139,7 +139,7 @@ class Login(AnonymousView):
     def post(self, request: Request) -> HttpResponseBase:
         """Get a token and a session; a browser form gets the session and is redirected to the reservations.
 
-        If the request comes with the token or the session of a guest, the account gets what the guest holds. Staff
+        If the request comes with the token or the session of a guest, the account gets what the guest has. Staff
         whose actions need the second factor send a `code` of it.
         """
         body = serializers.LoginInput(data=request.data)
