@@ -36,7 +36,7 @@ class FilterForm(forms.Form):
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
-    """Return the event, the filter in the address, and the tickets that the filter selects; raise NotFound."""
+    """Return the event, the filter by the names of its fields, and the tickets that pass it; raise NotFound."""
     event = selectors.event_published(event_id=event_id)
     form = FilterForm(request.GET)
     form.is_valid()
@@ -98,7 +98,10 @@ def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
 @allow("GET")
 @staff_with(Permission.VIEW_ATTENDEES)
 def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Show the tickets that are not revoked by name, to print for a door without a network."""
+    """Show the tickets that are not revoked, in the order of names, to print for a door without a network.
+
+    The page shows at most MOST_TO_PRINT tickets, and says so if there are more.
+    """
     event, asked, tickets = _asked(request, event_id)
     not_revoked = tickets.exclude(state=Ticket.State.REVOKED)
     rows = list(attendees.rows(not_revoked)[: MOST_TO_PRINT + 1])

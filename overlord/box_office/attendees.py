@@ -42,9 +42,9 @@ FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 
 
 def found(*, event_id: int, ticket_type: int | None, state: str, search: str) -> QuerySet[Ticket]:
-    """Select tickets of an event, in the order of their ids.
+    """Select the tickets of an event that pass a filter, in the order of their ids.
 
-    They are of the given type and in the given state, if there is one, and match each word of the search.
+    `ticket_type` None and `state` "" select all tickets. A ticket must match each word of the search.
     """
     tickets = Ticket.objects.filter(event_id=event_id)
     if ticket_type is not None:
@@ -63,7 +63,10 @@ def _named(word: str) -> Q:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of the list. `before` and `after` are the arguments of `part` for the parts beside it, if any."""
+    """A part of the list.
+
+    `before` and `after` are the arguments of `part` for the parts before and after this one. None: there is none.
+    """
 
     rows: list[dict[str, Any]]
     before: int | None
@@ -71,10 +74,11 @@ class Part:
 
 
 def part(tickets: QuerySet[Ticket], *, before: int | None, after: int | None) -> Part:
-    """Return the first tickets with an id above `after`, or the last tickets below `before`, else the first of all.
+    """Return at most ON_A_PAGE tickets: the last ones below the id `before`, or the first ones above `after`.
 
-    Parts begin at an id and not at a number. A ticket that is admitted leaves the list of valid tickets. With
-    numbers, the following tickets would then move up, and some would be on no part.
+    Without these arguments, or if no ticket is below `before`, return the first tickets of all. A part begins at an
+    id and not at a position in the list: when a ticket is admitted, it leaves the list of valid tickets, and all
+    later positions change. A reader who goes on at the next position would miss a ticket.
     """
     if before is not None and (
         found := list(rows(tickets.filter(pk__lt=before)).order_by("-pk")[: ON_A_PAGE + 1])
@@ -138,17 +142,17 @@ def _receiver(handed_to: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as a cell of a CSV file: on one line, and such that no program reads a formula in it.
+    """Return a text as a cell of a CSV file: on one line, and changed if a program could read it as a formula.
 
-    In many languages, such as German, spreadsheet programs take a semicolon as the end of a cell, also within
-    quotation marks. So each part of the text between semicolons may become a cell.
+    In many languages, such as German, spreadsheet programs end a cell at a semicolon, also within quotation marks.
+    So each part of the text between semicolons can become a cell.
     """
     line = " ".join(text.split()) if any(each in text for each in "\r\n\t") else text
     return ";".join(f"'{part}" if _is_formula(part) else part for part in line.split(";"))
 
 
 def _is_formula(text: str) -> bool:
-    """Return whether a spreadsheet program may read a text as a formula. It drops spaces and quotation marks."""
+    """Return whether a spreadsheet program can read a text as a formula, also after spaces and quotation marks."""
     return text.lstrip().lstrip(' "').startswith(FORMULA_BEGINS)
 
 

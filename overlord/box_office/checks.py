@@ -13,7 +13,7 @@ from overlord.box_office import roles
 
 
 def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Return a warning for each usual role that lacks a permission which this version gives it."""
+    """Return a warning for each usual role that lacks a permission of `roles.ROLES`."""
     try:
         lack = roles.roles_lack() if databases else {}
     except DatabaseError:  # before the first migration
@@ -21,7 +21,7 @@ def roles_check(*, databases: Sequence[str] | None = None, **_options: Any) -> l
     return [
         Warning(
             f"The role {name} lacks what this version gives it: {', '.join(missing)}.",
-            hint="`manage.py make_roles` and the page People give it these. You may also leave the role as it is.",
+            hint="To add them, run `manage.py make_roles` or use the page People. The role may also stay as it is.",
             id="box_office.W001",
         )
         for name, missing in lack.items()

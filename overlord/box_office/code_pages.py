@@ -1,6 +1,6 @@
 """The organiser's pages of discount and presale codes. They work without JavaScript.
 
-A view translates the request, makes one call, and translates the result.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
 import secrets
@@ -124,7 +124,7 @@ def code_edit(request: HttpRequest, event_id: int, code_id: int) -> HttpResponse
             except CodeLimitTooLow as refused:
                 return _refused(request, event, form, refused, voucher=voucher)
             except CodeOutdated:
-                return code_edit(request, event_id, code_id)  # again, with code and event as they are now
+                return code_edit(request, event_id, code_id)  # show the form again, with the current values
             else:
                 messages.success(request, _("The code was saved."))
                 return redirect("office_codes", event_id)

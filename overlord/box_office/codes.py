@@ -27,7 +27,10 @@ def page(*, event: Event, search: str, number: int, now: datetime) -> Page:
 
 
 def shown(*, event: Event, voucher: Voucher, now: datetime) -> dict[str, Any]:
-    """Return a code with the text of what it gives, its label and its sales, as a dict."""
+    """Return a dict with `voucher`, `gives` (a text), `label`, `sold`, `sold_for` and `discount`.
+
+    `sold` is the number of sold tickets. `sold_for` and `discount` are decimal strings.
+    """
     return _shown(event, [voucher], now=now)[0]
 
 
@@ -39,7 +42,7 @@ def _found(event: Event, search: str) -> QuerySet[Voucher]:
 
 
 def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[dict[str, Any]]:
-    """Return the vouchers, each with what it gives, its label and its sales; one query reads all sales."""
+    """Return a dict for each voucher, as `shown` does. One query reads the sales of all."""
     paid = Reservation.objects.filter(voucher__in=vouchers, state=Reservation.State.VALIDATED)
     sums = (
         paid.order_by()
@@ -50,11 +53,11 @@ def _shown(event: Event, vouchers: Sequence[Voucher], *, now: datetime) -> list[
             discount=Sum(F("quantity") * F("discount_minor")),
         )
     )
-    of = {row["voucher_id"]: row for row in sums}
+    sales = {row["voucher_id"]: row for row in sums}
     nothing = {"sold": 0, "sold_for": 0, "discount": 0}
     found = []
     for each in vouchers:
-        sold = of.get(each.pk, nothing)
+        sold = sales.get(each.pk, nothing)
         found.append(
             {
                 "voucher": each,

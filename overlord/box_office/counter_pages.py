@@ -31,7 +31,7 @@ MOST_OF_A_TYPE = 10_000
 
 
 class CounterForm(forms.Form):
-    """The number of tickets of each type, and the buyer's name and e-mail address, which may be empty."""
+    """The number of tickets of each type, and the buyer's name and e-mail address. All of them are optional."""
 
     name = OneLineField(
         label=_lazy("Name"),
@@ -95,7 +95,7 @@ def counter(request: HttpRequest, event_id: int) -> HttpResponse:
         return _page(request, event, form, status=HTTPStatus.BAD_REQUEST)
     deed = request.POST.get("deed", "total")
     if deed not in ("cash", "free") or not form.quantities():
-        # Staff collect no money for tickets that cannot be sold.
+        # Check this before staff collect the money.
         for ticket_type, refused in services.counter_refusals(quantities=form.quantities()).items():
             form.add_error(f"amount_{ticket_type}", error_messages.of_error(refused).title)
         return _page(request, event, form, status=HTTPStatus.CONFLICT if form.errors else HTTPStatus.OK)
@@ -134,7 +134,7 @@ def _page(request: HttpRequest, event: Event, form: CounterForm, *, status: int 
     total = None
     if form.is_bound and not form.errors and form.quantities():
         total = money.to_text(form.total_minor(), event.currency)
-        # The form carries the shown total, so that nothing is sold at another price.
+        # The form contains the total that it shows, so that nothing is sold at another price.
         form.data = {**{name: form.data[name] for name in form.data}, "price": total}
     context = {
         "event": event,

@@ -1,6 +1,6 @@
 """The organiser's pages of events: the list, one event, and the forms that make and change one.
 
-A view translates the request, makes one call, and translates the result.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
 from http import HTTPStatus
@@ -34,8 +34,8 @@ from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
 MOST_TYPES = 100
-# The list of events is also for staff who have one of these permissions but do not manage events. For them, it
-# links each event to the pages of their work.
+# Staff who do not manage events also see the list of events, if they have one of these permissions. For each event,
+# the list then has links to the pages of their work.
 WORK_ON_EVENTS = (
     MoneyPermission.MANAGE_ORDERS,
     MoneyPermission.VIEW_ATTENDEES,
@@ -48,7 +48,10 @@ WIDGET = '<script type="module" src="{base_url}/static/tickets/widget.js?event={
 @allow("GET")
 @staff_with(Permission.MANAGE_EVENTS, *WORK_ON_EVENTS)
 def events(request: HttpRequest) -> HttpResponse:
-    """List the coming or the past events: with their sales for staff who manage events, for others with links."""
+    """List the coming or the past events.
+
+    Staff who manage events see the sales of each event. Others see links to their work on the event.
+    """
     now, user = clock.now(), request.user
     past, search = request.GET.get("when") == "past", searches.text_asked(request)
     may_manage = user.has_perm(Permission.MANAGE_EVENTS)
@@ -98,9 +101,10 @@ def _revenue(row: object, currency: str) -> str:
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the action that the page shows first, by the event's state; "" if there is none that the user may do.
+    """Return the name of the action whose button the page shows first; `tone` is that of the event's label.
 
-    The event is not a draft.
+    Return "" if no action fits the state of the event, or if the user lacks the permission for the action. For a
+    draft, no action fits.
     """
     if event.status == Event.Status.CANCELLED:
         return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""
@@ -159,7 +163,7 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
         is_fresh = event_id is None and request.method != "POST"
         # The browser's time zone is suggested only if the installation's settings name none.
         context["takes_browsers_zone"] = is_fresh and default_time_zone() == time_zones.UTC
-        # It is rendered here, so that the form shows its times in the event's zone.
+        # The page is rendered inside this block, so that the form shows its times in the event's zone.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
 
 
@@ -182,7 +186,10 @@ def _form_context(shown: EventForms, event_id: int | None, *, is_sent: bool) -> 
 
 
 def _unsent(sent: QueryDict) -> QueryDict:
-    """Return the data of a form that is not saved now, with one more empty ticket type if "more" was pressed."""
+    """Return the data of a sent form that is only shown again, not saved.
+
+    If "more" was pressed, the data has another, empty ticket type.
+    """
     data = sent.copy()
     if "more" not in sent:
         return data

@@ -19,7 +19,7 @@ ON_A_PAGE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class JournalFilter:
-    """Which deeds a page of the journal shows. None and "" select all."""
+    """Which deeds a page of the journal shows. A field that is None or "" selects all deeds."""
 
     event: int | None = None
     order: int | None = None
@@ -27,7 +27,7 @@ class JournalFilter:
     action: str = ""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Position:
     """The position of a deed in the journal.
 
@@ -58,7 +58,7 @@ def position_read(text: str) -> Position | None:
 class JournalPage:
     """The deeds of a page and the names of their events by id.
 
-    `older` is the argument `before` of the next page; None if this is the last page.
+    `older` is the position to pass as `before` to `page` for older deeds; None if there are none.
     """
 
     deeds: list[Deed]
@@ -67,7 +67,7 @@ class JournalPage:
 
 
 def page(*, wanted: JournalFilter, before: Position | None) -> JournalPage:
-    """Return the latest deeds that the filter selects: of all, or of those that are older than `before`."""
+    """Return a page of the deeds that pass the filter: the latest, or those that follow the position `before`."""
     found: list[tuple[Position, Deed]] = []
     for number, source in enumerate(SOURCES):
         found += _rows(number, source, wanted, before)
@@ -88,7 +88,10 @@ def _rows(
 
 
 def query(number: int, source: Source, wanted: JournalFilter, before: Position | None) -> QuerySet[Any]:
-    """Select the latest rows of a source that the filter selects, one more than fits on a page."""
+    """Select the latest rows of `source` that pass the filter and follow `before`, one more than fits on a page.
+
+    `number` is the index of the source in SOURCES.
+    """
     rows = source.rows()
     numbers = (
         (wanted.event, source.of_event),
@@ -106,7 +109,10 @@ def query(number: int, source: Source, wanted: JournalFilter, before: Position |
 
 
 def _older(number: int, at: str, before: Position) -> Q:
-    """Return the condition for the rows of source `number` that follow a position. It can use an index on time."""
+    """Return the condition for the rows of the source with this number that follow a position.
+
+    `at` is the field with the time of a row. PostgreSQL can use an index on this field.
+    """
     earlier, until = Q(**{f"{at}__lt": before.at}), Q(**{f"{at}__lte": before.at})
     if number > before.source:
         return until

@@ -1,7 +1,7 @@
 """The tables that record what staff did: the journal, and tables of other apps.
 
-No deed is recorded twice: a deed that already has a row (a refund, a note, a sale at the counter) is read from this
-row.
+No deed is recorded twice. A deed that has a row in another app (a refund, a note, a sale at the counter) has no
+entry in the journal: the page reads it from that row.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,11 @@ NOTHING = Q(pk__in=[])
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """One action of staff, as a page shows it. `actor` is None for a command on the server."""
+    """One action of staff, as a page shows it.
+
+    `actor` is None for a command on the server. `event` and `order` are ids, and `person` is the user to whom it
+    was done. They are None if the action is about no event, order or person.
+    """
 
     at: datetime
     actor: User | None
@@ -49,9 +53,9 @@ class Deed:
 class Source:
     """A table that records deeds.
 
-    `rows` selects them, `at` is the field with their time, and `deed` turns a row into a deed. `of_event`,
-    `of_order`, `of_person` and `of_action` return the condition for the rows of one of these. `labels` has the text
-    for each of its actions.
+    `rows` selects its rows, `at` is the field with the time of a row, and `deed` turns a row into a deed.
+    `of_event`, `of_order` and `of_person` take an id, and return the condition for the rows about this event, order
+    or person. `of_action` does the same for an action. `labels` returns the texts of its actions, by action.
     """
 
     rows: Callable[[], QuerySet[Any]]
@@ -149,7 +153,7 @@ def _refund(row: Refund) -> Deed:
 
 
 REFUNDS = Source(
-    # Refunds of a cancelled event are left out: CANCELLATIONS has their common decision.
+    # Refunds after the cancellation of an event are left out: CANCELLATIONS has one deed for all of them.
     rows=lambda: (
         Refund.objects.filter(requested_by__isnull=False)
         .filter(Q(payment__cancelled=None) | Q(created__lt=F("payment__cancelled__cancellation__created")))

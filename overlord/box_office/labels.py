@@ -1,4 +1,4 @@
-"""The label of an event's state on the organiser's pages: a text, and a tone, which the CSS gives its look."""
+"""The label of an event's state on the organiser's pages: a text, and a tone. The CSS has colours for each tone."""
 
 from dataclasses import dataclass
 from datetime import datetime

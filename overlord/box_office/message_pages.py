@@ -1,6 +1,7 @@
 """The organiser's pages of messages to buyers: write a message, preview it, send it, see its progress.
 
-A view translates the request, makes one call, and translates the result. The pages work without JavaScript.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
+The pages work without JavaScript.
 """
 
 import secrets
@@ -76,7 +77,7 @@ class MessageForm(forms.Form):
         label=_lazy("Also send to people to whom a ticket was handed over"), required=False, initial=True
     )
     key = forms.RegexField(r"^[0-9a-f]{32}$", widget=forms.HiddenInput)
-    # The recipients that the preview has counted, so that a message goes to nobody else.
+    # The choice of recipients in the last preview. A message with another choice is not sent.
     previewed = forms.CharField(max_length=100, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, event: Event, **kwargs: Any) -> None:
@@ -96,7 +97,7 @@ class MessageForm(forms.Form):
         return cleaned
 
     def to(self) -> To:
-        """Return the recipients that were chosen in a valid form."""
+        """Return the choice of recipients in a valid form."""
         given = self.cleaned_data
         return To(
             event_id=self.event.pk,
@@ -107,7 +108,7 @@ class MessageForm(forms.Form):
         )
 
     def recipients(self) -> str:
-        """Return the chosen recipients as a text, for `previewed`."""
+        """Return the choice of recipients as a text, for `previewed`."""
         to = self.to()
         holders = "with holders" if to.with_holders else "buyers only"
         return ", ".join([to.kind, to.audience, str(to.ticket_type or "all types"), holders])
@@ -147,7 +148,7 @@ def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _with_another_key(request: HttpRequest, event: Event) -> MessageForm:
-    """Return the sent form with a new key and an error. Its old key is that of another message, sent before."""
+    """Return the sent form with a new key and an error. Its old key belongs to a message that was sent before."""
     sent = request.POST.copy()
     sent["key"] = secrets.token_hex(16)
     form = MessageForm(sent, event=event)

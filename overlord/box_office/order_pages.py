@@ -1,6 +1,6 @@
 """The organiser's pages of orders: find an order, see its history, and change or refund it.
 
-A view translates the request, makes one call, and translates the result.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class NoteForm(forms.Form):
 
 
 class ElsewhereForm(forms.Form):
-    """A text that says how the money of a refund went back by another way than the gateway."""
+    """A note by staff that says how the money of a failed refund was paid back without the gateway."""
 
     text = forms.CharField(
         label=_lazy("How the money was refunded"),
@@ -109,7 +109,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 
 
 def _paid(payment: Payment | None) -> str | None:
-    """Return what was charged for an order, also if it was refunded since; None if nobody was charged."""
+    """Return what was charged for an order, as a decimal string; None if nothing was. Refunds do not change it."""
     if payment is None or payment.status not in rules.CHARGED:
         return None
     return money.to_text(payment.amount_minor, payment.currency)
@@ -181,7 +181,7 @@ def _page(
 
 
 def _do(request: HttpRequest, order_id: int, deed: Callable[[], object], sentence: str) -> HttpResponse:
-    """Do an action on an order, then redirect to the order, with `sentence` or the reason of a refusal."""
+    """Do an action on an order, then redirect to the order. Show `sentence` there, or the reason of a refusal."""
     try:
         deed()
     except NotFound:
@@ -227,7 +227,7 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
 
 
 def _changed_sentence(order_id: int, *, is_address: bool) -> str:
-    """Return the sentence about what was changed, and about what staff should do if tickets were mailed before."""
+    """Return the sentence after a change. If the order has tickets, it also says what staff should do next."""
     if not is_address:
         return _("The name was changed.")
     if checkout.has_tickets_to_send(order_id=order_id):
@@ -278,7 +278,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
     if payment is None:
         raise NotFound()
     refund = checkout.refund_refused(payment=payment)
-    if refund is None:  # somebody else has tried it again, or the button was pressed twice
+    if refund is None:  # somebody else has tried the refund again, or the button was pressed twice
         messages.warning(
             request,
             _(
@@ -299,7 +299,7 @@ def order_retry(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.REFUND)
 def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Ask how the money of a failed refund went back by another way, then record that it went back."""
+    """Ask how the money of a failed refund was paid back without the gateway, then record that it was."""
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()
@@ -345,7 +345,7 @@ def order_elsewhere(request: HttpRequest, order_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.REFUND)
 def order_refund(request: HttpRequest, order_id: int) -> HttpResponse:
-    """Ask for the amount of a refund of an order, then start it."""
+    """Ask for the amount of a refund of an order, then start the refund."""
     payment = checkout.payment_charged(order_id=order_id)
     if payment is None:
         raise NotFound()
@@ -391,5 +391,6 @@ def _refund_sentence(payment: Payment) -> str:
 
 
 def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:
+    """Return the arguments of `redirect` after a refund: the page of the order, if the user may see it."""
     may_see = request.user.has_perm(Permission.MANAGE_ORDERS)
     return ("office_order" if may_see else "office_order_refund"), order_id

@@ -1,6 +1,6 @@
-"""The organiser's pages of people: the staff, invitations, roles, and the end of a person's access.
+"""The organiser's pages of staff: list, invite and change people, and end their access.
 
-A view translates the request, makes one call, and translates the result.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class InviteForm(forms.Form):
 
 
 class RolesForm(forms.Form):
-    """The new roles of a person, and the person's access as the actor saw it."""
+    """The new roles of a person, and the person's access as the actor saw it (`access_version`)."""
 
     roles = forms.TypedMultipleChoiceField(
         label=_lazy("Roles"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
@@ -58,7 +58,10 @@ class RolesForm(forms.Form):
 
 
 class EndForm(forms.Form):
-    """A person's access as the actor saw it."""
+    """The person's access as the actor saw it (`access_version`).
+
+    The forms that end the access or reset the second factor send this.
+    """
 
     before = forms.CharField(max_length=VERSION_LENGTH, widget=forms.HiddenInput)
 
@@ -129,7 +132,7 @@ def _roles(request: HttpRequest) -> list[tuple[int, str]]:
 @allow("GET", "POST")
 @staff_with(Permission.MANAGE_STAFF)
 def roles_make(request: HttpRequest) -> HttpResponse:
-    """Make the usual roles that are missing, and give the usual roles that exist the permissions that they lack."""
+    """Make the usual roles that are missing, and add missing permissions to those that exist."""
     if request.method != "POST":
         return redirect("office_people")
     if accounts.rights_of(user_id=actor_id(request)).cover(roles.rights_of_all()):
@@ -175,7 +178,10 @@ def _person_page(
     error: str = "",
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
-    """Show the access of a person. Without `form`, the form shows the current roles, also after a refusal."""
+    """Show the access of a person, with `error` after a refusal.
+
+    Without `form`, the page has a form with the current roles.
+    """
     shown = accounts.staff_person(user_id=user_id)
     if shown is None:
         raise NotFound()

@@ -1,6 +1,6 @@
 """The organiser's pages of personal data: find a person, export the person's data, and erase it.
 
-A view translates the request, makes one call, and translates the result.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
 import json
@@ -48,7 +48,7 @@ def persons(request: HttpRequest) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Show which data of a person is kept, and what an erasure would remove; erase the person."""
+    """Show which data of a person is kept, and what an erasure would remove; with a POST, erase the person."""
     form = EraseForm(request.POST if request.method == "POST" else None)
     status: int = HTTPStatus.OK
     if request.method == "POST":
@@ -81,7 +81,7 @@ def person_data(request: HttpRequest, user_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.PERSONAL_DATA)
 def person_export(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Send all data of a person as a JSON file. It needs a POST, because it writes to the journal."""
+    """Send all data of a person as a JSON file. The request is a POST, because it writes to the journal."""
     if request.method != "POST":
         return redirect("office_person_data", user_id)
     found = services.person_export(user_id=user_id, now=clock.now(), staff_id=actor_id(request))

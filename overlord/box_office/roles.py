@@ -1,6 +1,6 @@
 """The usual roles of staff: groups of Django, with their permissions.
 
-A superuser may change these groups afterwards.
+Superusers can change these groups afterwards.
 """
 
 from django.contrib.auth.models import Group
@@ -52,10 +52,10 @@ def rights_of_all() -> Rights:
 
 
 def roles_lack() -> dict[str, list[str]]:
-    """Return the permissions that the usual roles lack, by the name of the role.
+    """Return the permissions of ROLES that the usual roles lack, by the name of the role.
 
-    After an update, a role lacks the new permissions until somebody makes the roles again. A role that does not
-    exist lacks nothing.
+    After an update of the shop, a role lacks the new permissions until somebody makes the roles again. A role that
+    does not exist is left out.
     """
     held = {role.name: has.permissions for role, has in accounts.roles().values()}
     lack = {name: sorted({*map(str, gives)} - held.get(name, {*gives})) for name, gives in ROLES.items()}
@@ -65,8 +65,8 @@ def roles_lack() -> dict[str, list[str]]:
 def roles_make(*, actor_id: int | None = None) -> dict[str, int]:
     """Make the roles that are missing, and add the permissions that roles lack.
 
-    Return how many permissions each role has now. Further permissions of a role stay. `actor_id` is None for a
-    command on the server.
+    Return how many permissions each role has now, by its name. A role keeps permissions that are not listed in
+    ROLES. `actor_id` is None for a command on the server.
     """
     with db.transaction():
         found = {}

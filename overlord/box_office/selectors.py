@@ -47,7 +47,7 @@ def event(*, event_id: int, now: datetime) -> Event | None:
 
 
 def event_published(*, event_id: int) -> Event:
-    """Return an event that is not a draft; raise NotFound. Any staff may see it, because buyers have seen it."""
+    """Return an event that is not a draft; raise NotFound. Any staff may see it, because buyers see it too."""
     found = Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).first()
     if found is None:
         raise NotFound()
@@ -59,7 +59,7 @@ def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
 
     `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` is the number of types whose
     sale is neither paused nor ended. `opened` is the number of those whose sale has opened, and `unsold` is how
-    many tickets of these are not sold. `closes_at` is when the last sale ends.
+    many tickets of these are not sold. `closes_at` is when the last sale ends; None without a ticket type.
     """
     has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
     goes_on = Q(ticket_types__inventory__closes_at__gt=now)
@@ -95,8 +95,8 @@ def cash_minor(*, event_id: int) -> int | None:
 def people_to_tell(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
-    Buyers without an e-mail address do not count, nor do buyers whose payments were refunded in full, even if they
-    still have the tickets. Nobody is told about a cancelled event.
+    Buyers without an e-mail address are not counted. Buyers whose payment was refunded in full are not counted
+    either, even if they have kept the tickets. For a cancelled event, return 0.
     """
     if Event.objects.filter(pk=event_id, status=Event.Status.CANCELLED).exists():
         return 0
@@ -151,6 +151,7 @@ def _order_ids(text: str) -> list[int]:
     found = Reservation.objects.order_by("-pk")
     if text:
         found = found.filter(_reservations_meant(text))
+    # Several reservations can belong to one order, so read more of them than there are orders to show.
     newest = found.annotate(order=order_of).values_list("order", flat=True)[: ORDERS_SHOWN * 4]
     return list(dict.fromkeys(newest))[:ORDERS_SHOWN]
 
