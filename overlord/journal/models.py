@@ -1,7 +1,7 @@
 """The entries of the journal: who did what, when.
 
-A row never changes: `sql/entry_stays.sql` refuses changes, with two exceptions. Its facts are erased together with
-the person whom they are about, and the row is deleted after JOURNAL_RETENTION_DAYS.
+The trigger in `sql/entry_stays.sql` allows only two changes of a row: its facts are erased together with the person
+whom they are about, and the row is deleted after JOURNAL_RETENTION_DAYS.
 """
 
 from django.conf import settings
@@ -21,7 +21,7 @@ class JournalEntry(models.Model):
         help_text="Empty: a command on the server.",
     )
     action = models.CharField(max_length=40, help_text="One of `actions.Action`.")
-    # Numbers and no foreign keys: an event or an order may be deleted, and the entry stays.
+    # These are ids without foreign keys: an entry stays when its event or order is deleted.
     event_number = models.BigIntegerField(null=True)
     order_number = models.BigIntegerField(null=True)
     person = models.ForeignKey(

@@ -20,8 +20,9 @@ def entry_add(
 ) -> None:
     """Add an entry: the actor, the action, and the event, order or person that it is about.
 
-    `facts` has the values for the action's sentence, and no names. It may have an e-mail address as `address`,
-    which is erased together with its owner. `actor_id` is None for a command on the server.
+    `facts` has the values for the placeholders of the action's sentence. It never contains a person's name, and an
+    e-mail address only as `address`, because an erasure finds it there. `actor_id` is None for a command on the
+    server.
     """
     db.transaction_required()
     JournalEntry.objects.create(
@@ -37,7 +38,7 @@ def entry_add(
 
 
 def address_forget(*, address: str) -> None:
-    """Erase all facts of those entries that contain an e-mail address."""
+    """Erase all facts of the entries whose fact `address` is this e-mail address."""
     db.transaction_required()
     JournalEntry.objects.filter(facts__address__iexact=address).update(facts={})
 

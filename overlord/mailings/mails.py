@@ -27,7 +27,7 @@ class Written:
 
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
-    """Return the text and the HTML of a message about an event. With the link `stop`, its reader stops news."""
+    """Return the text and the HTML of a message about an event; for news, with the link `stop` to stop them."""
     shop = look.current()
     facts: dict[str, Any] = {
         "event": event,
@@ -43,7 +43,7 @@ def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
 
 
 def message(*, recipient: Recipient, address_hash: str) -> EmailMessage:
-    """Return the mail to one recipient, in the language that is active, which should be the recipient's."""
+    """Return the mail to one recipient. The caller has activated the recipient's language."""
     mailing = recipient.mailing
     stop = stop_address(address_hash)
     mail = written(event=mailing.event, text=mailing.text, kind=Kind(mailing.kind), stop=stop)

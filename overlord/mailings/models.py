@@ -1,6 +1,6 @@
-"""Messages to the buyers of an event. Fields and constraints only; steps are in `operations`.
+"""The models of messages to the buyers of an event. The steps that change them are in `operations`.
 
-A row of `Recipient` is one mail: it is claimed before it is sent and marked afterwards.
+A row of `Recipient` is one mail. A worker claims the row before it sends the mail, and marks it afterwards.
 """
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from tickets.models import Event, TicketType
 
 
 class Mailing(models.Model):
-    """A message that staff sent, and its audience. The row stays, except that of a trial."""
+    """A message that staff sent, and its audience. Only the rows of trials are deleted after some time."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="+")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -97,7 +97,7 @@ class Recipient(models.Model):
 
 
 class Unsubscription(models.Model):
-    """An e-mail address that wants no news of this shop. Only its SHA-256 is kept."""
+    """The e-mail address of a person who wants no news of this shop. Only its SHA-256 is kept."""
 
     address_hash = models.CharField(max_length=64, primary_key=True)
     at = models.DateTimeField()

@@ -13,7 +13,7 @@ from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
-# A trial is due this much earlier, so that it is sent before all mails that wait.
+# A trial is due this much earlier than other mails, so that it is sent before all mails that wait.
 TRIAL_FIRST = timedelta(days=1)
 FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
@@ -21,7 +21,7 @@ FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 def mailing_open(
     *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
 ) -> tuple[Mailing, bool]:
-    """Store a message; return it, and whether it is new. It is not new if the same form (`key`) was sent before."""
+    """Return the message with this key, and whether it is new. If there is none, store it: then it is new."""
     db.transaction_required()
     return Mailing.objects.get_or_create(
         key=key,
@@ -41,7 +41,7 @@ def mailing_open(
 
 
 def is_same(mailing: Mailing, *, to: To, subject: str, text: str) -> bool:
-    """Return whether a message has this subject and text, and goes to these people."""
+    """Return whether a message has this subject, this text and this choice of recipients."""
     return (_to_of(mailing), mailing.subject, mailing.text) == (to, subject, text)
 
 
@@ -65,7 +65,7 @@ def recipients_collect(*, mailing: Mailing, to: To, now: datetime) -> int:
 
 
 def trial_address(*, mailing: Mailing, staff_id: int, address: str, language: str, now: datetime) -> None:
-    """Add a mail to send only to the author, before all mails that wait."""
+    """Add the only mail of a trial, to its author. It is sent before all other waiting mails."""
     db.transaction_required()
     Recipient.objects.create(
         mailing=mailing,
@@ -98,12 +98,12 @@ def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
 
 
 def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None:
-    """Let a claimed mail be sent again later; after too many attempts, mark it as failed."""
+    """Let a claimed mail be sent again later. After ATTEMPTS attempts, mark it as failed instead."""
     if recipient.attempts >= rules.ATTEMPTS:
         recipient_failed(recipient=recipient, reason=reason, now=now)
         return
     db.transaction_required()
-    _claimed_unsent(recipient).update(
+    _claimed_and_not_erased(recipient).update(
         next_look_at=now + rules.try_again_after(recipient.attempts), reason=reason[: rules.REASON_LENGTH]
     )
 
@@ -111,21 +111,26 @@ def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None
 def recipient_failed(*, recipient: Recipient, reason: str, now: datetime) -> None:
     """Mark a claimed mail as failed, and keep the reason."""
     db.transaction_required()
-    _claimed_unsent(recipient).update(next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH])
+    _claimed_and_not_erased(recipient).update(
+        next_look_at=None, failed_at=now, reason=reason[: rules.REASON_LENGTH]
+    )
 
 
 def _claimed(recipient: Recipient) -> QuerySet[Recipient]:
-    """Select the row of a mail, unless another worker has claimed the mail since."""
+    """Select the row of a claimed mail, unless it was sent, or claimed again after the claim expired."""
     return Recipient.objects.filter(pk=recipient.pk, attempts=recipient.attempts, sent_at=None)
 
 
-def _claimed_unsent(recipient: Recipient) -> QuerySet[Recipient]:
-    """Select the same, unless the address was erased: the reason to keep may contain the address."""
+def _claimed_and_not_erased(recipient: Recipient) -> QuerySet[Recipient]:
+    """Select the same row as `_claimed`, unless the address was erased: then the reason must not be stored.
+
+    A reason of a mail server can contain the address.
+    """
     return _claimed(recipient).exclude(address="")
 
 
 def failed_retry(*, mailing_id: int, now: datetime) -> int:
-    """Let the failed mails of a message be sent again; return how many."""
+    """Let a worker send the failed mails of a message again; return how many there are."""
     db.transaction_required()
     failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
     count = failed.update(failed_at=None, reason="", attempts=0, next_look_at=now)
@@ -141,13 +146,13 @@ def mailings_finish(*, now: datetime) -> None:
 
 
 def news_stop(*, address_hash: str, now: datetime) -> None:
-    """Record that the owner of this address wants no news."""
+    """Record that the owner of the address with this hash wants no news."""
     db.transaction_required()
     Unsubscription.objects.get_or_create(pk=address_hash, defaults={"at": now})
 
 
 def news_resume(*, address_hash: str) -> None:
-    """Record that the owner of this address wants news again."""
+    """Record that the owner of the address with this hash wants news again."""
     db.transaction_required()
     Unsubscription.objects.filter(pk=address_hash).delete()
 
@@ -155,9 +160,9 @@ def news_resume(*, address_hash: str) -> None:
 def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
     """Erase the addresses of a person from all mails of messages, sent or not, as a part of the person's erasure.
 
-    `others` has each address of the person, with the locked users who have the same address. For these users the
-    address stays: if a message is also for one of them, a waiting mail to the address becomes the mail of this
-    user.
+    `others` maps each address of the person to the ids of other users who have the same address; these users are
+    locked. For them the address stays: if a message is also for one of them, a waiting mail to the address becomes
+    the mail of this user.
     """
     db.transaction_required()
     for address, users in others.items():
@@ -169,7 +174,7 @@ def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
 
 
 def _mails_reassign(user_id: int, address: str, users: Sequence[int]) -> None:
-    """Let a mail that waits belong to one of these users, or to a ticket's holder. A trial of staff is left out."""
+    """Give each waiting mail of a user to one of `users`, or to the holder of a ticket. Trials are left out."""
     waiting = Recipient.objects.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
     for recipient in waiting.exclude(mailing__is_trial=True).select_related("mailing"):
         to = {**_to_of(recipient.mailing).params(), "address": address, "users": [*users]}

@@ -10,7 +10,7 @@ from overlord.kernel.errors import Invalid
 SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
 REASON_LENGTH = 500
-ATTEMPTS = 24  # after these the mail has failed: about four hours, because the pauses grow
+ATTEMPTS = 24  # then a mail has failed; with their growing pauses, these attempts take about four hours
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 
@@ -69,5 +69,5 @@ def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
 
 
 def try_again_after(attempts: int) -> timedelta:
-    """Return the pause after so many attempts: it doubles from 2 s, up to a quarter of an hour."""
+    """Return the pause after so many attempts. It is 2 seconds at first, then doubles, up to 15 minutes."""
     return timedelta(seconds=min(900, 2 ** min(attempts, 10)))

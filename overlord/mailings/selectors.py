@@ -14,9 +14,10 @@ from overlord.mailings.rules import STATES, Audience, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class To:
-    """The choice of a message's recipients: of which event, with which tickets.
+    """The choice of a message's recipients: the buyers of an event whose tickets have a type and a state.
 
-    `ticket_type` is None for all types. `with_holders`: also the people to whom tickets were handed over.
+    `audience` chooses the states. `ticket_type` is an id, or None for all types. `with_holders` says whether the
+    message also goes to people to whom such tickets were handed over.
     """
 
     event_id: int
@@ -37,7 +38,7 @@ class To:
 
 
 def recipients_count(*, to: To) -> int:
-    """Return how many people would get a message."""
+    """Return how many people would get a message with this choice of recipients."""
     return int(db.rows(sql.COUNT, to.params())[0]["count"])
 
 
@@ -75,5 +76,5 @@ def address_hash(address: str) -> str:
 
 
 def is_unsubscribed(*, address_hash: str) -> bool:
-    """Return whether the person with this address wants no news."""
+    """Return whether the person with the address of this hash wants no news."""
     return Unsubscription.objects.filter(pk=address_hash).exists()

@@ -29,10 +29,10 @@ from overlord.shop.languages import spoken
 
 
 def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) -> int:
-    """Store a message and a mail to each recipient, which a worker sends; return the id of the message.
+    """Store a message with a mail to each recipient, and return the id of the message. A worker sends the mails.
 
-    A second call with the same `key` stores nothing. Raise Invalid, and Mismatch if the key has sent another
-    message.
+    A second call with the same `key` stores nothing. Raise Invalid, and Mismatch if the first call with this key
+    stored another message.
     """
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
@@ -56,7 +56,7 @@ def mailing_send(*, to: To, staff_id: int, subject: str, text: str, key: str) ->
 
 
 def trial_send(*, to: To, staff: User, subject: str, text: str, key: str) -> None:
-    """Store a message only to its author, who wants to see what it looks like. Raise Invalid."""
+    """Store a trial: a message with one mail, to its author, who wants to see what it looks like. Raise Invalid."""
     subject, text = rules.subject_read(subject), rules.text_read(text)
     with db.transaction():
         now = db.now()
@@ -74,7 +74,7 @@ def trial_send(*, to: To, staff: User, subject: str, text: str, key: str) -> Non
 
 
 def failed_retry(*, staff_id: int, event_id: int, mailing_id: int) -> int:
-    """Let the failed mails of a message be sent again; return how many. Raise NotFound."""
+    """Let a worker send the failed mails of a message again; return how many there are. Raise NotFound."""
     if selectors.mailing(event_id=event_id, mailing_id=mailing_id) is None:
         raise NotFound()
     with db.transaction():
@@ -154,19 +154,19 @@ def _not_sent(recipient: Recipient, error: OSError) -> None:
 
 
 def news_stop(*, address_hash: str) -> None:
-    """Send no more news to the person with this address."""
+    """Send no more news to the person with the address of this hash."""
     with db.transaction():
         operations.news_stop(address_hash=address_hash, now=db.now())
 
 
 def news_resume(*, address_hash: str) -> None:
-    """Send news again to the person with this address."""
+    """Send news again to the person with the address of this hash."""
     with db.transaction():
         operations.news_resume(address_hash=address_hash)
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete the mails and the trials of messages that were finished before `before`; return how many of each."""
+    """Delete the mails of messages that were finished before `before`, and old trials; return how many of each."""
     return {
         "mails of messages": prune(lambda: Recipient.objects.filter(mailing__finished_at__lt=before)),
         "trials of messages": prune(lambda: Mailing.objects.filter(is_trial=True, finished_at__lt=before)),
