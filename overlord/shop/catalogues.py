@@ -1,4 +1,4 @@
-"""The catalogues of translations: find the texts in the code, and read, update, check and write their catalogues.
+"""The catalogues of translations: find the texts in the code; read, update, check and write the catalogues.
 
 `manage.py translations` writes them, and a test compares them with the code. No program besides Python is needed.
 """
@@ -38,14 +38,14 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "npgettext": ((1, "c"), 2, 3),
 }
 
-# The errors that are raised with a sentence for a page.
+# The names of the errors whose first argument is a sentence that a page can show.
 SAY_WHY = {"ValueError", "WrongValue", "Invalid", "LineActionRefused", "LineClosed"}
 
 Found = tuple[str, str | tuple[str, ...], str | None]  # a file, its text or its texts, and their context
 
 
 def texts_of(domain: str) -> Iterator[Found]:
-    """Yield each text of the code that a catalogue must have."""
+    """Yield each text of the code that the catalogue of a domain (PAGES or SCRIPTS) must have."""
     kinds = {PAGES: (".py", ".html", ".txt"), SCRIPTS: (".js",)}[domain]
     for app in APPS:
         for file in sorted((settings.BASE_DIR / app).rglob("*")):

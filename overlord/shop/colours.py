@@ -17,12 +17,12 @@ Channels = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """The colours of light or of dark pages, besides the accent: backgrounds, and the text on the accent."""
+    """The colours of light or of dark pages that go with the accent: two backgrounds, and text on the accent."""
 
     paper: str
     sheet: str
-    ink: str  # on a button in the accent
-    towards: str  # black or white: a colour that is nearer to it has more contrast
+    ink: str  # the text on a button in the accent colour
+    towards: str  # black or white: an accent that is nearer to this colour has more contrast
 
 
 LIGHT = Scheme(paper="#fbfaf7", sheet="#ffffff", ink="#ffffff", towards="#000000")
@@ -41,7 +41,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def least_contrast(accent: str, scheme: Scheme) -> float:
-    """Return the smallest of the accent's contrasts: with each background, and with the text on the accent."""
+    """Return the smallest of the accent's contrasts with the backgrounds and with the text on the accent."""
     grounds = (scheme.paper, scheme.sheet, soft(accent, scheme), scheme.ink)
     return min(contrast(accent, ground) for ground in grounds)
 
@@ -52,7 +52,7 @@ def soft(accent: str, scheme: Scheme) -> str:
 
 
 def readable(accent: str, scheme: Scheme) -> str:
-    """Return the colour that is nearest to the accent, and has enough contrast."""
+    """Return the colour that has enough contrast and is nearest to the accent, on the way to black or white."""
     found = accent
     for step in range(1, STEPS + 1):
         if least_contrast(found, scheme) >= LEAST_CONTRAST:

@@ -11,7 +11,7 @@ from overlord.shop import modules
 
 
 class PagePolicyMiddleware(CSPMiddleware):
-    """Adds the policy to HTML, and not to JSON, which runs no script: writing the policy costs time.
+    """Add the policy to HTML only. Other answers, such as JSON, run no script, and writing the policy costs time.
 
     The only script inside a page is the import map. The policy allows it by its hash and not by a nonce, so that a
     page can be the same for everybody.

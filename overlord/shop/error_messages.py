@@ -1,4 +1,4 @@
-"""The message that a page shows for each error code: what happened, and what the buyer can do.
+"""The message that a page shows for each error code: what happened, and what the reader can do.
 
 A domain error has a `code` and facts. For a code that is not listed here, the page shows the error's own sentence.
 """
@@ -27,7 +27,7 @@ class ErrorMessage:
 
 
 def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessage:
-    """Return the message of a domain error. Times in it are in `time_zone`, or in the installation's time zone."""
+    """Return the message of a domain error. Its times are in `time_zone`, or in the installation's (None)."""
     return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=detail_of(error))
 
 
@@ -61,7 +61,10 @@ def _too_late(facts: Facts) -> TitleAndAdvice:
 
 
 def _not_extendable(facts: Facts) -> TitleAndAdvice:
-    """Return why a hold has no more time. A page that is older than the hold's state still offers to extend it."""
+    """Return why a hold cannot be extended.
+
+    An outdated page can offer this for a hold that has ended, or is being paid for, or is paid.
+    """
     match facts.get("state"):
         case "validated":
             return _MESSAGES["already_validated"](facts)

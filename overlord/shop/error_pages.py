@@ -1,6 +1,6 @@
 """The answers for errors, as pages for people and as problem+json for programs.
 
-This module has a middleware for errors of pages, and the handlers that `overlord/urls.py` names.
+This module has a middleware for errors of pages, the handlers of `overlord/urls.py`, and CSRF_FAILURE_VIEW.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def page(request: HttpRequest, message: error_messages.ErrorMessage, *, status: 
 def page_of_view(
     request: HttpRequest, template: str, context: dict[str, Any], *, refused: errors.DomainError | None
 ) -> HttpResponse:
-    """Return a view's own page. If the view has refused something, the page gets the status of this error."""
+    """Return a view's own page. If the view refused the request (`refused`), the page gets the error's status."""
     if refused is None:
         return render(request, template, context)
     response = render(request, template, context, status=problems.status_of(refused))
@@ -33,7 +33,7 @@ def page_of_view(
 
 
 class ErrorPageMiddleware:
-    """Turns an error of a page's view into an error page. The views of the API answer their own errors.
+    """Turn an error of a page's view into an error page. The views of the API answer their own errors.
 
     Some of Django's own views, such as the log-out of the admin, refuse a method with an empty answer. Such an
     answer becomes an error page too.

@@ -1,4 +1,4 @@
-"""Texts for money, times and numbers in the active language. In the browser, `static/shop/formats.js` makes them.
+"""Texts for money, times and numbers in the active language. `static/shop/formats.js` makes them in the browser.
 
 A time is shown in the time zone of its event, or else of the installation. `date_time` and `time_to_the_second` add
 the name of the zone; the other formats do not.
@@ -27,9 +27,9 @@ Given = ParamSpec("Given")
 
 
 def _remembered(write: Callable[Given, str]) -> Callable[Given, str]:
-    """Cache the texts of a format by value, language and default time zone, because pages show few values.
+    """Cache the texts of a format by its arguments, the language and TIME_ZONE: pages show few different values.
 
-    Give all arguments by position: those by keyword are ignored.
+    Pass all arguments by position, because keyword arguments are ignored.
     """
 
     @lru_cache(maxsize=REMEMBERED)

@@ -13,13 +13,13 @@ from django.views.i18n import JavaScriptCatalog, JSONCatalog
 
 LANGUAGES: dict[str, str] = dict(settings.LANGUAGES)
 COOKIE_SECONDS = 365 * 24 * 3600
-# Texts of Django that our catalogues translate anew. That of Django REST Framework would be used otherwise, and its
-# German is informal.
+# Texts of Django that our catalogues translate too. Otherwise pages would show the translation of Django REST
+# Framework, whose German is informal.
 ANEW = (translation.gettext_noop("Enter a valid email address."),)
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Answers a page in the language that its reader has chosen, else in one that the browser accepts.
+    """Answer with a page in the language that its reader has chosen, or else in one that the browser accepts.
 
     The API always answers in English, because its sentences are for people who write clients.
     """
@@ -53,7 +53,7 @@ def keep_choice(request: HttpRequest, response: HttpResponse, *, language: str) 
 
 
 def of_request(request: HttpRequest) -> str:
-    """Return the language that a request asks for; "" if it asks for none. It may be a request of the API too."""
+    """Return the language that a request for a page or to the API asks for; "" if it asks for none."""
     asks = "Accept-Language" in request.headers or settings.LANGUAGE_COOKIE_NAME in request.COOKIES
     return known(getattr(request, "LANGUAGE_CODE", "")) if asks else ""
 
@@ -85,7 +85,7 @@ def scripts_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
 
 
 def widgets_catalogue(request: HttpRequest, language: str) -> HttpResponseBase:
-    """Return the same texts as JSON. Pages of other sites may read it, because the widget runs on them."""
+    """Return the texts of `scripts_catalogue` as JSON. Pages of other sites may read it: the widget runs there."""
     with spoken(language):
         response = JSONCatalog.as_view(packages=["overlord.shop"])(request)
     response["Access-Control-Allow-Origin"] = "*"

@@ -1,8 +1,8 @@
 """The look of the shop, as staff have set it. Each process keeps it in memory for a second.
 
-So a page usually needs no query for the look. This runs in the threads of the web processes and of the workers.
-After a second, one thread reads it again, while the others use the old one. While PostgreSQL cannot be reached,
-pages, including error pages, keep the last look.
+So a page usually needs no query for the look. This module runs in the threads of the web processes and of the
+workers. After a second, one thread reads the look again, while the others use the old one. While PostgreSQL cannot
+be reached, all pages, also error pages, have the last look that was read.
 """
 
 import time

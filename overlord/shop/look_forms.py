@@ -1,6 +1,6 @@
 """The form of the shop's look, on the organiser's pages.
 
-What must stay true: if the look has changed since the form was made, the form saves nothing, and shows the changes.
+What must stay true: a form that was made before the latest change of the look saves nothing, and shows the changes.
 """
 
 import hashlib
@@ -171,7 +171,7 @@ def _checked_colour(text: str, scheme: colours.Scheme) -> str:
 
 # Outdated forms ------------------------------------------------------------------------------------------
 def seal(look: Look) -> str:
-    """Return the version and hashes of the look, as the signed text of a hidden field."""
+    """Return the version of the look and a hash of each field, as the signed text of a hidden field."""
     marks = {name: _mark(getattr(look, name)) for name in LABELS}
     return signing.dumps({"version": look.version, "marks": marks}, salt=SALT)
 
@@ -179,8 +179,8 @@ def seal(look: Look) -> str:
 def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
     """Compare a sent form with the locked look; return None if the look has not changed since the form was made.
 
-    Otherwise return sentences about the changes, and new data for the form: the current values, except for those
-    that the form's author has changed.
+    Otherwise return sentences about the changes, and new data for the form: the values that the form's author has
+    changed, and the current values of all other fields.
     """
     try:
         made_from = signing.loads(data.get("made_from", ""), salt=SALT)

@@ -16,12 +16,12 @@ NAME_LENGTH, SELLER_LENGTH, ADDRESS_LENGTH, TEXT_LENGTH = 60, 200, 1_000, 50_000
 
 
 class Look(models.Model):
-    """The look of the shop. There is one row, or none: then each setting has its default."""
+    """The look of the shop, in one row. While there is no row, each setting has its default."""
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
     version = models.BigIntegerField(default=1, db_default=1, editable=False)
     name = models.CharField(max_length=NAME_LENGTH, blank=True, default="", db_default="")
-    # The name of a picture that `pictures` keeps; empty: none.
+    # The name of a picture of `pictures`; empty: no logo.
     logo = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     accent = models.CharField(max_length=7, default=ACCENT, db_default=ACCENT)
     accent_dark = models.CharField(max_length=7, default=ACCENT_DARK, db_default=ACCENT_DARK)
@@ -74,9 +74,9 @@ class Look(models.Model):
 
     @property
     def stylesheet(self) -> str:
-        """Return the part of the stylesheet's address with the two accent colours, such as `0d6b4c-58c99b`.
+        """Return the two accent colours as a part of the stylesheet's address, such as `0d6b4c-58c99b`.
 
-        It is empty for the default colours.
+        Return "" for the default colours, which need no stylesheet.
         """
         if (self.accent, self.accent_dark) == (ACCENT, ACCENT_DARK):
             return ""

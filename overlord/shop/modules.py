@@ -1,4 +1,4 @@
-"""The JavaScript modules of the pages. The import map has the address of each name, such as "shop/page.js"."""
+"""The JavaScript modules of the pages. The import map maps names, such as "shop/page.js", to addresses of files."""
 
 import json
 import re

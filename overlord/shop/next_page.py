@@ -1,4 +1,4 @@
-"""The page to which a form redirects: the parameter `next` names it, and it must be a page of this site."""
+"""The page to which a form redirects: its address is the parameter `next`. It must be a page of this site."""
 
 from collections.abc import Collection
 from typing import Any
@@ -19,7 +19,7 @@ CHOSEN = ("amount", "ticket_type", "card")
 
 
 def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
-    """Return whether a GET of this address of our site shows a page, except for the pages in `but`."""
+    """Return whether this address of our site accepts a GET, and its page is not in `but` (names of routes)."""
     path = urlsplit(address).path
     try:
         match = resolve(path if path.endswith("/") else f"{path}/")
@@ -35,7 +35,7 @@ def is_page(address: str, *, but: Collection[str] = NOT_AFTERWARDS) -> bool:
 
 
 def has_selection(address: str) -> bool:
-    """Return whether a page of our site shows what a buyer selected before: in its address, or as a reservation."""
+    """Return whether the page at this address of our site shows tickets that a buyer has selected or reserved."""
     parts = urlsplit(address)
     return any(name.startswith(CHOSEN) for name in parse_qs(parts.query)) or _is_checkout(parts.path)
 
@@ -48,12 +48,12 @@ def _is_checkout(path: str) -> bool:
 
 
 def first_page(user: Any) -> str:
-    """Return the address after a log-in without `next`: a page of their work for staff, else the list of events."""
+    """Return the address after a log-in without `next`: for staff one of STAFF_PAGES, else the list of events."""
     return reverse(next((page for page in STAFF_PAGES if may_open(user, page)), "home"))
 
 
 class NextPageMixin(RedirectURLMixin):
-    """Lets Django's views of accounts redirect to `next` only if it is a page of this site."""
+    """Let Django's views of accounts redirect to `next` only if it is a page of this site."""
 
     def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs know an older Django
         address = super().get_redirect_url()

@@ -39,9 +39,9 @@ def _text_page(request: HttpRequest, title: str, text: str) -> HttpResponse:
 @shared(seconds=3600, cache_control=None)
 @cache_control(public=True, max_age=DAY)
 def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
-    """Answer with the stylesheet of the two accent colours in the address `named`; raise NotFound for others.
+    """Answer with a stylesheet; `named` is the part of its address with the two accent colours (`Look.stylesheet`).
 
-    Colours in which text is hard to read are refused too.
+    Raise NotFound if it is not two colours, or if text in one of them is hard to read.
     """
     accent, dash, dark = named.partition("-")
     accent, dark = f"#{accent}", f"#{dark}"

@@ -1,4 +1,4 @@
-"""The checks of the right to see a page. Visitors without it get the log-in page, the checkout or an error."""
+"""Check whether a user may see a page. Other users get the log-in page, the checkout or an error."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -29,8 +29,8 @@ SUPERUSER = "superuser"  # used instead of a permission for pages that only supe
 def action_of_checkout(view: View) -> View:
     """Return a view that only answers a POST of a logged-in buyer. Other requests are redirected to the checkout.
 
-    A buyer whose session has ended logs in first. In the demo, the checkout then shows the card that the buyer had
-    chosen: the parameter `card` names one of the demo's cards.
+    A buyer whose session has ended logs in first. With the sandbox gateway, the checkout then shows the test card
+    that the buyer had chosen: the parameter `card` contains it.
     """
 
     @wraps(view)

@@ -36,7 +36,10 @@ _one_at_a_time = Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The allowed shape: the fewest pixels of a side, and the largest ratio of the longer side to the shorter."""
+    """The allowed shape of a picture.
+
+    `smallest` is the fewest pixels of a side; `narrowest` is the largest ratio of the longer side to the shorter.
+    """
 
     smallest: int
     narrowest: int
@@ -53,9 +56,9 @@ class PictureRefused(Invalid):
 
 
 def picture_read(content: bytes, *, shape: Shape = PHOTOGRAPH) -> dict[str, bytes]:
-    """Return the contents of the files for an uploaded picture, by the SUFFIXES of their names.
+    """Check an uploaded file, and return the contents of the files that the shop keeps of it; raise PictureRefused.
 
-    There are two widths, each as WebP, and as JPEG for browsers without WebP. Raise PictureRefused.
+    The keys are SUFFIXES: two widths, each as WebP, and as JPEG for browsers without WebP.
     """
     if len(content) > LARGEST_FILE:
         raise PictureRefused(_("This file is larger than 10 MB. Choose a smaller one."))
@@ -84,7 +87,7 @@ def picture_keep(name: str, files: dict[str, bytes]) -> None:
 
 
 def picture_delete(name: str) -> None:
-    """Delete the files of a picture. No row may refer to it."""
+    """Delete the files of a picture. Call this only if no row refers to the picture."""
     for suffix in SUFFIXES:
         (Path(settings.MEDIA_ROOT) / f"{name}{suffix}").unlink(missing_ok=True)
 
@@ -107,7 +110,7 @@ def address(name: str) -> str | None:
 
 
 def shown(jpg: str | None) -> dict[str, str | int] | None:
-    """Return the addresses and sizes that a page needs to show the picture at the address `jpg`; None for None."""
+    """Return what a page needs to show the picture with the address `jpg`: addresses and sizes. None for None."""
     if jpg is None:
         return None
     stem = jpg.removesuffix(".jpg")

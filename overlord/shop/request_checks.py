@@ -14,7 +14,7 @@ MOST_HEADER_BYTES = 32_768  # of all headers and the address together
 
 
 class RequestChecksMiddleware:
-    """Refuses headers that are too large, compressed bodies, unknown hosts, and methods that a page lacks."""
+    """Refuse large headers, compressed bodies, unknown hosts, and methods that a page does not accept."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -26,7 +26,8 @@ class RequestChecksMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], _args: Any, _kwargs: Any
     ) -> HttpResponse | None:
         if hasattr(view, "model_admin") and "%00" in request.META.get("QUERY_STRING", ""):
-            # The admin passes each parameter to PostgreSQL, for which a NUL is an error. Our views check theirs.
+            # The admin passes each parameter to PostgreSQL, which refuses a NUL. Our own views check their
+            # parameters themselves.
             return error_pages.answer(
                 request, HTTPStatus.BAD_REQUEST, code="invalid", detail="The request is not valid."
             )
@@ -62,7 +63,7 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
 
 
 def allowed_methods(view: Callable[..., Any]) -> tuple[str, ...] | None:
-    """Return the methods that a page's view accepts; None for the API and the admin, which check themselves."""
+    """Return the methods that a page's view accepts; None for the API and the admin, which check the method."""
     if hasattr(view, "cls"):
         return None
     page = getattr(view, "view_class", None)

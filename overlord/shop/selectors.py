@@ -1,4 +1,7 @@
-"""The reads of the look from PostgreSQL, for changes of it. Pages and mails use `look.py`, which keeps it."""
+"""The reads of the look from PostgreSQL, for the pages that change it.
+
+All other pages and the mails use `look.py`, which keeps the look in memory.
+"""
 
 from overlord.shop.models import Look
 

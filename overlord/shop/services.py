@@ -30,7 +30,7 @@ def look_form() -> LookForm:
 
 
 def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
-    """Save the look from a form. Save nothing if the form has mistakes, or if the look has changed since.
+    """Save the look from a form, unless the form has mistakes or is older than the latest change of the look.
 
     `then` is called in the transaction of the change, so that the caller can write to the journal in it.
     """
@@ -49,8 +49,8 @@ def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
 def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
     """Set the logo to an uploaded picture, or remove it (`content` None); call `then` as `look_save` does.
 
-    `version` is the one that staff saw. Raise PictureRefused or LookOutdated. The earlier logo is deleted the next
-    night, because open pages may still need it.
+    `version` is the one that staff saw. Raise PictureRefused or LookOutdated. The earlier logo is deleted only
+    in the next night, because open pages may need it until then.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""

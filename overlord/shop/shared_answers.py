@@ -5,8 +5,8 @@ The decorator `shared` marks a view with such answers. `SharedAnswers` wraps Dja
 threads of a web process; each process keeps its own answers.
 
 What must stay true: a kept answer depends only on the address, the host, the scheme and the language. So a request
-with a session cookie or messages never gets a kept answer. And an answer is kept only if it was made without any
-cookie and sets none. A page with a CSRF token sets one.
+with the cookie of a session or of messages never gets a kept answer. And an answer is kept only if it was made
+without any cookie and sets no cookie. A page with a CSRF token sets a cookie, so it is not kept.
 """
 
 import gzip
@@ -25,9 +25,9 @@ from django.utils.translation import get_language_from_request
 
 SECONDS = "overlord.shared_seconds"  # the key in a request's WSGI environment: how long to keep its answer
 MOST = 1_000  # answers that a process keeps
-LARGEST_REQUEST = 8_000  # bytes of headers; Django answers larger requests, or refuses them
+LARGEST_REQUEST = 8_000  # bytes of headers; larger requests go to Django, which can refuse them
 LONGEST_LANGUAGES = 500  # characters of Accept-Language
-PATIENCE = 1.0  # seconds to wait for another thread that makes the answer
+PATIENCE = 1.0  # seconds to wait for the thread that makes the answer
 SMALLEST = 500  # bytes; a smaller body is not compressed
 BODY_HEADERS = {"content-type", "content-length"}
 
@@ -89,7 +89,10 @@ class _Kept:
 
 @dataclass
 class _Answer:
-    """The latest answer for a key (None until it is made), and the lock of the thread that makes the next one."""
+    """The latest answer for a key, and the lock of the thread that makes the next answer.
+
+    `kept` is None until the first answer is made.
+    """
 
     kept: _Kept | None = None
     making: Lock = field(default_factory=Lock)
@@ -130,6 +133,7 @@ class SharedAnswers:
             return self._application(environ, start_response)
         answer = self._answers.get(key)
         if answer is None:
+            # Until the first answer, nobody knows whether this view is shared. If not, it needs method and cookies.
             if environ["REQUEST_METHOD"] == "HEAD" or _other_cookies(environ):
                 return self._application(environ, start_response)
             return self._make(key, _Answer(), environ, start_response)
@@ -140,7 +144,11 @@ class SharedAnswers:
     def _renew(
         self, key: Key, answer: _Answer, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Make the answer again, because half of its time is over. Meanwhile other threads send the old answer."""
+        """Make the answer again, because half of its time is over. Meanwhile other threads send the old answer.
+
+        When all of its time is over, the others wait for the new answer, at most PATIENCE seconds. After that, they
+        make an answer themselves.
+        """
         is_over = answer.age() >= 1
         held = answer.making.acquire(blocking=is_over, timeout=PATIENCE if is_over else -1)
         try:
@@ -184,14 +192,14 @@ class SharedAnswers:
 
 
 def _has(environ: Environ, headers: list[tuple[str, str]]) -> bool:
-    """Return whether the client has this answer already: whether its If-None-Match names the answer's ETag."""
+    """Return whether the client has this answer already: its If-None-Match contains the answer's ETag."""
     named = {each.strip().removeprefix("W/") for each in environ.get("HTTP_IF_NONE_MATCH", "").split(",")}
     tags = {value.removeprefix("W/") for name, value in headers if name.lower() == "etag"}
     return bool(tags and named & {*tags, "*"})
 
 
 def _key(environ: Environ) -> Key | None:
-    """Return address, host, scheme and language, on which a kept answer depends; None if it may not be shared."""
+    """Return the address, host, scheme and language of a request; None if it must not get a shared answer."""
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or environ.get("QUERY_STRING"):
         return None
     if "HTTP_AUTHORIZATION" in environ or "HTTP_CONTENT_ENCODING" in environ:

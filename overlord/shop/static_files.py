@@ -1,4 +1,4 @@
-"""The static files that Caddy serves: they get names that contain a hash of their content, and are compressed once.
+"""The static files that Caddy serves. Each gets a name that contains a hash of its content, and compressed copies.
 
 `manage.py collectstatic` writes them into STATIC_ROOT, with a manifest of their names. Each web process reads the
 manifest when it starts.
@@ -18,15 +18,15 @@ from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestStaticF
 from django.core.files.storage import Storage
 
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".txt"}
-SMALLEST = 200  # bytes; for smaller files, the headers would be larger than the saving
-# Of gzip and Brotli. A higher quality needs ten times the time, and saves only another twentieth of the size.
+SMALLEST = 200  # bytes; smaller files are not compressed, because this would save less than the headers need
+# The quality of gzip and of Brotli. A higher one takes ten times as long, and saves only another 5 % of the size.
 QUALITY = 9
 
 Paths = Mapping[str, tuple[Storage, str]]
 
 
 class StaticFiles(ManifestStaticFilesStorage):
-    """Collects files under names that contain a hash of their content, each also as `.gz` and `.br`."""
+    """Collect files under names that contain a hash of their content, each also as `.gz` and `.br`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,7 +41,7 @@ class StaticFiles(ManifestStaticFilesStorage):
         return self._addresses[name]
 
     def post_process(self, paths: Paths, dry_run: bool = False, **options: Any) -> Iterator[tuple]:  # type: ignore[type-arg]
-        """Name and compress the collected files, unless the manifest is newer than all of them."""
+        """Name and compress the collected files, unless the manifest has them all and is newer than each."""
         if dry_run or self._is_current(paths):
             return
         yield from super().post_process(paths, dry_run=dry_run, **options)
@@ -63,12 +63,12 @@ class StaticFiles(ManifestStaticFilesStorage):
 
 
 class EditedStaticFiles(StaticFiles):
-    """Collects an edited file again when a page refers to it, so that an edit needs no restart."""
+    """Collect an edited file again when a page refers to it, so that an edit needs no restart."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since = self.manifest_time()
-        self._collected: dict[str, float] = {}  # the time of the edit with which each file was last collected
+        self._collected: dict[str, float] = {}  # by name: when the file was edited that was last collected
 
     def url(self, name: str, force: bool = False) -> str:  # type: ignore[override]
         """Return the address of a file with its current content."""

@@ -79,7 +79,7 @@ def time_zone() -> str:
 
 @register.simple_tag
 def languages() -> list[tuple[str, str]]:
-    """Return the languages that a reader may choose, each by its own name."""
+    """Return pairs for the languages that a reader can choose: the code, and the name in that language."""
     return list(LANGUAGES.items())
 
 
@@ -133,7 +133,10 @@ def import_map() -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def module(context: template.Context, name: str) -> SafeString:
-    """Return the tags that load a module and all its imports at once. A browser would find them one by one."""
+    """Return the tags that load a module and all its imports at once.
+
+    Without these tags, a browser would find an import only after it has read the file that imports it.
+    """
     named: set[str] = context.get("modules_named") or set()
     context["modules_named"] = named
     preloads = [each for each in modules.loaded_with(name) if each not in named]
