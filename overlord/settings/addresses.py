@@ -1,7 +1,7 @@
 """Check the addresses of PostgreSQL and Redis.
 
-What must stay true: each part of an address that a client would ignore is refused. Otherwise an address could ask
-for a protection, such as TLS, and a client could connect without it.
+What must stay true: an address is refused if a client would ignore a part of it. Otherwise an address could ask for
+a protection, such as TLS, and a client could connect without this protection.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from overlord import redis_address
 POSTGRES_SCHEMES = {"postgres", "postgresql"}
 SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 POSTGRES_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-# An address has these in its other parts, or the application sets them itself.
+# Options that are refused: they have their place in another part of the address, or the application sets them.
 POSTGRES_REFUSED = {"host", "hostaddr", "port", "user", "password", "dbname", "service", "options"}
 
 REDIS_SCHEMES = {"redis", "rediss"}
@@ -81,7 +81,7 @@ def redis_urls(urls: list[str], *, variable: str) -> list[str]:
 
 
 def _sentinel_url(url: str, variable: str, parts: SplitResult) -> str:
-    """Return the checked address of Sentinels; raise ImproperlyConfigured unless it names hosts and the primary."""
+    """Return the checked address of Sentinels; raise ImproperlyConfigured, also without a primary's name."""
     try:
         redis_address.hosts_of(parts.netloc)
     except ValueError as error:
@@ -98,7 +98,10 @@ def _sentinel_url(url: str, variable: str, parts: SplitResult) -> str:
 
 
 def _verified(variable: str, parts: SplitResult, options: dict[str, str]) -> str:
-    """Return an address by TLS with the options that make each client verify the server; check its files."""
+    """Return an address by TLS with the options that make each client verify the server.
+
+    Raise ImproperlyConfigured if an option would turn the check off, or if the file of an option is missing.
+    """
     if options.setdefault("ssl_cert_reqs", "required") != "required":
         raise ImproperlyConfigured(f"{variable}: ssl_cert_reqs can only be required.")
     _check_files(variable, options, REDIS_FILES)
@@ -127,7 +130,7 @@ def _parts_of_one_server(name: str, url: str) -> SplitResult:
 
 
 def _parts(name: str, url: str) -> SplitResult:
-    """Return the parts of an address; raise ImproperlyConfigured. Sentinels have several ports: none is checked."""
+    """Return the parts of an address; raise ImproperlyConfigured. Do not check ports: Sentinels have several."""
     try:
         parts = urlsplit(url)
     except ValueError as error:

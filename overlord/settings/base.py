@@ -85,14 +85,14 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # PostgreSQL ----------------------------------------------------------------------------------------------
 
-# Each thread keeps its connection. Before each request it checks whether the server has closed the connection,
-# which costs no statement. If the server disappears without closing it, for example because the network is cut, an
-# idle thread notices this within ten seconds (keepalives), and a running statement within five. The server also
-# notices within ten seconds that our machine has disappeared. By its own defaults, it would keep our locks for two
-# hours.
+# Each thread keeps its connection. Before each request, the thread checks whether the server has closed the
+# connection; this check needs no statement. If the server disappears without closing the connection, for example
+# because the network is cut, this is noticed within ten seconds on an idle connection (keepalives), and within five
+# during a statement. The server also notices within ten seconds that our machine has disappeared. With its default
+# settings, it would keep our locks for two hours.
 #
-# A pooler ignores start-up options. So with DATABASE_DIRECT_URL, the role of DATABASE_URL must set the time-outs.
-# Each process checks that the role does so (overlord/kernel/database_check.py).
+# A pooler ignores start-up options. So if DATABASE_URL leads to a pooler (then DATABASE_DIRECT_URL is set), the
+# role of DATABASE_URL must have the time-outs. Each process checks this (overlord/kernel/database_check.py).
 DATABASE_URL = env.DATABASE_URL
 DATABASE_TIMEOUTS = {  # milliseconds
     "lock_timeout": 3_000,
@@ -127,8 +127,8 @@ if env.DATABASE_URL:
         "DISABLE_SERVER_SIDE_CURSORS": True,  # with a pooler, such a cursor would end with its transaction
         "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _OF_SESSION)},
     }
-# The settings that replace those above for work that needs a session of its own: LISTEN, advisory locks,
-# migrations.
+# The settings for work that cannot run through a pooler: LISTEN, advisory locks, migrations. They replace those
+# above.
 DATABASE_DIRECT: dict[str, Any] = {}
 if env.DATABASE_DIRECT_URL:
     DATABASE_DIRECT = {
@@ -164,9 +164,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "overlord.worker_connection:PromptConsumer"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # No acknowledgements in Redis. With them, a worker takes only as many messages as it has threads until it has
-    # acknowledged some. A failed acknowledgement would count for ever. After some of them, the worker would take no
-    # more messages.
+    # Do not acknowledge messages in Redis. With acknowledgements, a worker takes no more messages while it has as
+    # many unacknowledged messages as threads. A message whose acknowledgement failed would count for ever. After
+    # some failures, the worker would take no more messages at all.
     "ack_emulation": False,
     "socket_timeout": 5,
     "socket_connect_timeout": 1,
@@ -180,13 +180,14 @@ CELERY_TASK_DEFAULT_QUEUE = Queue.UPKEEP
 CELERY_TASK_QUEUES = [kombu.Queue(queue, kombu.Exchange(""), routing_key=queue) for queue in Queue]
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = {task: {"queue": queue} for task, queue in ROUTES.items()}
-CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE  # of the payments worker; the others have the option -c
+# For the payments worker. The other workers get the option -c.
+CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE
 
 
 def _every(seconds: int, task: str) -> dict[str, Any]:
-    """Return an entry of beat's schedule for a task every so many seconds.
+    """Return an entry of beat's schedule for a task that runs every so many seconds.
 
-    A message is dropped if the next one is due before a worker takes it.
+    If no worker takes a message before the next one is due, the message expires.
     """
     options = {"queue": ROUTES[task], "expires": seconds}
     return {"task": task, "schedule": timedelta(seconds=seconds), "options": options}
@@ -259,8 +260,8 @@ CSRF_FAILURE_VIEW = "overlord.shop.error_pages.csrf_failure"
 
 # API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    # The first class decides about the answer to a request without a log-in. For tokens it is a 401, for sessions a
-    # 403.
+    # The first class decides the status of the answer to a request that needs a log-in and has none: 401 for the
+    # class of tokens, 403 for the class of sessions.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "overlord.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -281,7 +282,8 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # The name of choices that several serializers have in fields with the same name.
+    # The name of these choices in the schema. Fields named `state` have several lists of choices, so
+    # drf-spectacular cannot derive a name from the field.
     "ENUM_NAME_OVERRIDES": {"TicketState": "tickets.admission.api.serializers.TICKET_STATES"},
 }
 
@@ -300,14 +302,14 @@ SANDBOX_SECONDS = env.SANDBOX_SECONDS
 SANDBOX_FAULTS: dict[str, str] = {}  # for tests: see checkout/gateways/sandbox.py
 
 # Mail ----------------------------------------------------------------------------------------------------
-vars().update(env.EMAIL)
+vars().update(env.EMAIL)  # EMAIL_BACKEND, EMAIL_HOST and so on
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL
 MAILINGS_PER_MINUTE = env.MAILINGS_PER_MINUTE
 
 # Pages ---------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# The languages of pages, each with its own name for itself. British English differs only in dates.
+# The languages of pages, each with its name in that language. British English differs from English only in dates.
 LANGUAGES = [("en", "English"), ("en-gb", "English (UK)"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "overlord" / "locale"]
 TIME_ZONE = env.TIME_ZONE
@@ -323,8 +325,8 @@ PORT = env.PORT
 BASE_URL = env.BASE_URL
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = env.CSRF_TRUSTED_ORIGINS
-# Pages may load only files of this site. They may contain no script or style, except for the import map, which is
-# allowed by its hash (overlord/shop/content_security_policy.py). If Stripe takes the money, they may load its form.
+# Pages can load only files of this site, and with the gateway Stripe also Stripe's form. A page itself can contain
+# no style, and no script except the import map (overlord/shop/content_security_policy.py allows it by its hash).
 _STRIPE = PAYMENT_GATEWAY == "stripe"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -340,8 +342,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-# The paths that health checks and Prometheus ask: directly at a process, without TLS, and not by the shop's host
-# name.
+# The paths that health checks and Prometheus request: from a process directly, without TLS, and with another host
+# name than the shop's.
 ASKED_FROM_WITHIN = ("livez", "readyz", "readyz/self", "metrics")
 # Requests come only from Caddy, which overwrites this header if a client has sent it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -1,4 +1,4 @@
-"""The settings of `bin/up`: any host is allowed, and an edited static file is collected again."""
+"""The settings of development: any host is allowed, and an edited static file is collected again."""
 
 from overlord.settings.base import *  # noqa: F403
 

@@ -1,10 +1,11 @@
-"""The variables of the environment. This module reads and checks each of them once, when the settings are imported.
+"""The variables of the environment. This module reads and checks them one time, when the settings are imported.
 
 A value comes from the environment of the process. If it is not there, it comes from the file `.env`. Outside of
 production, it may also come from the file in which `manage.py up` keeps the addresses and secrets of its servers.
 `.env.template` explains each variable.
 
-What must stay true: no other module reads these variables, and no process keeps a secret that it does not need.
+What must stay true: only this module and the supervisor (`overlord/embedded/`) read these variables. A process
+whose name is in OVERLORD_PROCESS keeps no secret that it does not need.
 """
 
 import io
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class _Environment(environ.Env):
-    """Reads the environment. An empty variable counts as not set, because Compose sets all variables in `.env`."""
+    """Read the environment. An empty variable counts as not set: Compose also sets the empty ones of `.env`."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         if os.environ.get(var) == "":
@@ -58,7 +59,8 @@ def _read(file: Path) -> None:
 
 _read(ROOT / ".env")
 
-# The secrets. Instead of NAME, the variable NAME_FILE may name a file with the value, for example a mounted secret.
+# The secrets. Instead of NAME, an operator can set NAME_FILE to the path of a file with the value, for example of a
+# mounted secret.
 SECRETS = (
     "SECRET_KEY",
     "DATABASE_URL",
@@ -73,8 +75,8 @@ SECRETS = (
     "DEMO_PASSWORD",
 )
 
-# The processes that need each secret. A process that is not listed for a secret starts without it, and removes it
-# from its environment. Secrets that are not listed here are for all processes.
+# The processes that need each secret. All other processes start without the secret, and remove it from their
+# environment. Secrets without a line here are for all processes.
 READ_BY = {
     "SECRET_KEY": ("web", "logins", "door", "live", "upkeep"),
     "DATABASE_URL": ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep"),
@@ -87,7 +89,7 @@ READ_BY = {
 }
 PROCESSES = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 
-# The name of this process. If it is empty, this is a command or a process of `bin/up`, and may read all secrets.
+# The name of this process. It is empty for commands and for all processes of `bin/up`; these may read all secrets.
 PROCESS = _env.str("OVERLORD_PROCESS", "")
 if PROCESS and PROCESS not in PROCESSES:
     raise ImproperlyConfigured(f"OVERLORD_PROCESS is {PROCESS!r}; it must be one of {', '.join(PROCESSES)}.")
@@ -99,7 +101,7 @@ def _reads(name: str) -> bool:
 
 
 def _read_secret(name: str) -> None:
-    """Set a secret to the content of the file that NAME_FILE names, if this process needs it and has none yet."""
+    """Set a secret to the content of the file NAME_FILE, if this process needs the secret and has none yet."""
     if not _reads(name):
         return
     file = os.environ.get(f"{name}_FILE")
@@ -133,6 +135,10 @@ for _name in SECRETS:
 
 
 def _required(name: str, how: str) -> str:
+    """Return the value of a variable; "" if it is not set.
+
+    In production, add a sentence with the advice `how` to `_missing`, if it is not set and this process needs it.
+    """
     value = _env.str(name, "").strip(", ")
     if PRODUCTION and not value and _reads(name):
         _missing.append(f"{name} is not set. {how}")
@@ -186,8 +192,8 @@ CSRF_TRUSTED_ORIGINS = _list(
     "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
 )
 
-# Some values of these two are dangerous: with them, tickets are free, or links to new passwords are in the log. So
-# there is no default for them in production.
+# Some values of the next two variables are dangerous: tickets would be free, or links to new passwords would be in
+# the log. So production has no default for these variables.
 _gateway = _required(
     "PAYMENT_GATEWAY", "stripe takes money; sandbox charges nobody, so that all tickets are free."
 )
@@ -256,7 +262,8 @@ DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
 STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
 
-# With this token, /metrics can be read through the front server. If it is empty, only a web process itself answers.
+# With this token, /metrics can be read through the front server. Without a token, it can be read only from a web
+# process directly.
 METRICS_TOKEN = _env.str("METRICS_TOKEN", "")
 if METRICS_TOKEN and not re.fullmatch(r"[!-~]{20,}", METRICS_TOKEN):
     raise ImproperlyConfigured(
@@ -272,13 +279,14 @@ if not time_zones.is_time_zone(TIME_ZONE):
 
 HOLD_SECONDS = _whole("HOLD_SECONDS", 900, least=1, most=86_400, of="seconds")
 
-# If a sale opens by a draw: how long before the opening people may enter its line.
+# How long before the opening of a sale people can enter its line, if it opens by a draw.
 LOBBY_MINUTES = _whole("LOBBY_MINUTES", 30, least=1, most=10_080, of="minutes")
 
 # The number of our own proxies in front of the application: 1 means only Caddy.
 PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
 
-# The networks of our proxies in front of Caddy. Caddy believes only these about a client's address.
+# The networks of our proxies in front of Caddy. Caddy takes a client's address from a header only if one of these
+# proxies sent it.
 TRUSTED_PROXIES = " ".join(_env.str("TRUSTED_PROXIES", "").replace(",", " ").split())
 try:
     for _network in TRUSTED_PROXIES.split():
@@ -314,7 +322,8 @@ if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
     )
 
-# For how many days rows are kept. RETENTION_DAYS is for ended holds and messages of gateways, for example.
+# How many days rows are kept: for example ended holds and messages of gateways (RETENTION_DAYS), the steps of
+# payments (STEPS_RETENTION_DAYS), and the entries of the journal (JOURNAL_RETENTION_DAYS).
 RETENTION_DAYS = _whole("RETENTION_DAYS", 30, least=4, most=36_500, of="days")
 STEPS_RETENTION_DAYS = _whole("STEPS_RETENTION_DAYS", 400, least=4, most=36_500, of="days")
 JOURNAL_RETENTION_DAYS = _whole("JOURNAL_RETENTION_DAYS", 730, least=4, most=36_500, of="days")
@@ -365,7 +374,7 @@ def _check_stripe() -> None:
 if PAYMENT_GATEWAY == "stripe":
     _check_stripe()
 
-# A process that should send no mails gets a mail server that does not exist. So a mail that it sends is an error.
+# A process that must not send mails gets a mail server that does not exist. So if it tries to send one, this fails.
 try:
     EMAIL = _env.email_url_config(
         (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
@@ -382,7 +391,7 @@ def _sender() -> str:
     text = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
     if "\n" not in text and "\r" not in text:
         read = policy.default.header_factory("From", text)
-        # An obsolete form, such as a name with a full stop, can be read.
+        # An address in an obsolete form, such as a name with a full stop, is accepted.
         if len(read.addresses) == 1 and all(isinstance(each, ObsoleteHeaderDefect) for each in read.defects):
             return text
     raise ImproperlyConfigured(

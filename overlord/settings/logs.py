@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-# The steps that add data to every line, also to the lines of libraries.
+# The processors that add data to each log line, also to the lines of libraries.
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -27,7 +27,7 @@ def plain_line(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str
 
 
 class LinksHidden(logging.Filter):
-    """Hides the texts in the path of a logged request: a link to tickets or to a new password is a secret.
+    """Hide the texts in the path of a logged request, because a link to tickets or to a new password is a secret.
 
     Numbers in the path, such as the id of an event, are not hidden.
     """
@@ -77,7 +77,7 @@ def configure(*, level: str, json: bool) -> dict[str, Any]:
             # Django would log each refusal, such as a 409, as a warning. At the opening of a sale there are many.
             "django.request": {"level": "ERROR", "filters": ["links_hidden"]},
             "stripe": {"level": "WARNING"},
-            # It needs its own level, because Celery gives the root logger the level of its --loglevel.
+            # This logger has a level of its own, because Celery sets that of the root logger to its --loglevel.
             "overlord.steps": {"level": level},
         },
     }

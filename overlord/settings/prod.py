@@ -2,7 +2,7 @@
 
 from overlord.settings.base import *  # noqa: F403
 
-# A browser accepts a cookie with this prefix only by TLS, and only from this exact host for all its paths.
+# A browser accepts a cookie with the prefix __Host- only by TLS, and sends it only to this exact host.
 SESSION_COOKIE_NAME = "__Host-sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken"
 SESSION_COOKIE_SECURE = True
