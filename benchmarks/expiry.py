@@ -37,7 +37,7 @@ KNOWN = 4_096  # buyers who reserve meanwhile, each one ticket of every type
 TYPES = 4
 SPREAD_SECONDS = 60
 ADVISED = (30, 60, 120, 300)  # seconds before the end at which a buyer gets advice
-SOON = 4.0  # seconds from seeding until the first hold is due
+SOON = 3.0  # seconds from seeding until the first hold is due
 GIVE_UP = 30.0
 
 _HOLDS = """
@@ -147,7 +147,7 @@ def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> N
 
     Windows in which holds expire take turns with windows, half as long, of the same load in which none does.
     """
-    seconds = scale.pick(4, 16)
+    seconds = scale.pick(4, 10)
     port = system.start_web("web")
     load = Load(port, CONNECTIONS)
     load.run([sale.looks(buyers) for buyers in _shares()], seconds=600)
@@ -224,7 +224,7 @@ def _idle(report: Report, scale: Scale, types: list[int]) -> None:
     _settle()
     services.sweep(instants=_ticks(1))
     for _ in range(scale.rounds):
-        seconds = scale.pick(2, 5)
+        seconds = scale.pick(2, 3)
         sweeper, backend = time.thread_time(), _backend_seconds()
         services.sweep(instants=_ticks(seconds))
         sweeper, backend = time.thread_time() - sweeper, _backend_seconds() - backend

@@ -32,27 +32,24 @@ def run(_system: System, scale: Scale) -> Report:
     """Measure the footprint. The suite's own servers are idle beside it and are not counted."""
     report = Report("Footprint")
     with _folder() as data:
-        with _up(program.ROOT, data) as (_, pid):  # may install packages, so it is not timed
+        with _up(data) as (_, pid):  # may install packages, so it is not timed
             time.sleep(SETTLING)
             _add_idle(report, pid, seconds=scale.pick(3, 15))
         for _ in range(scale.rounds):
-            _add_start(report, "bin/up, again", program.ROOT, data)
+            _add_start(report, "bin/up, again", data)
     if not scale.quick:
         with _folder() as data:
-            _add_start(report, "bin/up, no data yet", program.ROOT, data)
-        with _folder() as clone, _folder() as data:
-            subprocess.run(["git", "clone", "-q", str(program.ROOT), str(clone)], check=True)  # noqa: S607
-            _add_start(report, "bin/up, fresh clone", clone, data)
+            _add_start(report, "bin/up, no data yet", data)
     report.notes += [
         "Memory is PSS, which counts shared pages once; idle CPU is a share of one core, without visitors.",
-        "Seconds are counted until /readyz answers 200. For a fresh clone pip takes packages from its cache."
-        " The time of `bin/test` is not measured here: see docs/performance.md.",
+        "Seconds are counted until /readyz answers 200. docs/performance.md also has the times of a fresh clone and"
+        " of `bin/test`, which are not measured here.",
     ]
     return report
 
 
-def _add_start(report: Report, arm: str, root: Path, data: Path) -> None:
-    with _up(root, data) as (seconds, _):
+def _add_start(report: Report, arm: str, data: Path) -> None:
+    with _up(data) as (seconds, _):
         report.add(arm, seconds=seconds)
 
 
@@ -92,11 +89,11 @@ def _memory(process: psutil.Process) -> int:
 
 
 @contextlib.contextmanager
-def _up(root: Path, data: Path) -> Iterator[tuple[float, int]]:
+def _up(data: Path) -> Iterator[tuple[float, int]]:
     """Run `bin/up`; yield the seconds until it was ready, and its process id."""
     port, log = ports.any_free(), data / "bench.log"
     env = {name: value for name, value in os.environ.items() if name not in OURS}
-    argv = [str(root / "bin" / "up"), "--no-demo", "--port", str(port)]
+    argv = [str(program.ROOT / "bin" / "up"), "--no-demo", "--port", str(port)]
     began = time.monotonic()
     with log.open("wb") as output:
         up = subprocess.Popen(

@@ -28,8 +28,8 @@ from benchmarks.grown import sizes
 from benchmarks.grown.sizes import Asked, Size
 from benchmarks.load import Load, request
 from benchmarks.report import Goal, Report, Scale
-from benchmarks.system import System
-from overlord.embedded import processes, program
+from benchmarks.system import EMPTY_DATABASE, System
+from overlord.embedded import program
 from overlord.embedded.servers import DATABASE
 from overlord.kernel import db
 from realtime import store
@@ -51,8 +51,7 @@ class Grown:
         }
         self._env = {**system.env, **address}
         self._kept = redis.Redis.from_url(address["REDIS_URL"])
-        db.rows(f"CREATE DATABASE {self._database}")
-        processes.run(program.manage("migrate", "--no-input", env=self._env), system.folder / "logs")
+        db.rows(f"CREATE DATABASE {self._database} TEMPLATE {EMPTY_DATABASE}")
         self.child("seed")
         self._line = Load(system.start_web(size.name, **address), 1)
 
@@ -91,7 +90,7 @@ def run(system: System, scale: Scale) -> Report:
         _work(report, little, much)
         for nth in range(scale.rounds):
             _ticks(report, [little, much] if nth % 2 == 0 else [much, little])
-            _latencies(report, little, much, nth * scale.pick(20, 60), scale.pick(20, 60))
+            _latencies(report, little, much, nth * scale.pick(20, 40), scale.pick(20, 40))
             _pages(report, little, much, scale.pick(3, 10))
     _set_goals(report)
     return report
@@ -138,7 +137,7 @@ def _work(report: Report, little: Grown, much: Grown) -> None:
 
 
 def _ticks(report: Report, systems: list[Grown]) -> None:
-    times = {grown.size.name: tuple(grown.child("ticks", 200)) for grown in systems}
+    times = {grown.size.name: tuple(grown.child("ticks", 100)) for grown in systems}
     _add(report, sizes.SWEEPER, times["small"], times["large"])
 
 

@@ -20,7 +20,7 @@ class Scale:
 
     @property
     def seconds(self) -> float:
-        return 1.5 if self.quick else 3.0
+        return 1.5 if self.quick else 2.5
 
     def pick(self, quick: int, full: int) -> int:
         """Return the number for this scale."""

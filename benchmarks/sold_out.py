@@ -48,7 +48,7 @@ def run(system: System, scale: Scale) -> Report:
     for nth in range(scale.rounds):
         for turn in turns if nth % 2 == 0 else reversed(turns):
             turn(stage, scale.seconds)
-    _releases(stage, times=scale.pick(10, 50))
+    _releases(stage, times=scale.pick(10, 30))
     stage.crowd.close()
     _set_goals(stage.report)
     return stage.report

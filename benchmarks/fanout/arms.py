@@ -36,7 +36,6 @@ def all_arms(valkey: Valkey) -> list[Arm]:
     found = [
         _ours("ours", "overlord.asgi:application"),
         _ours("ours, conflation off", "benchmarks.fanout.unconflated:application"),
-        _ours("ours, conflation off, by ASGI", "benchmarks.fanout.plain:application"),
         _stock(),
     ]
     if _node_ready():

@@ -45,7 +45,7 @@ def measure(system: System, scale: Scale, report: Report) -> None:
     Ours, Node's and a server that only sends take turns. Each turn has new sockets. They are so many that the work
     that a server does each second without them counts little.
     """
-    sockets, moves = scale.pick(500, 5_000), scale.pick(4, 10)
+    sockets, moves = scale.pick(500, 3_000), scale.pick(4, 8)
     _allow_files(sockets)
     sale.clear()
     event_id = book.line_make(people=1_000, tickets=1_000)

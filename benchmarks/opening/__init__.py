@@ -21,7 +21,7 @@ from benchmarks.system import System
 RETURNING = 20_000  # buyers who have an account to log in to
 OTHER_EVENTS = 23  # on the home page beside the one that opens
 AT_ONCE = 8  # strangers, when the parts are measured
-FIRST = 60  # a minute
+FIRST = 240  # a minute
 PATIENCE = 30.0  # seconds, then a stranger gives up
 HELD_MS = 5_000.0  # from the arrival to the ticket, p99: a step that takes longer has failed
 VISIT = "a first visit"  # the home page with its files and its socket, with an empty cache
@@ -55,7 +55,7 @@ def run(system: System, scale: Scale) -> Report:
     asyncio.run(_arrive(crowd.strangers(12), a_minute=120))  # warm up each process with each step
     report = Report("Opening")
     for _ in range(scale.rounds):
-        _measure_visits(report, system, crowd.strangers(scale.pick(30, 300)))
+        _measure_visits(report, system, crowd.strangers(scale.pick(30, 200)))
     _measure_parts(report, system, crowd.strangers(scale.pick(12, 90)))
     best, errors = _find_the_most(report, system, crowd, scale)
     if best:
@@ -143,7 +143,7 @@ def _find_the_most(report: Report, system: System, crowd: Crowd, scale: Scale) -
 
 def _measure_step(report: Report, system: System, crowd: Crowd, rate: int, scale: Scale) -> int:
     """Let strangers arrive for some seconds; add the result. Return how many met an error."""
-    strangers = crowd.strangers(round(rate / 60 * scale.pick(4, 15)))
+    strangers = crowd.strangers(round(rate / 60 * scale.pick(4, 12)))
     sale.reset()
     meter = Meter(system, {name: [name] for name in system.children})
     asyncio.run(_arrive(strangers, a_minute=rate))
