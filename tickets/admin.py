@@ -1,4 +1,4 @@
-"""The admin of events. Django opens the transaction in which a form is saved, so this calls operations."""
+"""The admin of events. Django opens the transaction in which a form is saved, so saving calls operations."""
 
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -136,8 +136,8 @@ class EventAdmin(admin.ModelAdmin):
     def delete_selected(self, request: HttpRequest, events: QuerySet[Event]) -> HttpResponse | None:
         """Delete all these events, or none.
 
-        Django's own action logs each event as deleted before it deletes any. Without the transaction, the log would
-        stay when a deletion is refused.
+        Django's own action logs each event as deleted before it deletes any. Without the transaction, these log
+        entries would stay when a deletion is refused.
         """
         try:
             with db.transaction():
@@ -155,7 +155,7 @@ class EventAdmin(admin.ModelAdmin):
         if protected:
             return [], {}, set(), protected
         listed, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, permissions - {"inventory"}, protected  # it is deleted with its ticket type
+        return listed, counts, permissions - {"inventory"}, protected  # inventories go with their types
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         event_operations.event_delete(event=obj, now=clock.now())

@@ -39,8 +39,8 @@ class EventForm(forms.ModelForm):
 
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
     may_change_types = True
-    moved_from: datetime | None = None  # the date before, until sales that end with the event are moved too
-    ends_set: set[int]  # the ticket types whose sale got an end in this edit that does not follow the event
+    moved_from: datetime | None = None  # the former date, until the sales that end at this date are moved too
+    ends_set: set[int]  # the ticket types for which this edit entered the end of the sale
 
     made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
@@ -94,9 +94,10 @@ class EventForm(forms.ModelForm):
         return date
 
     def _check_sales_end_in_time(self, date: datetime, *, before: datetime) -> None:
-        """Refuse an earlier date if a sale that ended before the event began would then go on after it.
+        """Refuse an earlier date if the sale of a ticket type would then end after the event begins.
 
-        A person who may change ticket types gets this error beside the type, and can enter another end there.
+        This is for people who may not change ticket types. All others get the error beside the type, and can enter
+        another end there.
         """
         late = event_selectors.types_closing_between(event_id=self.instance.pk, after=date, before=before)
         if late:
@@ -198,7 +199,7 @@ class TicketTypeForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         use_iso_formats(self.fields)
         self.event, self.currency_before, self.date_before = event, currency_before, date_before
-        self.taken = 0
+        self.taken = 0  # tickets that are reserved or sold
         self.fields["paused"].disabled = not may_pause or event.status != Event.Status.ON_SALE
         inventory: Inventory | None = getattr(self.instance, "inventory", None)
         if inventory:
@@ -214,7 +215,8 @@ class TicketTypeForm(forms.ModelForm):
 
     def changed_fields(self) -> set[str]:
         """Return the names of the changed fields. In another currency every price counts as changed."""
-        changed = set(self.changed_data) if self.has_changed() else set()  # False without the permission
+        # In the admin, `has_changed` is False if the user may not change ticket types.
+        changed = set(self.changed_data) if self.has_changed() else set()
         is_other_currency = self.instance.pk and self.event.currency != self.currency_before
         return {*changed, "price"} if is_other_currency else changed
 
@@ -298,7 +300,7 @@ class TicketTypeFormSet(forms.BaseInlineFormSet):
 
     @property
     def _before(self) -> tuple[str, datetime | None]:
-        """Return the event's currency and date in the database; the form may have changed those of the instance."""
+        """Return the event's currency and date in the database; the form may have changed them in the instance."""
         known = getattr(self, "_known_before", None)
         if known is None:
             saved = event_selectors.event_terms(self.instance.pk) if self.instance.pk else None

@@ -24,8 +24,8 @@ from tickets.voucher_rules import VoucherFacts
 
 TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
-# The hash field with what staff edit, except capacity, times of sale and pause. These are figures of a ticket type,
-# in the field named by its id.
+# The field of the hash for what staff edit, except the capacity, the times of the sale and the pause. Those are
+# figures of a ticket type, whose field has the id of the type as its name.
 STATIC = "static"
 
 
@@ -102,7 +102,7 @@ def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]
 
 
 def drop(event_id: int) -> None:
-    """Delete the kept values of a deleted event."""
+    """Delete the kept values of an event that was deleted, or that is a draft again."""
     publish.values_delete(key=_key(event_id))
 
 

@@ -1,7 +1,7 @@
 """A buyer's choice on an event's page: how many tickets of each type. It is read from a form or an address.
 
-Each ticket type has its own field, for example `amount_7`. A choice of one type may also be written as
-`ticket_type` and `amount`.
+Each ticket type has its own field: `amount_7` is the number of tickets of the type with the id 7. A choice of one
+type may also be written as `ticket_type` and `amount`.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from overlord.kernel.numbers import LARGEST_ID, whole_number
 from tickets import rules
 
 FIELD = re.compile(r"amount_([0-9]{1,19})")
-MOST_FIELDS = 200
+MOST_FIELDS = 200  # the most that are read; all others are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,10 @@ class Choice:
 
 
 def read(data: Mapping[str, str]) -> Choice:
-    """Return the choice in the fields of a form or a query. Fields that are empty or 0 choose nothing."""
+    """Return the choice in the fields of a form or a query. Fields that are empty or 0 choose nothing.
+
+    But an empty `amount` or a 0 beside `ticket_type` is malformed.
+    """
     choice = Choice()
     for ticket_type, written in _written(data):
         if written.strip() in ("", "0"):
@@ -57,6 +60,7 @@ def read(data: Mapping[str, str]) -> Choice:
 
 
 def _written(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the ticket types and the numbers of tickets, as they are written. "none" is a malformed number."""
     for name in list(data)[:MOST_FIELDS]:
         if found := FIELD.fullmatch(name):
             yield found[1], data[name]

@@ -17,10 +17,11 @@ HOLD = timedelta(minutes=1)  # any time would do: the transaction that claims th
 def order_claim_at_counter(
     *, buyer_id: int, event_id: int, quantities: Mapping[int, int]
 ) -> tuple[list[Reservation], datetime]:
-    """Hold tickets of these types for a new buyer, all or none; return the order's reservations and `now`.
+    """Hold tickets for a new buyer, all or none; return the order's reservations and `now`.
 
-    Hidden types, and events for accounts only, can be claimed too. Sale state, capacity and the limit per person
-    apply as for all buyers. Raise Invalid, Busy, or an error of `rules.refusal`, whose facts name the ticket type.
+    `quantities` has the number of tickets by ticket type. Hidden types, and events for accounts only, can be
+    claimed too. Sale state, capacity and the limit per person apply as for all buyers. Raise Invalid, Busy, or an
+    error of `rules.refusal`, whose facts contain the ticket type.
     """
     db.transaction_required()
     rules.check_items(list(quantities))

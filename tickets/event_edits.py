@@ -20,11 +20,12 @@ from overlord.kernel.form_fields import DATE_FORMAT, TIME_FORMAT, WHICH_OF_TWO, 
 from tickets.models import Event, Inventory, TicketType
 from tickets.rules import Buyers, Opening
 
-Values = dict[str, str]  # by field, "name" or "12:price" (of ticket type 12), the text that the field shows
+# The text that each field shows, by field. A field is "name", or "12:price" for the price of ticket type 12.
+Values = dict[str, str]
 
 PREFIX = "ticket_types"  # of the inline forms
 SALT = "tickets.event_edits"
-MOST_ROWS = 1000  # Django takes no more
+MOST_ROWS = 1000  # ticket types in one form; Django takes no more
 LABELS = {  # as on the organiser's form, for fields whose names do not say enough
     "max_per_user": "Limit per person",
     "paused": "Pause",
@@ -98,7 +99,10 @@ def _type_values(ticket_type: TicketType, event: Event) -> Values:
 
 
 def moment_values(name: str, instant: datetime | None, event: Event) -> Values:
-    """Return an instant as the inputs of a form show it, in the event's time zone: a date, a time, which of two."""
+    """Return an instant as the inputs of a form show it, in the event's time zone.
+
+    The inputs are a date, a time, and which of two equal times is meant when clocks go back.
+    """
     local = instant.astimezone(ZoneInfo(event.time_zone)).replace(microsecond=0) if instant else None
     return {
         f"{name}_0": local.strftime(DATE_FORMAT) if local else "",

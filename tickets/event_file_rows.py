@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-Row = tuple[int, str, dict[str, str]]  # its line, the words before a mistake in it, and its values by column
+# Its line, the words that come before a mistake of this row, and its values by column.
+Row = tuple[int, str, dict[str, str]]
 Mistake = tuple[int, str]  # a line, and a sentence
 
 SEPARATORS = (",", ";", "\t")
@@ -23,7 +24,7 @@ NOT_TEXT = {
     b"%PDF": "This is a PDF, not a text. Save the table as CSV (UTF-8) and load it.",
 }
 NOT_UTF8 = "This file is not in UTF-8. Save it as CSV UTF-8, or as JSON in UTF-8."
-COUNTERPART = {"name": "event"}  # JSON has another name for this column
+COUNTERPART = {"name": "event"}  # a column by the name that it has in JSON
 
 
 class FileErrors(Exception):
@@ -146,7 +147,7 @@ def _csv_row(
 
 
 def _separator(text: str) -> tuple[str, str, int]:
-    """Return the separator of cells, the text without a line `sep=`, and how many lines were left out."""
+    """Return the separator of cells, the text without a first line `sep=`, and how many lines that removed."""
     first = re.split(r"\r\n|\r|\n", text, maxsplit=1)
     named = re.fullmatch(r'"?sep=(.)"?', first[0].strip("\ufeff ").rstrip(" "), re.IGNORECASE)
     if named:
@@ -194,7 +195,7 @@ def _json_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator
 
 
 def _named(*names: Any) -> str:
-    """Return the names of an event and its ticket type, to put before a mistake: many may be on one line."""
+    """Return the names of an event and its ticket type, to put before a mistake: one line may have many."""
     known = [name[:40] for name in names if isinstance(name, str) and name.strip()]
     return f"{', '.join(known)}: " if known else ""
 

@@ -1,4 +1,4 @@
-"""Read a file of events, CSV or JSON, and check all of it. Each mistake is named with its line.
+"""Read a file of events, CSV or JSON, and check all of it. Each mistake is reported with its line.
 
 A row is a ticket type. Rows with the same event and date belong to the same event. docs/events-file.md describes
 both formats.
@@ -67,6 +67,7 @@ class _Reading:
     def __init__(self) -> None:
         self.events: dict[tuple[str, datetime], EventToLoad] = {}
         self.mistakes: list[tuple[int, str]] = []
+        # By name and date, as they are written: the time zone, and the first line with its date.
         self._zones: dict[tuple[str, str], str] = {}
         self._dates: dict[tuple[str, str], tuple[int, datetime]] = {}
 
@@ -75,7 +76,7 @@ class _Reading:
         cells = _Cells(line, about, row, self.mistakes)
         name = cells.line("event", most=rules.NAME_LENGTH)
         written = (name, _plain(row.get("date", "")))
-        # A later row of the same event may leave out the time zone, as well as the description.
+        # A later row of the same event may leave out the time zone.
         zone = cells.time_zone("time_zone") or self._zones.get(written, "")
         self._zones.setdefault(written, zone)
         date = cells.instant("date", zone=zone)
@@ -116,7 +117,7 @@ class _Reading:
 
 
 def _plain(date: str) -> str:
-    """Return a date in one form, so that 2030-05-01 19:30 is equal to 2030-05-01T19:30; a wrong one stays."""
+    """Return a date in one form, so that 2030-05-01 19:30 is equal to 2030-05-01T19:30. Any other text stays."""
     try:
         return datetime.fromisoformat(date).isoformat()
     except ValueError:

@@ -63,8 +63,8 @@ def _shown(value: Any) -> str:
 class OfficeEventForm(Folded, EventForm):
     """The organiser's form of an event.
 
-    A draft may keep a date that has passed, for example if it is the copy of an earlier event. The page says so
-    beside the field. A new date that has passed is refused, unless it corrects the date of an event that has begun.
+    A draft may keep a date that has passed, for example if it is the copy of an earlier event. A note beside the
+    field says so. A new date that has passed is refused, unless it corrects the date of an event that has begun.
     """
 
     folded = ("ends_at", "address", "currency", "description", "buyers", "opening")

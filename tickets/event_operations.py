@@ -69,8 +69,8 @@ def sale_ends_move(
 ) -> None:
     """Move the end of each sale that ends when the event begins.
 
-    `before` is the event's earlier date, and `after` its new one. The sales of the ticket types in `kept` stay as
-    they are, although they end at the earlier date.
+    `before` is the event's former date, and `after` its new one. The sales of the ticket types in `kept` stay as
+    they are, even if they end at the former date.
     """
     db.transaction_required()
     ending = Inventory.objects.filter(ticket_type__event_id=event_id, closes_at=before).exclude(pk__in=kept)
@@ -84,10 +84,10 @@ def calendar_version_raise(*, event_id: int) -> None:
 
 
 def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> None:
-    """Owe each buyer of a locked event a mail about its new date or place, unless one waits for its first try.
+    """Owe each buyer of a locked event a mail about its new date or place.
 
-    The waiting mails are locked. Otherwise a worker could write one of them with the old facts, before this edit is
-    committed.
+    A buyer for whom such a mail still waits for its first try gets only that one. The waiting mails are locked:
+    otherwise a worker could write one of them with the old facts, before this edit is committed.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
@@ -143,7 +143,7 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
 
     `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
     the event's date. A capacity below the number of held and sold tickets violates `inventory_never_oversold`.
-    A type that is added to an event whose sale is paused is paused with it.
+    If staff have paused the whole sale of the event, a new type is paused too.
     """
     db.transaction_required()
     event = Event.objects.only("date", "opening", "status").get(pk=ticket_type.event_id)

@@ -112,8 +112,8 @@ def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
         "code": code.text,
         "code_gives": gives,
         "code_until": code.voucher.valid_until if code.voucher else None,
-        # `version` is a sum. Without the versions of the inventories it rises only with edits; live-event.js
-        # compares it.
+        # The event's `version` is a sum. Minus the versions of the inventories, it rises only with edits by staff.
+        # live-event.js compares this number.
         "edits": event["version"] - sum(ticket["version"] for ticket in event["tickets"]),
         "code_error": error,
         "takes_codes": lambda: bool(code.text) or voucher_selectors.are_there(event_id=event["id"]),
@@ -141,7 +141,7 @@ def _refused_type(choice: Choice, refused: DomainError | None) -> int | None:
 
 
 def _known_by_refusal(refused: DomainError | None) -> dict[str, Any]:
-    """Return the fields of a ticket type that a refusal tells. They are newer than those of the page."""
+    """Return the fields of a ticket type whose values a refusal contains. They are newer than those of the page."""
     facts = refused.facts if refused else {}
     match refused:
         case rules.SoldOut():

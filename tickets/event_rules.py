@@ -155,7 +155,7 @@ def obstacles(*, date: datetime, by_draw: bool, sales: Sequence[SaleOfType], now
 
 
 def lacks_opening(sales: Iterable[SaleOfType], *, now: datetime) -> bool:
-    """Return whether no ticket type that buyers can still buy has an opening time.
+    """Return whether buyers can still buy some ticket types, and none of these types has an opening time.
 
     Then the line of a draw would never begin.
     """
@@ -189,8 +189,8 @@ def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
 def resumed(types: Iterable[PauseOfType], *, now: datetime) -> list[int]:
     """Return the ids of the paused ticket types that are on sale again when staff resume the sale of their event.
 
-    Types that were paused one by one stay paused. But if the whole sale stands still because of them alone, then
-    they are what staff resume.
+    Types that staff paused one by one stay paused, unless they alone stop the whole sale: no type was paused with
+    the event, and every type that is not paused has ended its sale. Then all of them are resumed.
     """
     known = list(types)
     paused = [each for each in known if each.paused]
@@ -200,9 +200,11 @@ def resumed(types: Iterable[PauseOfType], *, now: datetime) -> list[int]:
 
 
 def switch_of(types: Iterable[tuple[bool, datetime]], *, now: datetime) -> Switch:
-    """Return what staff can do with a sale, by whether each of its types is paused, and when its sale ends.
+    """Return what staff can do with the sale of an event.
 
-    A sale with a type that is not paused can be paused, also before it opens. So only the other sales are resumed.
+    `types` has for each ticket type whether it is paused, and when its sale ends. Types whose sale has ended do not
+    count. If a type is not paused, the sale can be paused, also before it opens. If all are paused, it can be
+    resumed.
     """
     going_on = {paused for paused, closes_at in types if closes_at > now}
     if not going_on:

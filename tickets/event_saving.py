@@ -33,7 +33,10 @@ TYPE_RESERVED = gettext_noop(
 
 
 def event_write(*, form: EventForm, now: datetime) -> None:
-    """Save a new event, or the fields that the form changed. Sales that end with the event follow its new date."""
+    """Save a new event, or the fields that the form changed.
+
+    Sales that end when the event begins move to a later date here. `edit_finish` moves them to an earlier one.
+    """
     event: Event = form.instance
     if event._state.adding:
         event.save()
@@ -55,7 +58,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
 def types_write(*, form: EventForm, formset: Any) -> None:
     """Save the ticket types of an event; raise ProtectedError if a type to delete was reserved meanwhile.
 
-    `form` is that of the event. It notes which types got an end of their sale that does not follow the event.
+    `form` is the form of the event. Its `ends_set` gets the types for which this edit entered the end of the sale.
     """
     formset.save(commit=False)
     for deleted in formset.deleted_objects:
@@ -70,7 +73,7 @@ def types_write(*, form: EventForm, formset: Any) -> None:
 
 
 def edit_finish(*, form: EventForm, now: datetime) -> None:
-    """Finish an edit after the event and its types were saved: set whether a line comes first, and announce it."""
+    """Finish an edit after the event and its types were saved, and announce the event."""
     if form.moved_from is not None:
         _sales_move(form)
     if "opening" in form.changed_data:
@@ -79,11 +82,11 @@ def edit_finish(*, form: EventForm, now: datetime) -> None:
 
 
 def _sales_move(form: EventForm) -> None:
-    """Move the end of each sale that ends when the event begins to the event's new date.
+    """Let each sale that ends when the event begins end at the event's new date.
 
     A sale must open before it ends, also between two statements. So if the new date is later, the ends are written
-    before the openings, and otherwise after them. An end that the same edit has set stays, even if it is at the
-    earlier date.
+    before the openings, and otherwise after them. An end that the same edit has set stays, even if it equals the
+    former date.
     """
     before, form.moved_from = form.moved_from, None
     assert before is not None  # noqa: S101

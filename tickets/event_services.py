@@ -27,7 +27,7 @@ PRUNED_AFTER = timedelta(hours=1)  # the change that adds a younger picture may 
 
 @dataclass(frozen=True, kw_only=True)
 class EventForms:
-    """The forms of an event and its ticket types, and the event's id once they were saved."""
+    """The forms of an event and its ticket types. `saved` is the event's id after a save, and None before."""
 
     event: OfficeEventForm
     types: Any
@@ -85,7 +85,7 @@ def event_save(
 def _sent(event_id: int | None, data: QueryDict, *, may_pause: bool, now: datetime) -> EventForms:
     """Lock the event and return its sent forms.
 
-    If the event has changed since the forms were made, they are not valid. The returned ones have the values that
+    If the event has changed since the forms were made, the returned forms are not valid. They have the values that
     the sender changed, the event's present values for the rest, and sentences about what others changed.
     """
     if event_id is None:
@@ -173,7 +173,7 @@ def picture_forget(*, name: str) -> bool:
 
 
 def pictures_prune() -> dict[str, int]:
-    """Delete the pictures that neither an event nor the shop shows, such as of deleted events; return how many."""
+    """Delete the pictures that neither an event nor the shop shows; return {what: how many}."""
     names = list(pictures.names_kept(older_than=PRUNED_AFTER.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 
@@ -194,7 +194,7 @@ def obstacles(*, event: Event, now: datetime) -> list[str]:
 
 
 def draft(*, event_id: int, now: datetime) -> Draft | None:
-    """Return the facts with which the preview puts an event on sale, or None if the event is not a draft."""
+    """Return what the preview needs to put an event on sale, or None if the event is not a draft."""
     event = Event.objects.filter(pk=event_id, status=EventStatus.DRAFT).first()
     return None if event is None else Draft(version=event.version, obstacles=obstacles(event=event, now=now))
 

@@ -1,4 +1,4 @@
-"""The step that gives a guest's order to an account, inside an open transaction. Locks as in `operations`."""
+"""The step that gives a guest's order to an account, inside an open transaction. It locks as `operations` does."""
 
 from functools import partial
 
@@ -12,11 +12,11 @@ from tickets.rules import ReservationState
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's unpaid order to an account, with its ended reservations. Its holds end when they did before.
+    """Give a guest's unpaid order to an account, with its ended reservations. The ends of its holds stay the same.
 
     Raise NotFound, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds tickets of one of
-    its types. If the order is being paid for, a trigger counts its tickets for the account's person, and refuses
-    more than the limit.
+    the order's types. If the order is being paid for, a trigger counts its tickets for the account's person. Above
+    the limit, it raises an IntegrityError.
     """
     db.transaction_required()
     order = Reservation.objects.filter(Q(pk=order_id) | Q(lead_id=order_id), buyer_id=guest_id)

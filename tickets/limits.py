@@ -25,8 +25,8 @@ GUESS_BY_ADDRESS = Limit(name="code-guess-address", amount=100, seconds=600)
 def count_reserve(request: HttpRequest, *, buyer_id: int | None) -> None:
     """Count a request to reserve; raise TooMany. `buyer_id` is None for a visitor who is not a guest yet.
 
-    Requests of guests are also counted by address, for as long as a hold lasts. This limits how much one address
-    can hold without an account.
+    Requests of guests, and of visitors who are not guests yet, are also counted by address, for as long as a hold
+    lasts. This limits how much one address can hold without an account.
     """
     address = client_address.of_request(request)
     _count(address, buyer_id)
@@ -72,7 +72,10 @@ def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | N
 
 
 def of_buyer() -> dict[str, Any]:
-    """Return the limits that `sql/buyer_check.sql` checks for each buyer, or None for each if limits are off."""
+    """Return the limits of `sql/buyer_check.sql`: {most_held, expired, cooling}. `cooling` is in seconds.
+
+    Each of them is None if limits are off.
+    """
     if not settings.RATE_LIMITS:
         return {"most_held": None, "expired": None, "cooling": None}
     return {

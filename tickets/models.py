@@ -1,6 +1,6 @@
 """The tables of events, ticket types, inventories and reservations. Decisions are in `rules`.
 
-Counters and money change only in `operations` and in the SQL functions of `tickets/sql`.
+Counters and money change only in the modules of operations and in `tickets/sql`.
 """
 
 from django.conf import settings
@@ -194,9 +194,10 @@ class Inventory(models.Model):
     )
     closes_at = models.DateTimeField(help_text="Usually the date of the event.")
     paused = models.BooleanField(default=False)
-    # Whether staff paused this type by itself. It counts only while the type is paused.
+    # Whether staff paused only this type, and not the whole sale. It says nothing while the type is not paused.
     paused_alone = models.BooleanField(default=False, db_default=False, editable=False)
-    # It is in this row, so that a claim that waits for the row sees its new value.
+    # Whether people in line get tickets first. This column is here, so that a claim that waits for this row sees a
+    # change.
     line_first = models.BooleanField(default=False, db_default=False, editable=False)
     version = models.BigIntegerField(default=1, editable=False)
     # These are counted here as they happen, so that a read of them costs O(ticket types) and not O(reservations).
@@ -205,7 +206,7 @@ class Inventory(models.Model):
     reservations_paid = models.BigIntegerField("reservations ever paid", default=0, editable=False)
     reservations_expired = models.BigIntegerField("reservations expired", default=0, editable=False)
     payments_failed = models.BigIntegerField("failed tries to pay", default=0, editable=False)
-    # It is wider than a bigint, so that no sum of prices can make it impossible to settle a payment.
+    # This is wider than a bigint, so that every sum of prices fits. Otherwise a payment could not be settled.
     revenue_minor = models.DecimalField(
         "revenue",
         max_digits=24,
@@ -243,7 +244,7 @@ class Inventory(models.Model):
 
 
 class Reservation(models.Model):
-    """Tickets of one type that a buyer holds, or owns after they are paid for. The row stays after the end."""
+    """Tickets of one type that a buyer holds, or has paid for. The row stays after the reservation has ended."""
 
     State = ReservationState
     LIVE = LIVE_STATES
@@ -368,7 +369,7 @@ class Reservation(models.Model):
 
     @property
     def order_id(self) -> int:
-        """Return the id of the order: that of its first reservation, even after this one has ended."""
+        """Return the id of the order: the id of its first reservation, even if that reservation has ended."""
         return self.lead_id or self.pk
 
     @property

@@ -31,7 +31,7 @@ deletion_locks: list[Callable[..., object]] = []
 
 
 def register_deletion_lock(lock: Callable[..., object]) -> None:
-    """Register a lock of an app above. A deletion of an event calls it before it locks the event's inventories."""
+    """Register a lock function of an app above. `event_delete` calls it before it locks the inventories."""
     deletion_locks.append(lock)
 
 
@@ -57,7 +57,7 @@ def order_lock(*, order_id: int) -> tuple[list[Reservation], datetime]:
 def order_lock_with(*, reservation_id: int, buyer_id: int) -> tuple[list[Reservation], datetime]:
     """Lock the order of one of the buyer's reservations, as `order_lock` does; raise NotFound."""
     order, now = _order_locked(sql.ORDER_LOCK_WITH, reservation=reservation_id, buyer=buyer_id)
-    if order[0].buyer_id != buyer_id:  # during the wait for the lock, it has followed its guest to an account
+    if order[0].buyer_id != buyer_id:  # the order followed its guest to an account during the wait
         raise NotFound()
     return order, now
 
@@ -135,7 +135,7 @@ def order_begin_paying(*, order: Sequence[Reservation], now: datetime) -> list[R
 
 
 def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> None:
-    """Count reservations that are being paid for as sold, each for its own price."""
+    """Validate reservations that are being paid for, and count their tickets as sold, each at its own price."""
     db.transaction_required()
     minor = [each.total_minor for each in reservations]
     sold = {"reservations": [each.pk for each in reservations], "minor": minor, "now": now}
@@ -149,7 +149,7 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
 
 
 def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
-    """Count locked holds as sold without a gateway, each for its own price, or free."""
+    """Validate locked holds without a gateway, and count their tickets as sold: at 0 if `is_free`."""
     if is_free:
         Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(unit_price_minor=0)
     for each in reservations:
@@ -210,8 +210,8 @@ def order_validate_late(*, reservations: Sequence[Reservation], now: datetime) -
 def due_holds_make_room(*, event_id: int, ticket_types: Collection[int], now: datetime) -> None:
     """Lock an event's inventories by id, and release due holds of these types that nobody else has locked.
 
-    All inventories are locked first: a release locks the inventory of its type only if a hold is due, so without
-    this the transaction could lock inventories in another order than by id.
+    All inventories are locked first, because a release locks the inventory of its type only if a hold is due. So
+    without this, the transaction could lock inventories in another order than by id.
     """
     inventories_lock(event_id=event_id)
     for ticket_type in sorted(ticket_types):
@@ -296,9 +296,9 @@ Change = tuple[Reservation, Mapping[str, int]]
 
 
 def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
-    """Change counters of the inventories of locked reservations, by id; `sql/inventory_change.sql` has their names.
+    """Change counters of the inventories of locked reservations, by id. NO_CHANGE has the counters' names.
 
-    One announcement tells of all changes of these inventories and reservations, because each one calls Redis.
+    There is only one announcement of all these changes, because each announcement calls Redis.
     """
     changed_rows: list[dict[str, Any]] = []
     sold_in: set[int] = set()
@@ -314,7 +314,7 @@ def _inventories_change(changes: Sequence[Change], *, now: datetime) -> None:
 def _inventories_announce(
     rows: Sequence[Mapping[str, Any]], *, buyers: set[int], sold_in: set[int], now: datetime
 ) -> None:
-    """Announce changed inventories after the commit, also to the buyers of the changed reservations."""
+    """Announce changed inventories after the commit. In the events of `sold_in`, tickets were sold or returned."""
     figures = [(row["event"], Figures.from_row(row)) for row in rows]
     db.after_commit(partial(projections.announce, figures=figures, buyers=buyers, sold_in=sold_in, now=now))
 
@@ -333,7 +333,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The result of a basket: its order, or None. `own`: only the buyer's own tickets or limit prevented it."""
+    """The order of a basket, or None. `own`: tickets were left, but the buyer's own tickets or limit refused it."""
 
     order_id: int | None
     own: bool
@@ -392,7 +392,7 @@ def line_first_write(*, event_id: int, types: Collection[int]) -> int:
 
 
 def sale_open(*, event_id: int, now: datetime) -> None:
-    """Open the sale now for those shown types of an event that would open later."""
+    """Open the sale now for those ticket types of an event that buyers see and that would open later."""
     inventories_lock(event_id=event_id)
     shown = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     later = shown.filter(opens_at__gt=now)

@@ -132,7 +132,10 @@ def _claim(
     code: str | None,
     request: ClaimRequest,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Try the claim once and announce it. Return its reservations, or none and the refused type if it is known."""
+    """Try the claim once and announce it. Return its reservations and None.
+
+    If it was not granted, return an empty list, and the first refused ticket type, or None if that is not known.
+    """
     wanted = {
         "buyer": buyer_id,
         "ticket_type": items[0].ticket_type,
@@ -191,6 +194,7 @@ def _replay(
     request: ClaimRequest,
     now: datetime,
 ) -> Ordered:
+    """Return the order of an earlier request with this key; raise Mismatch if this request is another one."""
     made_in = earlier["lead_id"] or earlier["id"]
     made = selectors.order_claimed_at(order_id=made_in, created=earlier["created"])
     if earlier["key_of_batch"] not in (None, request == ClaimRequest.BATCH):
@@ -238,7 +242,7 @@ def _diagnose(
 def _voucher_diagnose(event_id: int, code: str, items: Sequence[Wanted]) -> VoucherFacts:
     """Return the facts of a code that may be used for these items, or raise the reason why not.
 
-    If due holds use up the code, they are released here, so that another attempt may succeed.
+    If due holds use up the code, they are released here, so that the next claim may be granted.
     """
     found = voucher_selectors.facts(event_id=event_id, text=code)
     facts = voucher_rules.check_usable(found)

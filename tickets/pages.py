@@ -207,7 +207,7 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
 
 
 def _reserved_again(buyer_id: int, event_id: int, choice: Choice, *, code: str | None) -> int:
-    """Return the order that a guest's first request made, or reserve now if it failed or is not done yet."""
+    """Return the order that a guest's first request made, or reserve now if that request failed or still runs."""
     order_id = selectors.open_order(buyer_id=buyer_id, event_id=event_id, now=clock.now())
     if order_id is not None:
         return order_id
@@ -382,7 +382,7 @@ def sale(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _sale_sentence(name: str, event_id: int, *, paused: bool, now: datetime) -> str:
-    """Return what was done to the sale of an event, and which ticket types are paused although it was resumed."""
+    """Return what was done to the sale of an event, and which ticket types stay paused although it was resumed."""
     if paused:
         return _("Ticket sales for %(event)s are paused.") % {"event": name}
     done = _("Ticket sales for %(event)s have resumed.") % {"event": name}

@@ -10,6 +10,6 @@ from tickets.rules import ENDED_STATES
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete holds that ended before `before` and that nobody ever began to pay for; return how many."""
+    """Delete holds that ended before `before` and that nobody began to pay for; return {what: how many}."""
     ended = Q(state__in=ENDED_STATES, ended_at__lt=before, validated_at=None)
     return {"holds that were never paid": prune(lambda: unreferenced(Reservation.objects.filter(ended)))}

@@ -212,8 +212,9 @@ class ClaimFacts:
 def refusal(facts: ClaimFacts, *, quantity: int) -> DomainError | None:
     """Return the reason why `quantity` tickets cannot be claimed, or None if they can.
 
-    If there are several reasons, the one that the buyer can change most easily comes first. Availability comes
-    last. It is not a reason while holds are due, because their release may change it.
+    If there are several reasons, return the first in this order: buyers do not see the type; the buyer's own
+    tickets or choice; the state of the sale; availability. Availability is no reason while holds are due, because
+    their release may change it.
     """
     if facts.status == EventStatus.DRAFT or facts.hidden:
         return UnknownTicketType()
@@ -256,7 +257,10 @@ BUYER_CONSTRAINTS = frozenset(
 
 
 def buyer_refusal(constraint: str, facts: Mapping[str, Any]) -> DomainError:
-    """Return the reason why the database does not let a buyer hold more, for one of BUYER_CONSTRAINTS."""
+    """Return the reason why `sql/buyer_check.sql` refused a buyer.
+
+    `constraint` is one of BUYER_CONSTRAINTS, and `facts` is the detail of the database's error.
+    """
     if constraint == "reservation_by_an_account":
         return AccountRequired()
     if constraint == "reservation_few_held_per_buyer":
@@ -278,8 +282,8 @@ def check_items(ticket_types: Sequence[int], *, field: str = "items") -> None:
 def check_addable(members: Collection[tuple[ReservationState, datetime]], *, adding: int) -> None:
     """Raise the reason why `adding` types cannot be added to an order, if there is one.
 
-    `members` has the state and the end of each reservation of the order. The reasons are PaymentInProgress,
-    AlreadyValidated, ReservationEnded if none is held, and OrderFull.
+    `members` has the state and the end of each reservation of the order: at least one. The reasons are
+    PaymentInProgress, AlreadyValidated, ReservationEnded if the order has no hold, and OrderFull.
     """
     states = [state for state, _ in members]
     if ReservationState.PAYING in states:
@@ -312,7 +316,7 @@ def check_resizable(
 
 
 def state_at(*, state: ReservationState | str, expires_at: datetime, now: datetime) -> ReservationState:
-    """Return the state at `now`. A due hold is EXPIRED, even if its tickets are not released yet."""
+    """Return a reservation's state at `now`. A due hold is EXPIRED, even if its tickets are not released yet."""
     is_due = state == ReservationState.HELD and expires_at <= now
     return ReservationState.EXPIRED if is_due else ReservationState(state)
 
@@ -328,7 +332,7 @@ AnyTried = TypeVar("AnyTried", bound=Tried)
 
 
 def tried_last(order: Iterable[AnyTried]) -> list[AnyTried]:
-    """Return the reservations of an order for which the latest try to pay was; none if there was no try."""
+    """Return those reservations of an order that the latest try to pay was for; an empty list without a try."""
     tried = [each for each in order if each.paying_since is not None]
     latest = max((each.paying_since for each in tried if each.paying_since), default=None)
     return [each for each in tried if each.paying_since == latest]

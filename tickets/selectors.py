@@ -1,4 +1,4 @@
-"""Reads of events, availability and reservations. No read sums over reservations: inventories have counters."""
+"""Reads of events, availability and reservations. Totals of an event come from the counters of its inventories."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -53,7 +53,7 @@ def events_static(
 
     Hidden ticket types are left out, except those in `hidden`. Drafts are left out, unless `drafts` is true.
     """
-    possible = [each for each in ids if each <= LARGEST_ID]  # an address may name any number
+    possible = [each for each in ids if each <= LARGEST_ID]  # the id in an address may be any number
     asked = {"events": possible, "drafts": drafts, "hidden": list(hidden)}
     found = {row["id"]: {**row, "ticket_types": []} for row in db.rows(sql.EVENTS_STATIC, asked)}
     for row in db.rows(sql.TYPES_STATIC, {**asked, "events": list(found)}):
@@ -84,9 +84,10 @@ def events_detail(ids: Collection[int], *, now: datetime, drafts: bool = False) 
 
 
 def events_detail_for_staff(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the same as `events_detail`, with `switch`, and with the hidden ticket types that were reserved.
+    """Return the same as `events_detail`, with hidden ticket types if tickets of them were ever reserved.
 
-    `hidden` has the ids of these types. The sale of an event is that of the types which buyers see.
+    `hidden` has the ids of these types, and `switch` says what staff can do with the sale. The sale of an event is
+    that of the types which buyers see.
     """
     reserved = TicketType.objects.filter(event__in=list(ids), hidden=True, inventory__reservations__gt=0)
     statics, figures = events_with_figures(ids, hidden=list(reserved.values_list("pk", flat=True)))
@@ -328,7 +329,7 @@ def reservations_joined(text: str, **params: Any) -> list[Reservation]:
 
 
 def reservations_joined_at(text: str, **params: Any) -> list[tuple[Reservation, datetime]]:
-    """Return the same as `reservations_joined`, each with the instant in the last column of its row."""
+    """Return the same as `reservations_joined`, each with the last column of its row, which is an instant."""
     return [(row[0], row[-1]) for row in _joined(text, params)]
 
 
@@ -381,7 +382,7 @@ def order_held(*, order_id: int) -> dict[int, int]:
 
 
 def events_of_types(ticket_types: Collection[int]) -> dict[int, int]:
-    """Return the event's id of each of these ticket types, by type. Types that do not exist are left out."""
+    """Return the events of ticket types: {ticket type: event}. Types that do not exist are left out."""
     return dict(TicketType.objects.filter(pk__in=ticket_types).values_list("id", "event_id"))
 
 

@@ -42,7 +42,8 @@ from tickets.voucher_rules import VoucherFacts
 CLAIM_ATTEMPTS = 3  # one, another after due holds were released, and one more if another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-# This is longer than a pause between two sweeps. A second announcement is harmless.
+# A sweep begins this long before its first instant: longer than a pause between two sweeps. To announce a change
+# twice is harmless.
 BOUNDARY_OVERLAP = timedelta(seconds=15)
 
 
@@ -59,8 +60,8 @@ def reservation_create(
 ) -> Reserved:
     """Hold `quantity` tickets for the buyer for the time of `hold`, in one autocommitted statement.
 
-    Raise what `rules.refusal` returns, UnknownTicketType, Mismatch if the key was used for something else, or Busy
-    if other buyers were quicker three times.
+    Raise what `rules.refusal` and `rules.buyer_refusal` return, UnknownTicketType, Mismatch if the key was used for
+    something else, or Busy if other buyers were quicker three times.
     """
     if key is None:
         sold_out_cache.recall(ticket_type=ticket_type)
@@ -126,6 +127,7 @@ def buyer_refused(error: IntegrityError) -> None:
 
 
 def _replay(earlier: dict[str, Any], *, ticket_type: int, quantity: int, now: datetime) -> Reserved:
+    """Return what an earlier request with this key reserved; raise Mismatch if this request is another one."""
     made = (earlier["ticket_type_id"], earlier["quantity_claimed"])
     is_other = earlier["key_of_batch"] or earlier["voucher__text"] is not None or not earlier["is_alone"]
     if is_other or made != (ticket_type, quantity):
@@ -174,7 +176,7 @@ def _changed(*, buyer_id: int, reservation_id: int, now: datetime) -> dict[str, 
 def reservation_release(*, buyer_id: int, reservation_id: int, version: int | None = None) -> None:
     """Release the buyer's hold; raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated.
 
-    `version` is the version of the reservation that the buyer saw, if the buyer names one.
+    `version` is the version of the reservation that the buyer saw, or None.
     """
     with db.transaction():
         reservation = operations.reservation_lock(reservation_id=reservation_id, buyer_id=buyer_id)
@@ -198,7 +200,8 @@ def reservation_resize(
     """Change the buyer's hold to exactly `quantity` tickets, or not at all; return it. Its end stays the same.
 
     Raise NotFound, PaymentInProgress, AlreadyValidated, ReservationEnded or Outdated, as `reservation_release`
-    does; what `rules.refusal` returns if more are not granted; or Busy if other buyers were quicker three times.
+    does. For more tickets, also raise what `rules.refusal` returns, the errors of the hold's voucher, or Busy if
+    other buyers were quicker three times.
     """
     for _ in range(CLAIM_ATTEMPTS):
         with db.transaction():

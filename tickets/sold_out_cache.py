@@ -1,8 +1,7 @@
 """Keep sold-out answers in this process, so that a rush costs PostgreSQL less.
 
-All threads of a web process share the answers. An answer is kept for a length of time, by this process's monotonic
-clock. It is not kept until a time of day, because that would be by PostgreSQL's clock, from which this machine's
-clock may differ.
+All threads of a web process share the answers. This process's monotonic clock measures how long an answer is kept.
+No time of day is used: the times in an answer are PostgreSQL's, and the clock of this machine may differ.
 """
 
 import time
@@ -12,7 +11,7 @@ from overlord.kernel.errors import DomainError
 from tickets.rules import AllHeld, ClaimFacts, SoldOut
 
 CACHED_FOR = timedelta(milliseconds=250)
-_answers: dict[int, tuple[float, DomainError]] = {}  # by ticket type: (until, by time.monotonic(); answer)
+_answers: dict[int, tuple[float, DomainError]] = {}  # by ticket type: its end by time.monotonic(), and the answer
 
 
 def remember(*, ticket_type: int, facts: ClaimFacts, refused: DomainError) -> None:

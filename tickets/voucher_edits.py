@@ -2,7 +2,7 @@
 
 A form contains the state from which it was made. If somebody else has changed the voucher since, or the currency or
 the time zone of its event, nothing is saved. The form is shown again with the present values, but it keeps the
-values that its author changed. The form of a new voucher contains only the two values of the event.
+values that its author changed. The form of a new voucher contains only the currency and the time zone of its event.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def form_sent(voucher: Voucher, event: Event, types: list[TicketType], data: Que
 
 
 def new_form(event: Event, types: list[TicketType], first: Mapping[str, Any]) -> NewCodeForm:
-    """Return the form of a new voucher. `first` has the values that it shows at first."""
+    """Return the form of a new voucher. `first` has the initial values of its fields."""
     return NewCodeForm(initial={**first, "made_from": _new_seal(event)}, event=event, types=types)
 
 
@@ -87,6 +87,7 @@ def _values_of_event(event: Event) -> Values:
 
 
 def _is_read_for(event: Event, values: Values) -> bool:
+    """Return whether a form with these values was made for the event's present currency and time zone."""
     now = _values_of_event(event)
     return {name: values.get(name) for name in now} == now
 

@@ -181,7 +181,7 @@ def price_with(rule: PriceRule | str, value: int, price_minor: int) -> int:
 
 
 def claim_facts_with(voucher: VoucherFacts | None, facts: ClaimFacts, ticket_type: int) -> ClaimFacts:
-    """Return the facts of a claim for a buyer with a voucher; unchanged if the voucher is not for this type."""
+    """Return the facts of a claim with a voucher; the same facts if there is none, or it is not for this type."""
     if voucher is None or ticket_type not in voucher.covers:
         return facts
     return replace(facts, hidden=False, opens_at=None if voucher.opens_early else facts.opens_at)

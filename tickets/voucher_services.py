@@ -1,7 +1,7 @@
 """Use cases of vouchers, for the organiser's pages.
 
-The event is locked first, against a change of its currency. When a voucher changes, the event gets its next
-version. So open pages with the code learn of the change, and ask the server what the code gives now.
+The event is locked first, so that its currency does not change meanwhile. When a voucher changes, the event gets
+its next version. So open pages with the code learn of the change, and ask the server what the code gives now.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ def vouchers_make(
 ) -> list[str]:
     """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
 
-    Without a text, the voucher gets a random one. `key` names the form. If the same form is sent again unchanged,
-    it makes no more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random
+    Without a text, the voucher gets a random one. `key` identifies the form: if a form is sent again unchanged, it
+    makes no more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random
     text exists already.
     """
     is_random = number > 1 or not text

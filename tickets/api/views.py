@@ -103,7 +103,7 @@ class ReservationList(APIView):
         responses={201: serializers.Reservation},
     )
     def post(self, request: Request) -> Response:
-        """Hold tickets for fifteen minutes."""
+        """Hold tickets of one type until `expires_at`, usually for fifteen minutes."""
         wanted = RESERVATION_INPUT.run_validation(request.data)
         key = idempotency.key_of(request.headers)
         buyer_id = actor_id(request)

@@ -1,5 +1,5 @@
-// <live-event event="12">: an event's page, live. Each frame is shown whole. The row of a deleted ticket type is
-// removed; the row of a new one comes from the server's page. With `own`, the buyer's own tickets are live too.
+// <live-event event="12">: an event's page, live. Each frame replaces all that is shown. The row of a deleted ticket
+// type is removed. The row of a new type comes from the server's page. With `own`, the buyer's tickets are live too.
 
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
@@ -110,7 +110,7 @@ class LiveEvent extends HTMLElement {
     return this.edits !== null && this.edits < editsOf(this.frame);
   }
 
-  /** Show the usual prices, because the code has expired. No frame says this, and from now on the server refuses it. */
+  /** Show the usual prices, because the code has expired. No frame says this. The server refuses the code now. */
   endCode() {
     this.edits = null;
     this.removeAttribute("code-until");
