@@ -22,8 +22,8 @@ _BUYER_CHECK = (
     "buyer_check(%(buyer)s, %(ticket_type)s, %(order)s,"
     " %(most_held)s, %(expired)s, make_interval(secs => %(cooling)s))"
 )
-# Buyers cannot claim a hidden type: this returns no row for one, so the claim does not run and writes nothing. The
-# function of the claim looks again after the lock, because staff may hide the type while a claim waits.
+# Buyers cannot claim a hidden type: if a type is hidden, this returns no row, so the claim does not run and writes
+# nothing. The function of the claim looks again after the lock, because staff may hide a type while a claim waits.
 _CHECKED = (
     f"(SELECT {_BUYER_CHECK} AS may WHERE NOT EXISTS"  # noqa: S608
     " (SELECT FROM tickets_tickettype t WHERE t.hidden AND t.id {types})) b"

@@ -1,12 +1,13 @@
--- Refuse a buyer who may hold no more tickets for now, before the claim in the same statement. Raise the name of a
--- constraint.
+-- Refuse a buyer who may hold no more tickets for now, before the claim in the same statement. Return true, or raise
+-- an error with the name of a constraint.
 --
--- An event may be for accounts only. A buyer may have at most p_most_held unpaid orders at a time. If p_expired orders of
--- a buyer expired within p_cooling, the buyer cannot reserve until the first of them is longer ago. If one of these
--- numbers is null, its check is left out.
+-- An event may be for accounts only. A buyer may have at most p_most_held unpaid orders at a time. A claim that adds to
+-- an order (p_order) makes no new one. If p_expired or more orders of a buyer expired within p_cooling, the buyer
+-- cannot reserve for as many seconds as the error says. This check reads only the buyer's newest 100 reservations. If
+-- p_most_held or p_expired is null, its check is left out.
 --
--- The claims of one buyer wait for each other, so that claims at the same time cannot hold more than claims one after
--- the other. This lock is taken before any other.
+-- Claims of one buyer that make new orders wait for each other. So claims at the same time cannot hold more than claims
+-- one after the other. Their lock is taken before any other.
 CREATE OR REPLACE FUNCTION buyer_check(
     p_buyer bigint, p_ticket_type bigint, p_order bigint, p_most_held integer, p_expired integer, p_cooling interval
 ) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
--- All facts that decide a claim, at one instant of the database's clock. A due hold of the buyer does not count. The
--- clock stays the same during the statement, so that an index finds the due holds. With a running clock, every hold
--- would be read.
+-- All facts that decide a claim, at one instant of the database's clock. A due hold of the buyer does not count.
+-- `statement_timestamp()` stays the same during the statement, so that an index finds the due holds. With a running
+-- clock, every hold would be read.
 SELECT statement_timestamp() AS now, i.capacity, i.held, i.sold, i.opens_at, i.closes_at, i.paused, i.line_first,
        t.max_per_user, t.price_minor, t.hidden, e.status, own.live_reservation, COALESCE(own.owned, 0) AS owned,
        EXISTS (SELECT FROM tickets_reservation r WHERE r.ticket_type_id = t.id AND r.state = 'held'

@@ -1,8 +1,8 @@
 -- Expire at most p_most due holds of one ticket type, and put their tickets back on sale. Return one row with the
--- buyers of these holds and the inventory's new figures, or no row if no hold was due.
+-- buyer of each of these holds and the inventory's new figures, or no row if no hold was expired.
 --
--- Reservations are locked first, then their vouchers by id, and the inventory last, as everywhere. Locked
--- reservations are skipped: the transaction that has locked one ends it, or makes it a reservation that is not due.
+-- Reservations are locked first, then their vouchers by id, and the inventory last, as everywhere. Reservations that
+-- another transaction has locked are skipped: that transaction decides about them, or a later call finds them again.
 -- If this transaction has locked or written something before, holds with a locked voucher are skipped too, because to
 -- wait for the voucher could be a deadlock.
 CREATE OR REPLACE FUNCTION holds_release_due(p_ticket_type bigint, p_most integer)

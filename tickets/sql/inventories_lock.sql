@@ -1,5 +1,5 @@
--- Lock all inventories of an event by id, and return how many tickets of each type can be given now, with the limit
--- per person. Of a hidden type no tickets can be given.
+-- Lock all inventories of an event by id. Return for each ticket type how many tickets can be given now, the limit per
+-- person, and whether a line comes first. Tickets of a hidden type cannot be given.
 --
 -- These are two statements, because the second one has a new snapshot. After the wait for a lock, the first one reads
 -- only the locked row again. It would not see that the ticket type was hidden meanwhile.

@@ -1,5 +1,5 @@
--- Change the counters of one inventory, and return its new figures. The table's CHECK constraints refuse wrong
--- counters. A function keeps the plan, which takes longer to make than to carry out.
+-- Add these numbers to the counters of one inventory, and return its new figures. A number may be negative. The table's
+-- CHECK constraints refuse wrong counters. A function keeps the plan, which takes longer to make than to carry out.
 CREATE OR REPLACE FUNCTION inventory_change(
     p_ticket_type bigint, p_held integer, p_sold integer, p_revenue_minor bigint, p_paid integer, p_expired integer,
     p_failed integer)

@@ -1,6 +1,6 @@
 -- Hold more or fewer tickets of one inventory for an existing reservation, and return the inventory's new figures.
 -- More tickets need what a claim needs: enough are left, and the sale is open, or `early` says that a voucher opens
--- it. No row means that they are refused.
+-- it. No row means that more tickets are refused.
 UPDATE tickets_inventory i
    SET held = i.held + %(step)s, reserved_tickets = i.reserved_tickets + %(step)s, version = i.version + 1
   FROM tickets_tickettype t

@@ -1,6 +1,6 @@
 -- Lock an order and return its reservations by id, each with its ticket type and its event. The lead is locked first,
 -- in its own statement, so that a transaction that adds to the order has ended before the rest is read. A function
--- keeps the plan of the join, and to plan it takes longer than to run it. The function returns whole rows, so that a
+-- keeps the plan of the join, which takes longer to make than to carry out. The function returns whole rows, so that a
 -- new column needs no new function.
 CREATE OR REPLACE FUNCTION order_lock(p_order bigint)
 RETURNS TABLE (reservation tickets_reservation, ticket_type tickets_tickettype, event tickets_event)

@@ -1,6 +1,6 @@
--- Count locked reservations that are being paid for as sold. Each brings in the amount at its place in p_minor. The
--- inventories are changed by id, and their new figures are returned. Return nothing unless all of them were being paid
--- for: the caller then rolls the transaction back.
+-- Validate locked reservations that are being paid for, and count their tickets as sold. p_minor has the revenue of
+-- each, in the same order. The inventories are changed by id, and their new figures are returned. If one of the
+-- reservations is not being paid for, no row is returned, and the caller rolls the transaction back.
 CREATE OR REPLACE FUNCTION order_validate(p_reservations bigint[], p_minor bigint[], p_now timestamptz)
 RETURNS TABLE (
     event bigint, ticket_type bigint, capacity integer, held integer, sold integer, opens_at timestamptz,

@@ -1,13 +1,13 @@
 -- Give baskets of one event to buyers, in the order of the list, each whole or not at all.
 --
 -- p_baskets is [{"buyer": 7, "choices": [[[type, quantity], ...], ...]}, ...], of different buyers. A buyer gets the
--- first choice that is available. Return for each basket its order, or null and whether only the buyer's own
--- reservations or limit refused it.
+-- first choice that is available and allowed. Return for each basket (`nth`, from 1) its order, or null. `own` is true
+-- if a choice was available, but the buyer's own reservations or a limit refused it.
 --
--- All inventories of the event are locked by id. After that the function waits for no reservation: a live reservation
--- of the buyer refuses the basket, as in reservation_claim. `paused` and the times of the sale count here, but
--- `line_first` does not, because these tickets go to the line. Each table is read once for all baskets, and a loop
--- counts down the tickets left.
+-- All inventories of the event are locked by id. After that the function waits for no reservation: if the buyer has a
+-- live reservation of a type, a choice with this type is refused, as in reservation_claim. `paused` and the times of
+-- the sale count here, but `line_first` does not, because these tickets go to the line. The caller leaves out hidden
+-- types. Each table is read once for all baskets, and a loop counts down the tickets left.
 CREATE OR REPLACE FUNCTION orders_give(p_event bigint, p_baskets jsonb, p_hold interval)
 RETURNS TABLE (nth integer, order_id bigint, own boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column

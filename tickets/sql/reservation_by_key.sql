@@ -1,5 +1,5 @@
--- The reservation that a buyer made with an Idempotency-Key, as a row of `selectors.reservation_rows`. More columns
--- say how many tickets were claimed, and whether the claim was for one ticket type only.
+-- The reservation that a buyer made with an Idempotency-Key, as a row of `selectors.reservation_rows`. More columns say
+-- how many tickets were claimed, whether the request was a batch, and whether it was for one ticket type only.
 SELECT r.id, r.lead_id, r.buyer_id, r.ticket_type_id, r.quantity, r.unit_price_minor, r.currency, r.state, r.created,
        r.expires_at, r.ended_at, r.idempotency_key, r.key_of_batch, r.version, r.discount_minor, t.event_id,
        v.text AS voucher__text,

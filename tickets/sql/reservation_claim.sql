@@ -1,8 +1,10 @@
--- Hold p_quantity tickets of a type for a buyer, or do nothing at all. A reservation is made in this one statement.
+-- Hold p_quantity tickets of a type for a buyer, or do nothing at all. The whole claim is this one call.
+--
+-- Return no row if the inventory refuses. Raise an error with the name of a constraint if the type is hidden, or if the
+-- buyer's own reservations, the limit per person or the total refuse. In both cases nothing is changed.
 --
 -- Each statement of a function has a new snapshot. So a transaction that waited for the lock of the inventory then
--- sees all that the transaction before it has done. Return no row if the inventory refuses. Raise the name of a
--- constraint if the buyer's own reservations or the total refuse. In both cases nothing is changed.
+-- sees all that the transaction before it has done.
 CREATE OR REPLACE FUNCTION reservation_claim(
     p_buyer bigint, p_ticket_type bigint, p_quantity integer, p_key text, p_hold interval
 ) RETURNS TABLE (

@@ -3,8 +3,8 @@
 -- one. A claim of one type has no lead, so it does not cause this check.
 --
 -- All reservations of an order have one buyer, one event and one currency. A lead exists and has no lead itself, and
--- a reservation never changes its lead. There is no foreign key for this. If its check was planned while the table
--- was nearly empty, it would read the whole table each time. This function avoids that.
+-- a reservation never changes its lead. A foreign key is not used: PostgreSQL keeps the plan of its check, and a plan
+-- that was made while the table was nearly empty would read the whole table each time. This function avoids that.
 CREATE OR REPLACE FUNCTION reservation_order_agrees() RETURNS trigger
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE

@@ -2,8 +2,8 @@
 -- buyer begins to pay, and when a reservation that is being paid for gets another buyer. Claims do not call it.
 --
 -- Each person has a lock: two payments of a person at the same time wait for each other, and the second one sees the
--- first. The lock is taken after that of the reservation, and before that of any inventory. A first purchase is never
--- refused, because the claim has checked it already. The limit may have been lowered since.
+-- first. The lock is taken after that of the reservation, and before that of any inventory. A person's first purchase
+-- of a type is never refused: its claim has checked the limit, and a limit that was lowered since does not count.
 CREATE OR REPLACE FUNCTION reservation_person_limit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     buyer record;

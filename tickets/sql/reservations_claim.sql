@@ -3,21 +3,21 @@
 --
 -- With p_order, the id of an unpaid order of the buyer, the tickets are added to this order and end when it ends.
 -- Return the new reservations in the order of p_ticket_types; or one row with `refused`, the first ticket type that
--- is refused; or no row if the order or the voucher cannot be used. Raise the name of a constraint if another request
--- of the buyer was quicker.
+-- is refused; or no row if the order or the voucher cannot be used. Raise an error with the name of a constraint if
+-- another request of the buyer was quicker.
 --
 -- p_voucher is the text of a voucher of the event, or null. Tickets of the types that it covers get its price and its
 -- rights, and each of these tickets is one use. The voucher must cover at least one of the types.
 --
 -- p_request is the kind of the request: 'one' for one type, 'batch', or 'counter' for a sale by staff, who can sell
--- hidden types. Null means that it is not known. Everybody else can claim a hidden type only with a voucher that
--- names it.
+-- hidden types. Null means that the kind is not known. Buyers can claim a hidden type only with a voucher for which
+-- staff chose this type.
 --
 -- The order's lead is locked first, then the voucher, then the inventories by id. After the lock of an inventory, the
 -- function waits for no reservation and no voucher.
 --
--- Its plans may be made while the tables are nearly empty, so they avoid sequential scans. Plans are kept, because a
--- new plan for each length of the arrays would cost more than all the rest.
+-- The function keeps its plans, because a new plan for each length of the arrays would cost more than all the rest. The
+-- plans may be made while the tables are nearly empty, so they avoid sequential scans.
 CREATE OR REPLACE FUNCTION reservations_claim(
     p_buyer bigint, p_ticket_types bigint[], p_quantities integer[], p_order bigint, p_key text, p_hold interval,
     p_voucher text, p_request text

@@ -1,5 +1,5 @@
 -- Whether a sweep has work. `due`: there are due holds. `crossed`: a sale opened or closed between two instants.
--- `expiring`: the seconds left of a hold fell below a threshold between them.
+-- `expiring`: the seconds left of a hold fell below a threshold between these instants.
 --
 -- It runs four times a second and mostly finds nothing, so a new plan each time would cost more than all the rest.
 -- Plans are kept. They avoid sequential scans, which would read everything only to find nothing.
