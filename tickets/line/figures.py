@@ -55,8 +55,8 @@ class Counts:
 class LineFigures(Counts):
     """The figures of a line.
 
-    `ends_at` is when the last turn comes at the shown pace. It is None while that is not known, and while nobody
-    has a turn to come.
+    `ends_at` is when the last turn comes at the shown pace. It is None while this is not known, and if all turns
+    have come.
     """
 
     ends_at: datetime | None

@@ -90,7 +90,7 @@ def reason_text(line: Mapping[str, Any]) -> str:
 
 
 def deeds() -> dict[str, str]:
-    """Return what staff did, by action, for the record of a line and for the journal."""
+    """Return the words for each action of staff, for the record of a line and for the journal."""
     return {
         Action.HOLD: _("Paused the line"),
         Action.GO_ON: _("Resumed the line"),

@@ -126,9 +126,9 @@ class Entry(models.Model):
     """A person in a line. Its row stays after the person has left, because the proof of the draw needs all rows.
 
     The draw updates all entries of a line. To make that quick, no index contains the place, and the table's pages
-    are less than half full before the draw (its `fillfactor`, set by a migration). So PostgreSQL writes the new
-    version of a row beside the earlier one, and writes no index (a HOT update). `DrawnPart` has the order of the
-    places.
+    are less than half full before the draw (the table's `fillfactor`, set by a migration). So PostgreSQL writes the
+    new version of a row on the same page as the earlier one, and writes no index (a HOT update). `DrawnPart` has
+    the order of the places.
     """
 
     line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -156,7 +156,7 @@ class Entry(models.Model):
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            # The draw gives each number a place. After it, the place of a new entry is its number.
+            # The draw gives each number a place. After the draw, the place of a new entry is its number.
             models.UniqueConstraint(fields=["line", "number"], name="entry_one_per_number"),
             # A buyer waits only once in a line. The second part is null for an entry that does not wait, and nulls
             # count as different. The constraint is also the index by buyer.
@@ -208,7 +208,7 @@ class DrawnPart(models.Model):
 
 
 class TurnNotice(models.Model):
-    """The mail about a turn. The row is written together with the given hold; the mail is sent once."""
+    """The mail about a turn. The row is written in the transaction that gives the hold; a worker sends the mail."""
 
     entry = models.OneToOneField(Entry, primary_key=True, on_delete=models.CASCADE, related_name="+")
     attempts = models.IntegerField(default=0)

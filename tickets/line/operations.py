@@ -1,8 +1,8 @@
 """Steps of a line inside an open transaction.
 
 Locks are taken in one order: the event, the line, the event's inventories by id, then waiting entries by place.
-Only the opening of a lobby, and what must come before it, lock the event. After a transaction has locked a waiting
-entry, it waits neither for the line nor for an inventory. A given entry is locked before its reservations.
+Here only the opening of a lobby and the naming of a public value lock the event. After a transaction has locked a
+waiting entry, it waits neither for the line nor for an inventory. A given entry is locked before its reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ def event_lock(*, event_id: int) -> bool:
 
 
 def lobby_lock(*, event_id: int) -> None:
-    """Lock an event, so that its lobby opens before this transaction or after it."""
+    """Lock an event, so that its lobby does not open while this transaction runs."""
     db.transaction_required()
     Event.objects.select_for_update(no_key=True).filter(pk=event_id).first()
 
@@ -39,7 +39,7 @@ def line_lock(*, event_id: int) -> Line | None:
 
 
 def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
-    """Let a locked line come first for these ticket types of its event, and announce it."""
+    """Let people in a locked line get tickets of these types of its event first, and announce the line."""
     tickets.line_first_set(event_id=line.pk, types=types, now=now)
     db.after_commit(partial(projections.announce_line, event_id=line.pk))
 
@@ -47,9 +47,9 @@ def line_begin(*, line: Line, types: Collection[int], now: datetime) -> None:
 def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     """Give tickets to the next people in a locked line, at most `most` of them; return how many were tried.
 
-    They are served in the order of their places. An entry whose wish is not available keeps its place before all
-    others behind it. When nobody waits any more, the sale opens to direct claims. Staff may pause the line, or
-    limit its turns.
+    They are served in the order of their places. An entry whose wish is not available keeps its place, and is tried
+    again before those behind it. When nobody waits any more, the sale opens to direct claims. If staff have paused
+    the line, nobody is served; if they have set a limit, the turns keep to it.
     """
     left = tickets.inventories_lock(event_id=line.pk)
     if line.is_held:
@@ -149,7 +149,8 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
     """Record the results of turns.
 
-    An entry that was given nothing goes on waiting, unless only its owner's own tickets or limit prevented it.
+    An entry that was given nothing goes on waiting. It is passed by if tickets were left, but its owner's own
+    tickets or limit refused them.
     """
     turns = [
         (
@@ -172,9 +173,9 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Let direct claims take the types that nobody in a locked line wishes. Open the sale if nobody waits.
+    """Open to direct claims the types that nobody in a locked line wishes. If nobody waits, open the whole sale.
 
-    If somebody waits for tickets that can never be given, the line stays: staff may add such tickets.
+    If somebody waits for tickets that can never be given, the line stands still: staff may add such tickets.
     """
     wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
@@ -186,9 +187,9 @@ def line_rest(*, line: Line, now: datetime) -> None:
 
 
 def _line_first_extend(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
-    """Let a locked line that gives nothing now come first also for types that somebody has newly wished.
+    """Let people in a locked line that gives nothing now come first for all types that they wish.
 
-    No type is opened to direct claims.
+    Types that they do not wish stay as they are.
     """
     first = {each for each, of_type in left.items() if of_type.line_first}
     if not first.issuperset(selectors.types_of(event_id=line.pk)):
@@ -197,7 +198,7 @@ def _line_first_extend(line: Line, left: Mapping[int, Left], *, now: datetime) -
 
 
 def line_changed(*, line: Line, **changes: Any) -> None:
-    """Change fields of a locked line and announce it, if anything changes."""
+    """Change fields of a locked line. If one of them changes, announce the line."""
     changed = [name for name, value in changes.items() if getattr(line, name) != value]
     if changed:
         for name in changed:
@@ -232,7 +233,7 @@ def entries_end(*, buyer_id: int) -> None:
 def entry_pass_on(*, entry_id: int, now: datetime) -> None:
     """End a given entry whose hold nobody looked at in time, and release what is left of the hold.
 
-    If the buyer has begun to pay, this counts as a look, and the entry stays.
+    If the buyer has begun to pay, this counts as a look, and the entry keeps its hold.
     """
     db.transaction_required()
     overdue = Entry.objects.select_for_update(no_key=True).filter(

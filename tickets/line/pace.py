@@ -22,10 +22,10 @@ _MINUTE = timedelta(minutes=1)
 class Pace:
     """The pace of a line.
 
-    `limit` is how many places a minute staff allow, None for as many as possible. With a limit each turn takes some
-    of the line's time. Earlier turns have taken all time up to `since`, which is None before the line begins, while
-    the line is paused, and when nobody waits. `places` were served in `seconds`; in both, what was longer ago
-    counts less (see MEMORY).
+    `limit` is how many places a minute staff allow, None for as many as possible. With a limit, each turn takes
+    some of the line's time, and the turns so far have taken all time up to `since`. `since` is None before the line
+    begins, while the line is paused, and when nobody waits. `places` were served in `seconds`. In both numbers,
+    earlier turns count less (see MEMORY).
     """
 
     limit: int | None = None
@@ -66,7 +66,7 @@ def moved(pace: Pace, *, places: int, turns_again: int, was_standing: bool, now:
 
 
 def limited(pace: Pace, *, limit: int | None, now: datetime) -> Pace:
-    """Return the pace of a line to which staff give another limit. Earlier measurements are forgotten."""
+    """Return the pace of a line for which staff set another limit. Earlier measurements are forgotten."""
     return Pace(limit=limit, since=None if pace.since is None else now)
 
 

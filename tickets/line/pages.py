@@ -39,7 +39,7 @@ WRONG_FIELDS = {"email_has_account": "email", "address_in_line": "email", "wrong
 
 
 class AddressForm(forms.Form):
-    """The address to which a guest gets the code that lets the guest enter."""
+    """The e-mail address to which the shop sends a code. With this code a guest enters the line."""
 
     email = forms.EmailField(
         max_length=EMAIL_LENGTH,
@@ -83,7 +83,7 @@ def _enter(request: HttpRequest, event_id: int) -> None:
 
 
 def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: list[Items]) -> None:
-    """Enter a person, or change the wish of the entry that the form names.
+    """Enter a person in the line. If the form has the number of an entry, change the wish of that entry.
 
     The page may be older than the person's turn. If the person has a live hold from the line, nothing is entered,
     and the page then shows this hold. If the line refuses the wish, the session keeps it for the form.
@@ -133,7 +133,8 @@ def _mail_code(request: HttpRequest, email: str) -> None:
 def _prove(request: HttpRequest, event_id: int) -> None:
     """Check the code of the mail, and enter the guest with the wish that the session keeps.
 
-    A guest who has proven the address already sends the form again, because no answer came, or from another tab.
+    A guest may send this form again after the address was verified: because no answer came, or from another tab.
+    Then the code is not checked.
     """
     if not guests.is_verified(request):
         guests.email_prove(request, guest_id=request.user.pk or 0, code=request.POST["code"])
@@ -171,7 +172,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
-    # Both are read before the entry: the script must see a hold that is given in between as new.
+    # Both are read before the entry, so that the script takes a hold that is given in between for a new one.
     shown = projections.line_shown(event_id=event_id, now=now)
     live = _live(request, event_id)
     entry = _entry(request, event_id)
@@ -242,7 +243,7 @@ def _own(
     held = [each for each in given if each["state"] in rules.LIVE_STATES]
     is_waiting = state == EntryState.WAITING and not has_ended
     is_next = (place or 0) > line["served"]
-    # Tickets that are being paid for at this moment are paid back later. The page of their order tells this.
+    # If tickets are being paid for at this moment, the money is refunded later. The page of their order says so.
     is_in_vain = line["cancelled"] and {each["state"] for each in held} == {rules.ReservationState.HELD}
     is_over = is_in_vain or (state == EntryState.WAITING and has_ended)
     return {

@@ -80,7 +80,7 @@ class EntryFacts:
 
     opens_by_draw: bool
     buyers: str
-    sells: bool
+    sells: bool  # whether the event is on sale, and the sale of a type that buyers see has not ended
     types: Mapping[int, TypeFacts]
     phase: str | None  # None for CLOSED: the event has no row of a line yet
     address: str | None  # the verified address of a guest, or "" if there is none; None for an account
@@ -125,7 +125,7 @@ class LineActionRefused(Conflict):
 
 
 class LineOutdated(Conflict):
-    """Somebody else has changed the value that an action of staff replaces. The fact `current` is its value now."""
+    """Somebody else has changed the value that an action of staff replaces. The fact `current` is the value now."""
 
     code = "line_outdated"
     sentence = "Somebody else has made a change since you opened the page. Check the page again."
@@ -154,7 +154,7 @@ def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -
     """Check that each choice can be one order of `types`, the ticket types of the event.
 
     Raise Invalid if not; OverLimit for more tickets than one person may have; NotEnough for more than the capacity;
-    SaleEnded if none of the choices can be given now.
+    SaleEnded if every choice has a type whose sale has ended.
     """
     for field, items in zip(("items", "second"), choices, strict=False):
         check_items([ticket_type for ticket_type, _ in items], field=field)
@@ -175,7 +175,7 @@ def _check_quantity(quantity: int, facts: TypeFacts) -> None:
 
 
 def people_ahead(place: int | None, served: int) -> int | None:
-    """Return how many places are still to be served before this one, or None before the draw."""
+    """Return how many places come before this one and are not served yet, or None before the draw."""
     return None if place is None else max(0, place - served - 1)
 
 
@@ -188,7 +188,7 @@ def seconds_between_reads(entries: int) -> float:
 
 
 def seconds_to_wait(ahead: int | None, per_minute: int) -> int | None:
-    """Return the seconds to wait at a pace of `pace.shown`, or None while that is not known."""
+    """Return the seconds to wait at the pace of `pace.shown`; None if the places ahead or the pace is not known."""
     if ahead is None or (ahead and not per_minute):
         return None
     return math.ceil(ahead * 60 / per_minute) if ahead else 0

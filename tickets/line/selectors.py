@@ -62,7 +62,7 @@ def _inventories_selling(*, now: datetime) -> QuerySet[Inventory]:
 
 
 def may_work(*, now: datetime) -> bool:
-    """Return whether a lobby, a given hold or a line may be due. Usually none is, and one statement shows that."""
+    """Return whether a lobby, a given hold or a line may be due. If none is, as usually, this is the only query."""
     return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])
 
 
@@ -97,7 +97,7 @@ def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything.
 
     It may if tickets are left, if a type is open to direct claims, if the line is neither paused nor marked as
-    standing, or if nobody waits any more.
+    standing still, or if nobody waits any more.
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
@@ -176,9 +176,9 @@ def is_anyone_behind(*, event_id: int, served: int) -> bool:
 def entry_of(*, event_id: int, buyer_id: int, now: datetime) -> Entry | None:
     """Read a buyer's entry in an event's line, or None.
 
-    If there are several, it is one with a live order, else the one that waits, else the newest. The query asks only
-    for the buyer's few entries. If it named the line too, PostgreSQL might read all entries of a line for which it
-    has no statistics yet.
+    If there are several, it is one with a live order, else the one that waits, else the newest. The query's only
+    condition is the buyer, who has few entries. With the line as a second condition, PostgreSQL might read all
+    entries of a line for which it has no statistics yet.
     """
     newest_first = Entry.objects.filter(buyer_id=buyer_id).order_by("-number")
     own = [entry for entry in newest_first if entry.line_id == event_id]
@@ -234,7 +234,7 @@ def staff_actions(*, event_id: int, most: int) -> list[StaffAction]:
 def proof(*, event_id: int) -> dict[str, Any] | None:
     """Return the facts from which anyone can compute every place of a draw; None before the draw and for a draft.
 
-    They name nobody.
+    The facts contain no names and no ids of people.
     """
     drawn = Line.objects.filter(pk=event_id).exclude(phase=rules.Phase.LOBBY)
     line = drawn.exclude(event__status=Event.Status.DRAFT).first()

@@ -93,7 +93,7 @@ def _entered(row: Mapping[str, Any], choices: Sequence[rules.Items]) -> dict[str
 
 
 def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime) -> None:
-    """Check that a guest may enter an event's line with a wish, once the guest's address is verified.
+    """Check that a guest may enter an event's line with a wish. The guest's address is verified afterwards.
 
     Raise NotFound, LineClosed, SaleEnded, AccountRequired, OverLimit, NotEnough or Invalid.
     """
@@ -103,7 +103,7 @@ def entry_check(*, event_id: int, choices: Sequence[rules.Items], now: datetime)
 def _checked(
     *, event_id: int, buyer_id: int | None, choices: Sequence[rules.Items], now: datetime
 ) -> rules.EntryFacts:
-    """Return the facts of a person who may enter, or raise the reason why not. A visitor has no `buyer_id`."""
+    """Return the facts of a person who may enter; otherwise raise the reason. A visitor has no `buyer_id`."""
     facts = selectors.entry_facts(event_id=event_id, buyer_id=buyer_id, now=now)
     if facts is None:
         raise NotFound()
@@ -144,14 +144,14 @@ def entries_follow(*, guest_id: int, buyer_id: int) -> None:
 
     If the account waits in the same line already, it keeps its own place, and the guest's place is given up. An
     entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
-    If a worker is giving tickets to a waiting entry of the guest, this waits for the worker. So call this before
-    the orders move: then the new order is among them.
+    If a worker is giving tickets to a waiting entry of the guest, this function waits for the worker. So call it
+    before the orders move: then the order that the worker makes moves too.
     """
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
     with db.transaction():
         here.filter(Exists(twice)).update(state=EntryState.LEFT)
-        with suppress(IntegrityError), db.savepoint():
+        with suppress(IntegrityError), db.savepoint():  # the account has entered one of these lines meanwhile
             here.update(buyer_id=buyer_id)
 
 
@@ -165,7 +165,7 @@ def proof(*, event_id: int) -> dict[str, Any]:
 
 # Giving --------------------------------------------------------------------------------------------------
 def lobby_open(*, event_id: int, now: datetime) -> None:
-    """Open the lobby of an event: choose the seed and publish its hash. A repetition does nothing.
+    """Open the lobby of an event: choose the seed and publish its hash. A repetition keeps the first seed.
 
     Also do nothing if staff have deleted the event meanwhile, or if it no longer opens by a draw.
     """
@@ -233,7 +233,7 @@ def time_passed(*, hold: timedelta, now: datetime) -> int:
 
 
 def _line_advance(line: Line, *, sale: rules.Sale | None, hold: timedelta, now: datetime) -> int:
-    """Draw a line if that is due, then give tickets to its next people; return how many were tried."""
+    """Draw a line if its draw is due, then give tickets to its next people; return how many people were tried."""
     opens_at = sale.opens_at if sale else None
     awaits_value = bool(line.digest and line.public_name and line.public_value is None)
     if line.phase == Phase.LOBBY:

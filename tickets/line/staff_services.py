@@ -17,7 +17,7 @@ from tickets.line.models import Line, PublicValue, StaffAction
 from tickets.line.rules import Action, LineActionRefused, Phase
 
 MOST_SHOWN = 100
-TEXTS = {
+TEXTS = {  # the actions that have a text, and its longest length
     Action.MESSAGE: rules.LONGEST_MESSAGE,
     Action.NAME_VALUE: rules.LONGEST_VALUE,
     Action.GIVE_VALUE: rules.LONGEST_VALUE,
@@ -30,7 +30,7 @@ def line_act(
     """Do an action of staff on an event's line, and return the line as its stream shows it.
 
     `seen` is the text that the action replaces, as staff saw it: the limit in places a minute ("" for none) for
-    SLOWER and FASTER, the message for MESSAGE, the name for NAME_VALUE. With None, any present text is replaced.
+    SLOWER and FASTER, the message for MESSAGE, the name for NAME_VALUE. None means that this is not checked.
 
     Raise NotFound, Invalid for a text that does not fit, LineActionRefused, or LineOutdated if the text to replace
     is not the one that was seen.
@@ -129,7 +129,7 @@ def _open_now(line: Line, _text: str, now: datetime) -> None:
 
 
 def _give_value(line: Line, value: str, _now: datetime) -> None:
-    """Store the public value that was named before the lobby opened. The list must be closed, its digest public."""
+    """Store the public value that was named before the lobby opened. The list must be closed first."""
     if line.phase != Phase.LOBBY or line.digest is None or not line.public_name:
         raise LineActionRefused("No draw is waiting for a public value.")
     if line.public_value is not None:

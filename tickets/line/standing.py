@@ -2,8 +2,8 @@
 
 This runs in the task that serves lines, in one thread at a time because of its advisory lock. A line that stands
 still is tried again when its row or an inventory has changed. It is also tried every `seconds_between_reads`,
-because nothing tells the task of a changed wish. A line that staff have paused is treated in the same way, because
-its wishes are read too while a type is open to direct claims.
+because nothing tells the task that a wish has changed. A line that staff have paused is treated in the same way: if
+a type is open to direct claims, all wishes of this line are read too.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _stood: dict[int, _Stood] = {}
 
 
 def state_of(line: Line) -> State | None:
-    """Return the state that decides whether a long line may move, or None for a line that is tried each time."""
+    """Return the state that decides whether a long line may move; None for a short line, which is always tried."""
     if not rules.seconds_between_reads(line.entered):
         return None
     inventories = selectors.inventories_state(event_id=line.pk)
@@ -43,7 +43,7 @@ def is_due(line: Line, state: State | None) -> bool:
 
 
 def tried(line: Line, state: State | None, *, turns: int) -> None:
-    """Remember that a line stands still in this state, if it stood or was paused and the try gave no turn."""
+    """Remember that a line stands still in this state, if it stands still or is paused, and nobody had a turn."""
     if state is not None and (line.is_standing or line.is_held) and not turns:
         _stood[line.pk] = _Stood(state=state, at=monotonic())
     else:

@@ -1,7 +1,7 @@
 -- Draw the places of an event's line: close the list, take its digest, and rank the numbers by the key of each.
--- Return how many places were drawn. Return no row if the line is not in its lobby, as after a draw; if the sale does
--- not open yet; or if the draw waits for a public value. In the last case the list is closed, and its digest is
--- public.
+-- Return how many places were drawn. Return no row if the line is not in its lobby, for example because it was drawn
+-- before; if its sale has not opened yet; or if the draw waits for a public value. In the last case the list is closed,
+-- and its digest is public.
 --
 -- The entries are written in the order of their ids, which is their order in the table. The 50,000 entries of a large
 -- line fit in the memory that sorting has here. Sorting by one column of bytes, the key, is the quickest. Entries

@@ -9,8 +9,8 @@
 -- time.
 --
 -- The entries of a buyer must be found by the index of buyers (`entry_waits_once`). PostgreSQL keeps plans that it
--- made while the line was short, or before it had statistics. Then the index of numbers looks as good, but it would
--- read all entries of a line for each new one. So no condition here names `line_id` alone.
+-- made while the line was short, or before it had statistics. Then the index of numbers looks as good, but with it, all
+-- entries of a line would be read for each new one. So no condition here compares `line_id` alone.
 CREATE OR REPLACE FUNCTION line_enter(p_event bigint, p_buyer bigint, p_choices jsonb)
 RETURNS TABLE (entry bigint, is_new boolean, due boolean) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column

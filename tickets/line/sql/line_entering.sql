@@ -1,6 +1,6 @@
 -- The facts that decide whether a person may enter the line of an event; no row for a draft. `address` is the verified
 -- e-mail address of a guest, or "" if there is none. It is null for an account, and for a visitor, whose id is null. A
--- function keeps its plan, and to plan this query takes longer than to run it.
+-- function keeps its plan, which takes longer to make than to carry out.
 CREATE OR REPLACE FUNCTION line_entering(p_event bigint, p_buyer bigint, p_now timestamptz)
 RETURNS TABLE (opens_by_draw boolean, buyers text, sells boolean, types bigint[], phase text, address text)
 LANGUAGE plpgsql STABLE AS $$

@@ -1,5 +1,5 @@
--- When the sale of an event opens for its line: when the first of its ticket types opens that buyers see and whose sale
--- has not ended. If all sales have ended, it is when the first of them opened. Null if no type has such a time.
+-- When the sale of an event opens for its line: the earliest opening time of the ticket types that buyers see and whose
+-- sale has not ended. If none of these types has such a time, it is the earliest of all types that buyers see, or null.
 CREATE OR REPLACE FUNCTION line_opens_at(p_event bigint) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (

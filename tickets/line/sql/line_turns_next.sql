@@ -1,6 +1,6 @@
 -- The entries of a drawn line whose turn comes next, at most `p_most`, in the order of their places. First come the
--- drawn entries, part by part, then those that entered later, whose places are their numbers. No part is read that is
--- not needed.
+-- drawn entries, part by part, then those that entered later, whose places are their numbers. Parts that are not needed
+-- are not read.
 CREATE OR REPLACE FUNCTION line_turns_next(p_event bigint, p_served integer, p_most integer)
 RETURNS TABLE (entry bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE

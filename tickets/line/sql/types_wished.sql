@@ -1,5 +1,5 @@
--- The ticket types for which somebody in a drawn line waits: people whose turn came without success, and people after
--- the last place that was served. Many people have the same wish, so each different wish is read only once.
+-- The ticket types that people in a drawn line wish: those whose turn came without success, and those behind the last
+-- place that was served. Many people have the same wish, so each different wish is read only once.
 --
 -- A choice that can never be given does not count: it has a type that is hidden or whose sale has ended, or more
 -- tickets than the capacity. Staff may change these facts.

@@ -2,7 +2,7 @@
 
 import { dateTime, gettext, ngettext, number } from "shop/formats.js";
 
-/** Return how many places come before this one; null before the draw. */
+/** Return how many places come before this one and are not served yet; null before the draw. */
 export function peopleAhead(place, served) {
   return place === null ? null : Math.max(0, place - served - 1);
 }
@@ -38,7 +38,7 @@ function beforeTheDraw(line, zone) {
   return `${drawText(line, zone)} ${ngettext("%(n)s person has joined.", "%(n)s people have joined.", line.entries)}`;
 }
 
-/** Return the sentence that says what the draw means for people who join in this moment before it. */
+/** Return the sentence that says what the draw means for people who join now, before the draw. */
 export function drawText(line, zone) {
   if (line.digest !== null) {
     return gettext(

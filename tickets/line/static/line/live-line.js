@@ -283,7 +283,7 @@ class LiveLine extends HTMLElement {
 
   take(page) {
     const fresh = page.querySelector("live-line");
-    if (this.dueAt === Infinity) document.title = page.title; // otherwise the title may tell what is newer than the page
+    if (this.dueAt === Infinity) document.title = page.title; // otherwise the present title may be newer
     this.read(fresh);
     this.computing = undefined;
     this.keepFocus(() => {
