@@ -1,4 +1,4 @@
-"""Write the event of some tickets as an iCalendar file (RFC 5545), from the values that pages show."""
+"""Write the event of an order's tickets as an iCalendar file (RFC 5545), from the values that pages show."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta

@@ -1,8 +1,8 @@
 """The keys that sign tickets. Each process keeps their public halves, so that a scan needs only one statement.
 
-Any thread may call this, outside of transactions. It must stay true that the event and the public half of a key
-never change, and that the id of a key is never given to another key. A key may be retired later, so nothing here
-says whether it is.
+Any thread can use this module, outside of transactions. Two things must stay true: the event and the public half of
+a key never change, and the id of a key is never given to another key. A key may be retired later, so nothing here
+says whether a key is retired.
 """
 
 from dataclasses import dataclass

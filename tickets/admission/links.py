@@ -1,7 +1,7 @@
 """Sign and read the links to tickets. A person who has a link sees the tickets without a log-in.
 
-A link contains its subject and a number. It works only while this number is the present one. So a link is revoked
-by raising the number. Nothing is stored for a link that was never revoked.
+A link contains its subject and a number. It works only while this number is the present number of its subject. To
+revoke a link, the number is raised. Nothing is stored for a link that was never revoked.
 """
 
 import re

@@ -1,7 +1,8 @@
 """The tables of keys, tickets, scans, links to tickets, and mails about tickets. Steps are in `operations`.
 
-A trigger on reservations (`sql/admission_reservation_changed.sql`) makes and revokes tickets, in the transaction
-that validates or releases the reservation. So no code that changes a reservation can forget its tickets.
+A trigger on reservations (`sql/admission_reservation_changed.sql`) makes tickets in the transaction that validates
+their reservation, and revokes them in the one that ends it. So no code that changes a reservation can forget its
+tickets.
 """
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from tickets.models import Event, Reservation
 
 
 class Key(models.Model):
-    """A key that signs codes of one event. Its private half is derived (`keys`) and stored nowhere."""
+    """A key that signs codes of one event. `keys` derives its private half, which is stored nowhere."""
 
     event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
     salt = models.BinaryField(max_length=16)
@@ -84,7 +85,7 @@ class Ticket(models.Model):
 class Scan(models.Model):
     """A scan at a gate, with its answer. The row is never deleted.
 
-    Only two things change a recorded scan: an undo, and a gate that repeats the scan as `unchecked`.
+    Only two things change the row: an undo, and a gate that sends the same scan again as `unchecked`.
     """
 
     Result = ScanResult
@@ -151,7 +152,7 @@ class Scan(models.Model):
 
 
 class OrderLink(models.Model):
-    """The number of the link that works for an order's tickets (`links`). Without a row, the number is 1."""
+    """The number of the link to an order's tickets that works now (see `links`). Without a row, it is 1."""
 
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, related_name="+", primary_key=True, help_text="The order."

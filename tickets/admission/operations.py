@@ -1,7 +1,7 @@
 """Steps on tickets, scans, keys and links inside an open transaction, for this app's services and for checkout.
 
-The trigger of `sql/admission_reservation_changed.sql` makes tickets, and revokes them when a reservation ends. A
-ticket is locked after its reservation, and a transaction that has locked a ticket waits only for other tickets.
+The trigger of `sql/admission_reservation_changed.sql` makes tickets, and revokes them when their reservation ends.
+A ticket is locked after its reservation. A transaction that has locked a ticket waits only for other tickets.
 """
 
 from datetime import datetime
@@ -106,7 +106,7 @@ def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
     The ticket gets a new serial and a new code. The earlier ones open nothing from then on.
     """
     db.transaction_required()
-    # This comes first, because the link of the earlier holder ends below.
+    # The announcement comes first, because the link of the earlier holder ends below.
     tickets_announce(order_id=ticket.reservation.order_id)
     Ticket.objects.filter(pk=ticket.pk).update(
         handed_to=handed_to,

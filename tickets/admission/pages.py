@@ -42,8 +42,8 @@ WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 def _secret(view: View) -> View:
     """Keep an answer out of caches and search engines, because its address opens the tickets.
 
-    The Referrer-Policy of all pages, `same-origin`, keeps the address from other sites. With `no-referrer` a
-    browser would name no origin for the page's own forms, and they would be refused.
+    The Referrer-Policy of all pages, `same-origin`, hides the address from other sites. With `no-referrer` a
+    browser would send no origin with the page's own forms, and the server would refuse them.
     """
 
     @wraps(view)
@@ -108,7 +108,7 @@ def _typed(request: HttpRequest, refused: DomainError) -> dict[str, str]:
 
 
 def _done(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the page again, or another page if the link has ended, because its holder handed the ticket over."""
+    """Redirect to the page. If the link has ended, because its holder handed the ticket over, say so instead."""
     try:
         selectors.reach_of_link(signed)
     except NotFound:
@@ -184,7 +184,7 @@ def _file(document: Document) -> HttpResponse:
 
 @allow("GET")
 def ticket_worker(_request: HttpRequest) -> HttpResponse:
-    """Answer with the script of the service worker. Because of its path it serves only the pages of tickets."""
+    """Answer with the script of the service worker. Because of its path, the worker serves only tickets' pages."""
     source = Path(str(finders.find("admission/ticket-worker.js"))).read_text(encoding="utf-8")
     response = HttpResponse(source, content_type="text/javascript; charset=utf-8")
     response["Content-Security-Policy"] = WORKER_POLICY

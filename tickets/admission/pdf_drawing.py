@@ -51,9 +51,9 @@ def drawn(printed: Printed) -> bytes:
 
 
 def _font(document: FPDF, texts: Iterable[str]) -> str:
-    """Return a font that has all letters of the texts: that of every viewer, or one that the file contains.
+    """Return the name of a font that has all letters of the texts: CORE_FONT, or a font that is put into the file.
 
-    To add a font takes nine tenths of the time of a PDF, so it is added only if it is needed.
+    To put a font into the file takes nine tenths of the time of a PDF, so this is done only if it is needed.
     """
     try:
         "".join(texts).encode(CORE_ENCODING)
@@ -117,7 +117,7 @@ def _wrapped(document: FPDF, text: str, size: float, *, font: str) -> list[str]:
 def _divided(document: FPDF, text: str, size: float) -> list[str]:
     """Return the lines of a text as the library divides it.
 
-    Unless the font is in the file, the library returns the bytes of `CORE_ENCODING` as if they were Latin-1.
+    With CORE_FONT, the library returns the bytes of CORE_ENCODING as if they were Latin-1.
     """
     lines = document.multi_cell(w=0, h=size * MM_PER_POINT, text=text, dry_run=True, output="LINES")
     assert isinstance(lines, list)  # noqa: S101  (as `output` asks)

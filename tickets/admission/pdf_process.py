@@ -24,7 +24,7 @@ ATTEMPTS = 2  # the second attempt replaces a process that has ended meanwhile
 
 
 class NotDrawnError(OSError):
-    """The process ended, or hangs. A later attempt may work."""
+    """The process has ended or hangs. It may work the next time."""
 
 
 @dataclass

@@ -99,7 +99,7 @@ def scan_answer(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a recorded scan. In a conflict, a gate without a network let in a person whom the result refuses."""
+    """Show a recorded scan. `conflict`: a gate without a network let in a person whom the result refuses."""
     return {
         **scan_answer(row),
         "event": row["event_id"],

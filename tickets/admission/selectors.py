@@ -176,7 +176,7 @@ _OF_TICKET = {
     "email": F("reservation__buyer__email"),
     "contact_email": F("reservation__buyer__contact_email"),
 }
-_TICKET = "ticket__"  # the beginning of the names of a ticket's columns
+_TICKET = "ticket__"  # in a row of a scan, the names of its ticket's columns begin with this
 _FIRST_COLUMNS = ("scan_id", "at", "gate", "actor__username")
 _SCAN_COLUMNS = (
     "id",

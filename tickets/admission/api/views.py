@@ -54,7 +54,7 @@ class HandOver(APIView):
         responses=serializers.Ticket,
     )
     def post(self, request: Request, reservation_id: int, ticket_id: int) -> Response:
-        """Hand one of my tickets to an e-mail address. It gets a new code, and both persons get a mail."""
+        """Hand over one of my tickets to an e-mail address. It gets a new code, and both people get a mail."""
         body = serializers.HandOverInput(data=request.data)
         body.is_valid(raise_exception=True)
         return Response(

@@ -1,4 +1,5 @@
--- Keep the invariant I9: a validated reservation of n tickets has n valid ones, and any other reservation has none.
+-- Make the tickets of a reservation that is validated, and revoke those of one that is validated no longer (I9 in
+-- docs/reliability.md). A trigger calls it for each such change of the state.
 CREATE OR REPLACE FUNCTION admission_reservation_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.state = 'validated' THEN

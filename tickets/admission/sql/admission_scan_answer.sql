@@ -1,7 +1,7 @@
--- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. A code is given as the
--- ticket, the issue and the key that it names, if that key signed it. A scan with neither is the scan of an unknown
--- ticket. A serial belongs to one issue: a ticket that is handed over meanwhile has another serial. A scan is one
--- statement, because on busy cores each wait for an answer is long.
+-- Record the scan of a code or a serial, and return its answer as `admission_scan_make` does. For a code, the caller
+-- passes the ticket, the issue and the key in it, if that key signed the code. A scan without a serial and a ticket is
+-- that of an unknown ticket. A serial belongs to one issue: when a ticket is handed over, it gets another serial. There
+-- is only one statement for a scan, because on a busy machine each wait for an answer is long.
 --
 -- If there is no such event, the function returns no row and records nothing. But if the gate has let the holder in
 -- already (`p_unchecked`), the scan is recorded for the event of its ticket, as a ticket of another event.

@@ -1,6 +1,6 @@
 -- Record a scan as `admission_scan_record` does, and return the answer for the gate: the result, the ticket (null if
--- it is unknown), and the scan that admitted the ticket before. The query reads ten tables, and to plan it takes
--- longer than to run it. A function keeps its plan.
+-- it is unknown), and the scan that admitted the ticket before. The query joins ten rows, and its plan takes longer to
+-- make than to carry out. A function keeps the plan.
 CREATE OR REPLACE FUNCTION admission_scan_make(
     p_scan uuid, p_ticket bigint, p_issue integer, p_refused text, p_event bigint, p_gate text, p_actor bigint,
     p_at timestamptz, p_now timestamptz, p_unchecked boolean

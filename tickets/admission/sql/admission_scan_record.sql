@@ -1,6 +1,6 @@
 -- Record a scan, admit its ticket if it can be admitted, and return the id of the scan's row. A repeated scan is not
--- recorded again. `p_refused` is the result of a code that opens nothing, whatever the state of its ticket is. If
--- `p_event` is null, the event is that of the ticket.
+-- recorded again. If `p_refused` is not null, the code opens nothing, and this is the result for a known ticket in any
+-- state. If `p_event` is null, the event is that of the ticket.
 CREATE OR REPLACE FUNCTION admission_scan_record(
     p_scan uuid, p_ticket bigint, p_issue integer, p_refused text, p_event bigint, p_gate text, p_actor bigint,
     p_at timestamptz, p_now timestamptz, p_unchecked boolean

@@ -1,5 +1,5 @@
--- For each of these events: how many tickets are valid, how many were admitted, in total, by gate and by minute of the
--- last hour, and how many conflicts there are.
+-- For each of these events: how many tickets are not revoked; how many were admitted, in total, by gate, and by minute
+-- of the last hour; and how many conflicts there are. `list_version` rises when the list of the doors changes.
 SELECT e.id AS event,
        (SELECT jsonb_build_object(
                    'tickets', count(*) FILTER (WHERE t.state <> 'revoked'),

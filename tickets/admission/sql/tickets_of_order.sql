@@ -1,5 +1,5 @@
 -- All tickets of an order, by reservation and seat, with the fields for pages. The query begins with the reservations,
--- which an index finds; no index has the order of a ticket.
+-- because indexes find those of an order. There is no index of tickets by order.
 SELECT k.id, k.reservation_id, k.event_id, k.seat, k.serial, k.issue, k.holder, k.handed_to, k.state, k.admitted_at,
        k.admitted_gate, r.ticket_type_id AS ticket_type, t.name AS ticket_type_name, e.name AS event_name,
        e.date AS event_date, e.ends_at AS event_ends_at, e.time_zone AS event_time_zone, e.status AS event_status,

@@ -60,7 +60,7 @@ class LineProof(APIView):
 
     @extend_schema(operation_id="line_proof", responses=serializers.Proof)
     def get(self, request: Request, event_id: int) -> Response:
-        """Return the facts from which anyone can compute all places of a draw, without names; 404 before the draw."""
+        """Return the facts from which anyone can compute all places of a draw; 404 before it. They name nobody."""
         return Response(services.proof(event_id=event_id))
 
 

@@ -51,7 +51,7 @@ export class DoorDesk {
     if (!scans) return;
     const before = new Map(this.kept.map((scan) => [scan.scan_id, scan])); // the same objects: they may be on their way
     for (const { ticket } of this.kept) this.list.letIn.delete(ticket);
-    // They were perhaps sent, before the page was loaded again or by another page.
+    // These scans were perhaps sent: before this page was loaded again, or by another page.
     this.kept = scans.map((scan) => Object.assign(before.get(scan.scan_id) ?? {}, scan, { isSent: true }));
     for (const { ticket, at, gate, isUndone } of this.kept) if (!isUndone) this.list.letIn.set(ticket, { at, gate });
   }
@@ -73,7 +73,7 @@ export class DoorDesk {
     await this.remembered; // without its list, a page that was just loaded would refuse each ticket
     const answer = { scan_id: scan.scan_id, ...(await this.list.decide(shown)) };
     if (this.isResting) return null;
-    const first = answer.result === "unchecked" && this.list.letIn.get(answer.ticket.id); // while this one was decided
+    const first = answer.result === "unchecked" && this.list.letIn.get(answer.ticket.id); // let in meanwhile
     if (first) return { ...answer, result: "already_admitted", first };
     if (answer.result === "unchecked") await this.letIn({ ...scan, ticket: answer.ticket.id, isSent });
     return answer;
@@ -150,7 +150,7 @@ export class DoorDesk {
         refusals.push(answers);
         break;
       }
-      const undone = batch.filter(({ isUndone }) => isUndone); // while they were sent: the next round says so
+      const undone = batch.filter(({ isUndone }) => isUndone); // while they were sent: the next round sends this
       if (undone.length > 0) this.isDue = true;
       await this.forget(batch.filter(({ isUndone }) => !isUndone));
       for (const answer of answers) if (answer.result !== "admitted") this.onConflict(answer);
@@ -165,7 +165,7 @@ export class DoorDesk {
 
   async forget(scans) {
     const ids = scans.map(({ scan_id: id }) => id);
-    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first: none is sent meanwhile
+    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first, so that none of them is sent meanwhile
     await this.stored((store) => store.forgetScans(ids));
     this.onNetwork();
   }

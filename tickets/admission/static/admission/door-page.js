@@ -31,7 +31,7 @@ class DoorPage extends HTMLElement {
       onNoPictures: (problem) => this.refuseCamera(problem),
     });
     this.onePage = new OnePage({ onWork: () => this.work(), onRest: () => this.rest() });
-    this.waiting = new Map(); // by its text: the number of the question that a scan answers, while it has no answer
+    this.waiting = new Map(); // for each scan without an answer, by its text: the number of the newest question for it
     this.addEventListener("submit", (submitted) => this.submit(submitted));
     for (const touch of ["pointerdown", "keydown"]) {
       this.addEventListener(touch, wakeSound);
@@ -113,7 +113,7 @@ class DoorPage extends HTMLElement {
   }
 
   /** Scan a text that was typed or that the camera saw: a code or a serial. A text that is shown again before its
-   *  answer comes is the same scan: as another one it would be refused. */
+   *  answer comes is the same scan: a second scan of a ticket would be refused. */
   async scan(text) {
     const shown = text.replaceAll("\0", "").trim().slice(0, LONGEST);
     if (!shown) return;

@@ -35,7 +35,7 @@ async function page(request) {
   }
 }
 
-/** Return the kept page of this gate, else the newest of this event. If no event is asked for, return that of any. */
+/** Return the kept page of this gate, else the newest of this event; if no event is asked for, the newest of all. */
 async function keptPage(cache, asked) {
   const pages = (await cache.keys()).filter(({ url }) => new URL(url).pathname === "/door/").reverse();
   const of = (...names) =>

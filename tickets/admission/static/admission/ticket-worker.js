@@ -2,7 +2,7 @@
 //
 // It handles only requests of pages under /t/. It keeps these pages and their files, and nothing else. It asks the
 // server first. If the server does not answer in time, or answers with an error of its own, the worker answers with the
-// kept copy: where many people stand, there often is a network that is too slow to be useful.
+// kept copy: where there are many people, the network is often too slow to be useful.
 
 const KEPT = "tickets-1";
 const PAGE_PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown

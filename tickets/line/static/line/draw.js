@@ -2,7 +2,7 @@
 
 const AT_ONCE = 2_000; // keys that are computed before the page can react again
 
-/** Return the place of a number by the published rule; null if the browser has no SHA-256, such as at an http address. */
+/** Return the place of a number by the published rule; null if the browser has no SHA-256, as with plain http. */
 export async function placeOf(seed, digest, drawn, number, value = null) {
   if (number > drawn) return number;
   if (!globalThis.crypto?.subtle) return null;
