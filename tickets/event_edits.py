@@ -193,6 +193,7 @@ def _updated_form(data: QueryDict, before: Values, now: Values, *, event: Event,
 
 
 def _sent_rows(data: QueryDict) -> list[Values]:
+    """Return the sent rows of ticket types. In the row of a new type, `id` is empty."""
     total = data.get(f"{PREFIX}-TOTAL_FORMS", "")
     count = min(int(total), MOST_ROWS) if total.isascii() and total.isdigit() and len(total) < 9 else 0
     return [
@@ -202,6 +203,7 @@ def _sent_rows(data: QueryDict) -> list[Values]:
 
 
 def _merged_row(type_id: str, sent: Values | None, before: Values, now: Values) -> Values:
+    """Return the row of a ticket type that exists: its present values, with the changes of the form's author."""
     row = {"id": type_id, "DELETE": sent["DELETE"] if sent else ""}
     for field in TYPE_FIELDS:
         key = f"{type_id}:{field}"

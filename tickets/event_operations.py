@@ -237,12 +237,14 @@ def event_status_set(*, event: Event, status: EventStatus, now: datetime) -> Non
 
 
 def _pause(*, event_id: int) -> int:
+    """Pause those ticket types of an event that are not paused; return how many."""
     operations.inventories_lock(event_id=event_id)
     on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False)
     return on.update(paused=True, paused_alone=False, version=F("version") + 1)
 
 
 def _resume(*, event_id: int, now: datetime) -> int:
+    """Resume the ticket types that `event_rules.resumed` returns; return how many."""
     operations.inventories_lock(event_id=event_id)
     types = event_rules.resumed(event_selectors.pauses(event_id=event_id), now=now)
     return Inventory.objects.filter(pk__in=types).update(paused=False, version=F("version") + 1)

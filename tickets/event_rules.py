@@ -22,7 +22,7 @@ class EventStatus(StrEnum):
 
 
 class SaleState(StrEnum):
-    """Whether a ticket type, or an event, can be reserved."""
+    """Whether tickets of a type, or of an event, can be reserved."""
 
     OPEN = "open"
     LINE = "line"  # only people who wait in line get tickets

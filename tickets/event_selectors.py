@@ -43,13 +43,13 @@ def types_closing_between(*, event_id: int, after: datetime, before: datetime) -
 
 
 def is_without_opening_time(*, event_id: int) -> bool:
-    """Return whether none of the ticket types that buyers see has a time at which its sale opens."""
+    """Return whether buyers see ticket types of an event, and none of these types has an opening time."""
     shown = TicketType.objects.filter(event=event_id, hidden=False)
     return shown.exists() and not shown.filter(inventory__opens_at__isnull=False).exists()
 
 
 def pauses(*, event_id: int) -> list[PauseOfType]:
-    """Return which ticket types of an event are paused."""
+    """Return for each ticket type of an event whether it is paused."""
     types = Inventory.objects.filter(ticket_type__event_id=event_id)
     return [
         PauseOfType(

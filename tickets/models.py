@@ -31,7 +31,7 @@ from tickets.voucher_models import voucher_of_reservation
 
 
 def default_time_zone() -> str:
-    """Return the time zone of an event that names none."""
+    """Return the default time zone of an event: the setting TIME_ZONE."""
     return settings.TIME_ZONE
 
 

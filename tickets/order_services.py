@@ -163,7 +163,7 @@ def _claim(
 
 
 def _as_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a reservation that the claim returned in the form of a row of `selectors.reservation_rows`."""
+    """Convert a row that the claim returned into a row like those of `selectors.reservation_rows`."""
     same = (
         "lead_id",
         "quantity",

@@ -166,6 +166,7 @@ def _code_looked_up(request: HttpRequest, event_id: int, text: str) -> Code:
 
 
 def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Reserve the tickets in the sent form; go to the checkout, or show the page again with the refusal."""
     choice, form = choices.read(request.POST), KeyForm(request.POST)
     text = _code_text(request.POST)
     try:

@@ -71,7 +71,7 @@ def announce_sale(*, event_id: int, buyers: Iterable[int], now: datetime) -> Non
 def announce_deleted(*, event_id: int, now: datetime) -> None:
     """Announce that an event was deleted, or is a draft.
 
-    Its stream and that of its line end with 4404, and the list of next events leaves it out.
+    Its stream and that of its line end with the close code 4404, and the list of next events leaves it out.
     """
     availability.drop(event_id)
     announce(events=[event_id], lines=[event_id], now=now)

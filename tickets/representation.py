@@ -1,7 +1,7 @@
 """How events, ticket types and reservations look to clients, the same in HTTP answers and on streams.
 
 These are plain functions from rows to dicts. `Figures` change with every sale. They are separate from the fields
-that staff edit, so that they can be kept as versioned values.
+that staff edit, so that a sale replaces only the figures among the versioned values.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 NAME_LENGTH, TYPE_NAME_LENGTH, DESCRIPTION_LENGTH = 200, 60, 10_000
 MOST_TYPES = 20  # in one order
-# A hold first lasts for the setting HOLD_SECONDS, 900 unless set (overlord/settings/env.py).
+# At first a hold lasts HOLD_SECONDS, which an operator can set (overlord/settings/env.py). The default is 900.
 EXTENDED_FOR = timedelta(minutes=5)
 LONGEST_HOLD = timedelta(minutes=30)  # from its creation, so that nobody keeps tickets from others for ever
 EXPIRING_SECONDS = (300, 120, 60, 30)  # before the end of a hold, when its buyer is warned
@@ -163,7 +163,7 @@ class NotExtendable(Conflict):
 
 
 def check_instant(instant: datetime) -> None:
-    """Raise ValueError, with a sentence, for an aware instant that is before EARLIEST or not before LATEST."""
+    """Raise ValueError, with a sentence, unless EARLIEST <= `instant` < LATEST. The instant has a time zone."""
     try:
         in_utc = instant.astimezone(UTC)
     except OverflowError:

@@ -243,7 +243,7 @@ def reservation_extend(*, buyer_id: int, reservation_id: int) -> dict[str, Any]:
 
 # Expiry --------------------------------------------------------------------------------------------------
 def due_holds_release(*, ticket_type: int) -> int:
-    """Expire due holds of one ticket type, at most one batch, in one statement; return how many."""
+    """Expire at most SWEEP_BATCH due holds of one ticket type, in one statement; return how many."""
     expired = db.statement(sql.RELEASE_DUE, {"ticket_type": ticket_type, "most": SWEEP_BATCH})
     if not expired:
         return 0

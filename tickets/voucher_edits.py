@@ -99,6 +99,7 @@ def _seal(voucher: Voucher, event: Event) -> str:
 
 
 def _made_from(data: QueryDict) -> Mapping[str, Any]:
+    """Return the state from which a sent form was made, or an empty one if its signature is wrong."""
     try:
         found: Mapping[str, Any] = signing.loads(data.get("made_from", ""), salt=SALT)
     except signing.BadSignature:

@@ -159,7 +159,7 @@ class CodeForm(forms.Form):
         return given
 
     def _is_never_valid(self, begins: datetime, chosen: Sequence[int]) -> bool:
-        """Return whether the sale of all ticket types that the code is for has ended when it begins to be valid."""
+        """Return whether the sales of all its ticket types have ended when the code begins to be valid."""
         meant = [each for each in self.types if not chosen or each.pk in chosen]
         ends = [each.inventory.closes_at for each in meant if hasattr(each, "inventory")]
         return bool(ends) and max(ends) <= begins

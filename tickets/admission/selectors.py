@@ -222,6 +222,7 @@ def scans_newest(*, event_id: int, gate: str | None, only_conflicts: bool, most:
 
 
 def _with_tickets(found: QuerySet[Scan], *, most: int | None = None) -> list[dict[str, Any]]:
+    """Read scans, the newest first, each with its ticket or None under `ticket`."""
     rows = list(found.order_by("-recorded_at", "-id").values(*_SCAN_COLUMNS)[:most])
     shown = {
         row["id"]: row for row in _tickets(Ticket.objects.filter(pk__in={row["ticket_id"] for row in rows}))

@@ -135,6 +135,7 @@ def drawn_parts_make(*, line: Line) -> None:
 
 
 def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[Entry]:
+    """Lock and return the entries to try next, by place: at most `most` (`sql/entries_next.sql`)."""
     wanted = {
         "event": line.pk,
         "served": line.served,

@@ -55,7 +55,7 @@ class PassedBecause(StrEnum):
 class Sale:
     """When the sale of an event opens and ends, and whether the event is cancelled.
 
-    The times are None while the event has no ticket types.
+    The times are those of the ticket types that buyers see. A time is None if none of these types has it.
     """
 
     opens_at: datetime | None

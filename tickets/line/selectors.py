@@ -125,7 +125,7 @@ def is_there(*, event_id: int, items: rules.Items, now: datetime) -> bool:
 
 
 def entry_facts(*, event_id: int, buyer_id: int | None, now: datetime) -> rules.EntryFacts | None:
-    """Read the facts that decide whether a person may enter an event's line; None if there is no such event."""
+    """Read the facts that decide whether a person may enter an event's line; None for no such event or a draft."""
     found = db.rows(sql.ENTERING, {"event": event_id, "buyer": buyer_id, "now": now})
     if not found:
         return None
@@ -141,14 +141,14 @@ def types_of(*, event_id: int) -> list[int]:
 
 
 def opens_by_draw(*, event_id: int) -> bool | None:
-    """Return whether an event opens by a draw, or None if there is no such event."""
+    """Return whether an event opens by a draw, or None if there is no such event or it is a draft."""
     shown = Event.objects.exclude(status=Event.Status.DRAFT)
     opening = shown.filter(pk=event_id).values_list("opening", flat=True).first()
     return None if opening is None else opening == tickets_rules.Opening.DRAW
 
 
 def check_exists(*, event_id: int) -> None:
-    """Raise NotFound if there is no such event."""
+    """Raise NotFound if there is no such event, or if it is a draft."""
     if opens_by_draw(event_id=event_id) is None:
         raise NotFound()
 

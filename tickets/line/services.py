@@ -167,7 +167,7 @@ def proof(*, event_id: int) -> dict[str, Any]:
 def lobby_open(*, event_id: int, now: datetime) -> None:
     """Open the lobby of an event: choose the seed and publish its hash. A repetition keeps the first seed.
 
-    Also do nothing if staff have deleted the event meanwhile, or if it no longer opens by a draw.
+    Do nothing if staff have meanwhile deleted the event or taken it off sale, or if it no longer opens by a draw.
     """
     seed = secrets.token_hex(32)
     commitment = sha256(seed.encode()).hexdigest()

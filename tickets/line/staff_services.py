@@ -78,6 +78,7 @@ def _text(action: Action, text: str) -> str:
 
 
 def _name_value(event_id: int, line: Line | None, name: str, seen: str | None) -> None:
+    """Set the name of the public value; raise LineActionRefused if the lobby has opened, or LineOutdated."""
     if line is not None:
         raise LineActionRefused(
             "People can already join the line, so the name of the public value can no longer be changed."

@@ -106,8 +106,8 @@ class StaffActionInput(serializers.Serializer):
         allow_null=True,
         allow_blank=True,
         help_text="The text that the action replaces, as it was seen: `most_per_minute` (empty for null) for"
-        " `slower` and `faster`, the message, or the name. If it is another one by now, the action is refused with"
-        " `line_outdated`. With null this is not checked.",
+        " `slower` and `faster`, the message, or the name. If the text has changed since, the action is refused"
+        " with `line_outdated`. With null this is not checked.",
     )
 
 
