@@ -11,7 +11,8 @@ from overlord.kernel.errors import DomainError
 from tickets.rules import AllHeld, ClaimFacts, SoldOut
 
 CACHED_FOR = timedelta(milliseconds=250)
-_answers: dict[int, tuple[float, DomainError]] = {}  # by ticket type: its end by time.monotonic(), and the answer
+# By ticket type: until when the answer is kept, by time.monotonic(), and the answer.
+_answers: dict[int, tuple[float, DomainError]] = {}
 
 
 def remember(*, ticket_type: int, facts: ClaimFacts, refused: DomainError) -> None:

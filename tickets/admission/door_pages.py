@@ -140,7 +140,7 @@ def _gate(
         "found": found,
         "words": searches.text_asked(request, most=rules.SEARCH_LENGTH),
         "scan_id": uuid4(),
-        "kept": "kept" in request.GET,  # the browser keeps this page for times without a network: show no names
+        "kept": "kept" in request.GET,  # the browser keeps this page: show no names
         "may_undo": request.user.has_perm(Permission.UNDO_ADMISSION),
         "labels": labels.results(),
         "now": now,

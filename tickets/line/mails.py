@@ -18,7 +18,7 @@ from tickets.line.models import Entry, TurnNotice
 from tickets.models import Event, Reservation
 
 AT_ONCE = 500
-AGAIN = timedelta(seconds=10)  # until the next attempt, while the mail cannot be sent and its hold has not ended
+AGAIN = timedelta(seconds=10)  # between two attempts, until the mail is sent or its hold has ended
 
 
 def turn_notices_send() -> int:
