@@ -1,12 +1,12 @@
 """End the waits of commits for a synchronous standby that does not answer.
 
-Runs in a thread of its own, in each process in which a commit has waited for LONG_SECONDS. The waiting thread wakes
-it.
+Runs in a separate thread, in each process in which a thread has waited for PostgreSQL for LONG_SECONDS. The waiting
+thread wakes this thread (postgres_wait.py).
 
-No setting of PostgreSQL limits this wait: statement_timeout and transaction_timeout no longer count when it begins.
-So this thread cancels the commits of our role that have waited for LONG_SECONDS, and nothing else. PostgreSQL
-answers a cancelled commit with a warning, which becomes CommitUnknown (postgresql/standby.py). Migrations may wait
-longer: their sessions have a name of their own.
+No setting of PostgreSQL limits the wait of a commit: statement_timeout and transaction_timeout no longer count when
+it begins. So this thread cancels the commits of our role that have waited for LONG_SECONDS, and nothing else.
+PostgreSQL answers a cancelled commit with a warning, which becomes CommitUnknown (postgresql/standby.py). The
+commits of migrations are allowed to wait longer; their sessions have the name PATIENT_NAME.
 """
 
 import logging
@@ -23,7 +23,7 @@ from overlord.kernel.postgresql.standby import standby
 logger = logging.getLogger(__name__)
 
 NAME = "commit-watch"
-PATIENT_NAME = "migrations"  # the name of sessions whose commits may wait
+PATIENT_NAME = "migrations"  # the name of sessions whose commits are never cancelled
 LONG_SECONDS = 1.0
 TICK_SECONDS = 0.1
 ON_SECONDS = 3.0  # the thread runs for this long after it was last woken
@@ -43,7 +43,7 @@ class CommitWatch:
         self._woken_at = 0.0
 
     def wake(self) -> None:
-        """Run the thread for ON_SECONDS, because the caller has waited for LONG_SECONDS."""
+        """Run the thread for at least ON_SECONDS, because the caller has waited for LONG_SECONDS."""
         self._woken_at = time.monotonic()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():

@@ -17,7 +17,7 @@ KEPT_SECONDS = 30.0  # an idle connection stays open for at least this long
 
 
 def is_lost(kept: connection) -> bool:
-    """Return whether the server has closed an idle connection. It asks only the kernel, not the server."""
+    """Return whether the server has closed an idle connection. This asks only the kernel, not the server."""
     try:
         poller = select.poll()
         poller.register(kept.fileno(), select.POLLIN)

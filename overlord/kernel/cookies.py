@@ -1,8 +1,8 @@
-"""Read the values of cookies in linear time, also with a Python that cannot do so (CVE-2024-7592).
+"""Read the values of cookies in linear time, even with a Python that cannot do so itself (CVE-2024-7592).
 
 Before 3.11.10 and 3.12.6, Python needs seconds for a value of 30 KB with many backslashes in quotation marks.
-Anyone can send such a cookie, and it would occupy a thread of a web process, or the event loop of all sockets. It
-runs in all processes.
+Anyone can send such a cookie, and it would occupy a thread of a web process, or the event loop of all sockets. This
+code runs in all processes.
 """
 
 import http.cookies

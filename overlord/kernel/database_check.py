@@ -1,8 +1,8 @@
 """Check that PostgreSQL has the time-outs, warnings, locks and notifications that we rely on.
 
-If one is missing, no statement raises an error. So each process that uses PostgreSQL calls `start` once, and does
-not start if something is missing. Later a thread of the process checks every minute. If something is missing then,
-the log and `/readyz` say so, and the process goes on, because it can still sell.
+If one is missing, no statement raises an error. So each web process, live process and worker calls `start` at its
+start, and ends if something is missing. Later a thread of the process checks every minute. If something is missing
+then, the log and `/readyz` say so, and the process goes on, because it can still sell.
 """
 
 import logging
@@ -22,8 +22,8 @@ NAME = "database-check"
 AGAIN_SECONDS = 60.0  # between two checks
 UNDECIDED_SECONDS = 2.0  # between two checks while PostgreSQL has not answered the first one
 NO_POOLER = (
-    "DATABASE_DIRECT_URL (else DATABASE_URL) leads to a pooler. There a lock may end up in the session of"
-    " another client. Set DATABASE_DIRECT_URL to the address of PostgreSQL itself."
+    "DATABASE_DIRECT_URL (or DATABASE_URL if it is not set) leads to a pooler. There a lock can end up in the"
+    " session of another client. Set DATABASE_DIRECT_URL to the address of PostgreSQL itself."
 )
 NO_WARNINGS = (
     "PostgreSQL sends no warnings to this role (client_min_messages). The shop needs them, because PostgreSQL warns"
@@ -43,10 +43,10 @@ def found() -> list[str]:
 
 
 def start() -> None:
-    """Check now, and from then on in a thread. If something is missing, raise SystemExit with sentences.
+    """Check now, and from then on in a thread. If something is missing now, raise SystemExit with sentences.
 
-    If PostgreSQL is away now, the process starts, and the thread ends it if something is missing once PostgreSQL
-    is back.
+    If PostgreSQL is away now, the process starts. When PostgreSQL is back, the thread checks, and ends the process
+    if something is missing.
     """
     decided = False
     try:
@@ -72,9 +72,9 @@ def faults() -> list[str]:
 
 
 def _settings_missing() -> list[str]:
-    """Return sentences that say what is missing and how to set it: time-outs and warnings of our connections.
+    """Return a sentence for time-outs and one for warnings, if our connections lack them; [] if nothing is missing.
 
-    A time-out that is longer than ours counts as missing. Return an empty list if nothing is missing.
+    The sentences say how to set what is missing. A time-out that is longer than ours counts as missing.
     """
     wanted = settings.DATABASE_TIMEOUTS
     ours = listening.connect(name=NAME, direct=False)
@@ -97,15 +97,15 @@ def _settings_missing() -> list[str]:
     )
     return [
         *unwarned,
-        f"PostgreSQL does not end what takes too long ({', '.join(sorted(lacking))}), since the pooler drops the"
-        f" settings of a connection. Run this, and let the pooler connect again: {statements}",
+        f"PostgreSQL does not end what takes too long ({', '.join(sorted(lacking))}), because the pooler drops"
+        f" the settings of a connection. Run this, and let the pooler connect again: {statements}",
     ]
 
 
 def _sessions_missing() -> list[str]:
-    """Return sentences that say what is wrong if a pooler shares our sessions; else an empty list.
+    """Return a sentence that says what is wrong, in a list, if a pooler shares our sessions; else [].
 
-    On such a session no lock is kept, and no notification arrives.
+    A shared session keeps no lock, and no notification arrives on it.
     """
     try:
         ours = listening.listen(name=NAME)
@@ -127,9 +127,10 @@ def _repeat(decided: bool) -> None:
 
 
 def _check(*, decided: bool) -> bool:
-    """Check again, and return whether PostgreSQL has answered a check by now. `decided`: whether it had before.
+    """Check again, and return whether PostgreSQL has answered a check of this process by now.
 
-    If something is missing at the first check that PostgreSQL answers, end the process.
+    `decided` says whether PostgreSQL had answered an earlier check. If something is missing at the first check that
+    PostgreSQL answers, end the process.
     """
     try:
         _found[:] = faults()

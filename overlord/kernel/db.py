@@ -34,7 +34,7 @@ SELECT CASE WHEN current_setting('synchronous_standby_names') <> '' THEN
        pg_logical_emit_message(true, 'overlord', '') END AS reached
 """
 LOCKS = 8  # the most advisory locks that the threads of a process hold at once
-LOCK_PATIENCE = 30.0  # seconds; the longest wait for a session that takes a lock
+LOCK_PATIENCE = 30.0  # seconds; the longest wait for a free session in which to take a lock
 
 
 class TransactionError(RuntimeError):
@@ -47,9 +47,9 @@ def transaction(*, awaited: bool = True) -> Iterator[None]:
 
     Only services, commands and actions of the admin use it.
 
-    Raise CommitUnknown if it is committed here, but perhaps on no standby. Raise StandbyAway, before anything is
-    done, if the standby did not answer lately. A transaction that is not `awaited` does not wait for a standby: it
-    is for writes that may be lost.
+    Raise CommitUnknown if the transaction is committed on this server, but perhaps on no standby. Raise
+    StandbyAway, before anything is done, if the standby did not answer lately. A transaction that is not `awaited`
+    does not wait for a standby: it is for writes that may be lost.
     """
     if awaited:
         standby.check(commits_await)
@@ -98,7 +98,7 @@ def errors_logged(what: str, number: int) -> Iterator[None]:
 
 
 def after_commit(callback: Callable[[], Any]) -> None:
-    """Call `callback` once the open transaction has committed.
+    """Call `callback` when the open transaction has committed.
 
     An error of the callback is only logged, with the callback's name. The caller and later callbacks go on, because
     the transaction is committed in any case.
@@ -112,7 +112,7 @@ def _call(callback: Callable[[], Any]) -> None:
     try:
         callback()
     except Exception:
-        logger.exception("%s failed after the commit, which stands.", _name(callback))
+        logger.exception("%s failed after the commit. What was committed stays.", _name(callback))
 
 
 def _name(callback: Callable[..., Any]) -> str:
@@ -134,8 +134,8 @@ def statement(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[dict[
 def commits_await() -> None:
     """Wait until the synchronous standby, if there is one, has all earlier commits; raise CommitUnknown.
 
-    Call it outside of a transaction, before you tell a client of a write that an earlier request made: the standby
-    may not have this write yet.
+    Call it outside of a transaction, before you tell a client that an earlier request has made a write: perhaps the
+    standby does not have this write yet.
     """
     rows(AWAIT_STANDBY)
 
@@ -293,7 +293,10 @@ def constraint_errors(refusals: Mapping[str, DomainError]) -> Iterator[None]:
 
 
 class AdvisoryLock:
-    """An advisory lock of a session of its own (DATABASE_DIRECT_URL). It ends with the session's connection."""
+    """An advisory lock, in a session that does nothing else while it has the lock (DATABASE_DIRECT_URL).
+
+    The lock ends with the session's connection.
+    """
 
     def __init__(self, name: str) -> None:
         self._key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
@@ -346,7 +349,7 @@ def advisory_lock(name: str) -> Iterator[AdvisoryLock]:
 
 
 def lock_sessions_close() -> None:
-    """Close the idle connections that held locks. The next lock opens another."""
+    """Close the idle connections in which locks were held. The next lock opens a new one."""
     _lock_sessions.close_idle()
 
 

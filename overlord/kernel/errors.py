@@ -31,7 +31,7 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request is malformed, in any state. The fact `errors`, if given, has lists of sentences by field."""
+    """The request is wrong in every state. The fact `errors`, if there is one, has lists of sentences by field."""
 
     code = "invalid"
     sentence = "The request is not valid."
@@ -66,7 +66,7 @@ class Gone(DomainError):
 
 
 class Outdated(DomainError):
-    """The client made the request from a version that has changed since."""
+    """The client has read an older version of the data than the current one."""
 
     code = "outdated"
     sentence = (
@@ -76,14 +76,14 @@ class Outdated(DomainError):
 
 
 class Mismatch(DomainError):
-    """An Idempotency-Key was used again for something else."""
+    """An Idempotency-Key was used again for a different request."""
 
     code = "idempotency_key_reused"
     sentence = "This Idempotency-Key was already used for another request. Send this request with a new key."
 
 
 class TooMany(DomainError):
-    """The actor, account or network address has done this too often. It may again in `retry_after` seconds."""
+    """The actor, account or network address has done this too often. In `retry_after` seconds it may try again."""
 
     code = "rate_limited"
     sentence = "Too many attempts. Please try again later."

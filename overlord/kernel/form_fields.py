@@ -123,7 +123,7 @@ WHICH_OF_TWO: dict[str, Any] = {
 
 
 def which_of_two(local: datetime) -> str:
-    """Return which of two equal times of its zone an aware datetime is, or "" if this time comes only once."""
+    """Return "first" or "second" for an aware datetime whose time comes twice in its zone; "" for any other."""
     if not time_zones.comes_twice(local):
         return ""
     return WhichOfTwo.SECOND.value if local.fold else WhichOfTwo.FIRST.value

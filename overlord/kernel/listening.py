@@ -1,10 +1,10 @@
 """Connections that receive notifications of PostgreSQL, and the proof that notifications arrive.
 
-Used by the threads of web processes and by the pool threads of the live process.
+Used from the threads of web processes and workers, and from the pool threads of the live process.
 
 If a pooler gives each transaction another connection, it accepts LISTEN without an error, but no notification ever
-arrives. So each listening process proves the connection: it sends a notification by another connection, the way
-that the application sends them, and waits until it arrives.
+arrives. So each process that listens proves its connection: over another connection, the one that the application
+uses, it sends a notification, and waits until the notification arrives.
 """
 
 import secrets
@@ -30,9 +30,10 @@ class NotHeardError(OperationalError):
 def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
     """Return a new connection, not one of Django's, that receives the notifications of these channels.
 
-    Its `poll()` does not wait: it adds the notifications that have come to the list `notifies`, and raises
-    psycopg2.Error when the connection is lost. `name` is its name in pg_stat_activity. Raise
-    django.db.OperationalError when PostgreSQL is away, and NotHeardError when no notification arrives.
+    The method `poll()` of the connection does not wait: it adds the notifications that have come to the list
+    `notifies`, and raises psycopg2.Error when the connection is lost. `name` is the connection's name in
+    pg_stat_activity. Raise django.db.OperationalError when PostgreSQL is away, and NotHeardError when no
+    notification arrives.
     """
     proof = f"proof_{secrets.token_hex(8)}"
     with connection.wrap_database_errors:
@@ -53,8 +54,8 @@ def listen(*channels: str, name: str) -> psycopg2.extensions.connection:
 def connect(*, name: str, direct: bool) -> psycopg2.extensions.connection:
     """Return a new connection that commits each statement; raise psycopg2.Error.
 
-    A `direct` connection leads to PostgreSQL itself (DATABASE_DIRECT_URL). Any other leads to the address of the
-    application's connections (DATABASE_URL).
+    A `direct` connection leads to PostgreSQL itself (DATABASE_DIRECT_URL). Otherwise the connection leads to the
+    same address as those of the application (DATABASE_URL).
     """
     ours: Any = connection
     params = ours.get_direct_params() if direct else ours.get_connection_params()

@@ -21,9 +21,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Attempt:
-    """An attempt to send a mail. `error` says why it failed; None if it did not.
+    """An attempt to send a mail. `error` says why it failed; None if it did not fail.
 
-    After an OSError, the mail server may take the mail later. After any other error, no mail server can take it.
+    After an OSError, the mail server perhaps takes the mail later. After any other error, no mail server can take
+    it.
     """
 
     error: Exception | None = None
@@ -33,8 +34,8 @@ class Attempt:
 def attempt(mail: object) -> Iterator[Attempt]:
     """Let the block send a mail: log an error of the block, and keep it in the attempt.
 
-    `mail` names the mail in the log. Only errors of PostgreSQL are raised: then the mail is due again when its
-    lease ends.
+    `mail` names the mail in the log. Only errors of PostgreSQL are raised to the caller: then the mail is due again
+    when its lease ends.
     """
     made = Attempt()
     try:

@@ -10,10 +10,10 @@ View = Callable[..., HttpResponseBase]
 
 
 def allow(*methods: str) -> Callable[[View], View]:
-    """Return a decorator: a view then answers these methods, HEAD too if GET is among them, and others with 405.
+    """Return a decorator for a view that accepts only these methods. Any other method gets a 405.
 
-    Place it above all other decorators. `shop/request_checks.py` reads the view's `allowed_methods` before other
-    middleware looks at the request.
+    GET allows HEAD too. Place the decorator above all others: `shop/request_checks.py` reads the view's
+    `allowed_methods` before other middleware looks at the request.
     """
     allowed = (*methods, "HEAD") if "GET" in methods else methods
 

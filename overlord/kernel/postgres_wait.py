@@ -17,7 +17,7 @@ from overlord.kernel import commit_watch
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
-SUSPECT_SECONDS = 2.0  # instead of ANSWER_SECONDS, after a wait that failed, until PostgreSQL answers again
+SUSPECT_SECONDS = 2.0  # used instead of ANSWER_SECONDS after a wait has failed, until PostgreSQL answers again
 PATIENT_SECONDS = 86_400.0
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
@@ -33,7 +33,7 @@ def install() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Do not limit statements during the block, in the whole process: for a command that migrates."""
+    """During the block, do not limit the waits of this process, in all threads. For commands that need long."""
     global _patient
     _patient = True
     try:
@@ -67,9 +67,9 @@ def wait(connection: extensions.connection) -> None:
 def _wake_commit_watch(connection: extensions.connection) -> None:
     """Wake the thread that ends waits for a standby, because this wait may be for one.
 
-    Do nothing for a command that migrates, because it is allowed to wait. Do nothing for a wait in another
-    database. A statement there may drop or rename our database, and PostgreSQL forbids that while the thread has a
-    session in our database.
+    Do nothing within `patience`, because such a command is allowed to wait. Do nothing for a wait in another
+    database: a statement there perhaps drops or renames our database, and PostgreSQL forbids that while the thread
+    has a session in our database.
     """
     if _patient or connection.status not in _CONNECTED:
         return

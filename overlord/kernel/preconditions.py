@@ -25,6 +25,9 @@ def version_of(headers: Mapping[str, str]) -> int | None:
 
 
 def check_version(made_from: int | None, version: int) -> None:
-    """Raise Outdated, with the current `version`, if the client has read another one. None: it named none."""
+    """Raise Outdated, with the current `version`, if the client has read another one.
+
+    `made_from` is the version that the client has read; None if the request does not say which.
+    """
     if made_from not in (None, version):
         raise Outdated(version=version)

@@ -55,7 +55,10 @@ def problem(status: int, *, code: str, detail: str, **facts: Any) -> dict[str, A
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the response for an error of a view (DRF's EXCEPTION_HANDLER); None for an unknown error, a 500."""
+    """Return the response for an error of a view: DRF calls this function (EXCEPTION_HANDLER).
+
+    Return None for an unknown error. DRF then raises it, and the client gets a 500.
+    """
     headers: dict[str, str] = {}
     if isinstance(error, OperationalError | InterfaceError):
         error = _busy(error)
@@ -72,7 +75,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
 
 
 def _busy(error: Exception) -> errors.Busy:
-    """Return and log the error for a lock that was not free in time, or a server that went away."""
+    """Log that a lock was not free in time, or that PostgreSQL is away; return the error for clients."""
     logger.warning("PostgreSQL could not answer: %s", str(error).strip())
     return errors.Busy()
 

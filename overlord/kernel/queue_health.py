@@ -23,7 +23,10 @@ _last_record: dict[str, float] = {}
 
 
 def message_stamp(headers: dict[str, Any]) -> None:
-    """Write the current time and the request's id into the headers of a message that is sent now."""
+    """Write the current time and the request's id into the headers of a message that Celery itself sends.
+
+    `queues.message` writes the same into the messages of `enqueue`.
+    """
     headers["sent_at"] = time.time()
     if request_id := steps.request_id():
         headers[steps.REQUEST_ID] = request_id
@@ -40,10 +43,10 @@ def task_record(*, queue: str, sent_at: float | None) -> None:
 
 
 def waits(queues: Collection[Queue] = tuple(Queue)) -> dict[Queue, float | None]:
-    """Return for each queue how many seconds its messages wait; None if there is no record of it.
+    """Return for each queue how many seconds its messages wait; None for a queue without a record.
 
-    This is how long the last message had waited. If no task began within SILENT_SECONDS, it is the time since the
-    last task. Raise RedisError.
+    The value is how long the last message had waited. But if no task has begun within SILENT_SECONDS, it is the
+    time since the last task began. Raise RedisError.
     """
     records = _records(queues)
     return {

@@ -43,7 +43,7 @@ _NO_CALLBACKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": No
 
 
 class Queue(StrEnum):
-    """The queues. The tasks of each queue are run by one kind of worker (overlord/celery.py)."""
+    """The queues. One kind of worker takes the tasks of each queue (overlord/celery.py)."""
 
     PAYMENTS = "payments"
     LIVE = "live"
@@ -53,7 +53,7 @@ class Queue(StrEnum):
     MAILINGS = "mailings"
 
 
-# Each task has one queue. Only the probe is enqueued on all (overlord/celery.py).
+# The queue of each task. Only the probe has none: it is enqueued on every queue (overlord/celery.py).
 ROUTES = {
     "accounts.rows_prune": Queue.UPKEEP,
     "checkout.rows_prune": Queue.UPKEEP,
@@ -86,8 +86,8 @@ ROUTES = {
 def enqueue(task: str, queue: str | None = None, /, *, expires: float | None = None, **ids: int) -> bool:
     """Put a task on its queue in ROUTES, or on `queue`; return False if the message could not be sent.
 
-    If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait no longer
-    than `redis_client.SECONDS`: callers have committed, and Redis must not stop them.
+    If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait only as
+    briefly as every call of `redis_client`: callers have committed, and Redis must not stop them.
     """
     queue = queue or ROUTES[task]
     try:

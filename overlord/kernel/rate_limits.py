@@ -1,8 +1,8 @@
 """Rate limits: how often somebody may do something within some seconds.
 
-It runs in the threads of the web processes. The counters are in Redis, so that all processes share them. One script
-there checks and counts, so that parallel requests do not exceed a limit. While Redis is away, each process counts
-for itself: then the limit is valid for each process, and never without effect.
+This runs in the threads of the web processes. The counters are in Redis, so that all processes share them. One
+script in Redis checks and counts, so that parallel requests do not exceed a limit. While Redis is away, each
+process counts for itself: then each process allows as much as the limit says.
 """
 
 import hashlib
@@ -51,10 +51,10 @@ def count(limit: Limit, by: object) -> None:
 
 @contextmanager
 def counted_if(failure: type[Exception], uses: Sequence[tuple[Limit, object]]) -> Iterator[None]:
-    """Count a use of each limit, and take the counts back unless the block raises `failure`; raise TooMany.
+    """Count uses of limits, which stay counted only if the block raises `failure`; raise TooMany.
 
-    The uses are counted before the block runs. Otherwise many parallel requests would pass a limit that none of
-    them has reached yet.
+    `uses` has pairs of a limit and by whom it is used. The uses are counted before the block runs, and taken back
+    afterwards. Otherwise many parallel requests would pass a limit that none of them has reached yet.
     """
     counted: list[tuple[Limit, object]] = []
     try:
@@ -93,7 +93,7 @@ def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
 
 
 def _take_back(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
-    """Remove the newest use. Another one may be newer than the one that is taken back, but only by a moment."""
+    """Remove the newest use. Perhaps it is the use of another request, but then it is newer only by a moment."""
     storage, key = limiter.storage, limit.item.key_for(who)
     if isinstance(storage, RedisStorage):
         redis_client.connection().lpop(storage.prefixed_key(key))
@@ -107,18 +107,18 @@ def _too_many(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> TooMa
 
 
 def forget() -> None:
-    """Forget what this process has counted by itself (for tests)."""
+    """Forget what this process has counted while Redis was away (for tests)."""
     _own.cache_clear()
     _redis.away_until = 0.0
 
 
 def _who(by: object) -> str:
-    """Return a short key that does not show whom it counts: `by` may be an e-mail address, of any length."""
+    """Return a short key that does not show whom it counts: `by` can be an e-mail address, of any length."""
     return hashlib.blake2b(str(by).encode(), digest_size=16).hexdigest()
 
 
 class _Redis:
-    """Whether Redis answered lately. After a failed wait, the next requests do not wait for it."""
+    """Whether Redis answered lately. After it failed, requests do not wait for it for RETRY_SECONDS."""
 
     def __init__(self) -> None:
         self.away_until = 0.0

@@ -12,7 +12,7 @@ from redis.retry import Retry
 
 from overlord.redis_address import RedisAddress
 
-SECONDS = 0.3  # a sale never waits longer than this for Redis
+SECONDS = 0.3  # the longest wait for a connection, and the longest wait for an answer
 PROBE_KEY = "takes-writes"
 
 
@@ -27,7 +27,7 @@ def connection() -> redis.Redis:
 
 
 def broker() -> redis.Redis:
-    """Return the same for the Redis server with the queues of the workers, which is usually the same server."""
+    """Return the client for the Redis server with the queues, usually the same server as that of `connection`."""
     if settings.REDIS_BROKER_URL == settings.REDIS_URL:
         return connection()
     return _broker()
@@ -48,7 +48,7 @@ def _client(url: str) -> redis.Redis:
     return RedisAddress(url).client(
         socket_timeout=SECONDS,
         socket_connect_timeout=SECONDS,
-        # If Redis has closed a connection, another one is tried at once. After a time-out, none is.
+        # If Redis has closed a connection, redis-py tries another one at once. After a time-out, it tries none.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         decode_responses=True,
     )

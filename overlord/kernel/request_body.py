@@ -2,7 +2,8 @@
 
 There are two reasons. Django treats a body in chunks as empty, because it has no Content-Length. And if the
 application answers before it has read the body (401, 404), Granian closes the connection, and the front server does
-not get the answer. No client can make this wait: the front server passes a request on only with the whole body.
+not get the answer. A slow client cannot delay the reading: the front server passes a request on only with the whole
+body.
 """
 
 import codecs
@@ -18,10 +19,10 @@ from overlord.kernel.problems import CONTENT_TYPE, problem
 from overlord.kernel.rendering import dumps
 
 LARGEST_BODY = 1_000_000  # bytes; the front server has the same limits
-LONGEST_CONTENT_TYPE = 256  # characters; the time to read one grows with the square of its length
+LONGEST_CONTENT_TYPE = 256  # characters; the time to parse it grows with the square of its length
 LARGEST_UPLOAD = 12_000_000  # room for a picture of 10 MB and the other parts of its form
-# By their names in `codecs`. For some codecs, such as `hex`, Django would raise an error outside of its error
-# handling.
+# The names are those in `codecs`. With some other codecs, such as `hex`, Django would raise an error outside of its
+# error handling.
 CHARSETS = {"utf-8", "ascii", "iso8859-1", "cp1252"}
 UPLOADS = re.compile(r"/office/(events/[0-9]+/picture|look/logo)/?")
 
@@ -60,7 +61,10 @@ class RequestBodyReader:
 
 
 def _is_readable(content_type: str) -> bool:
-    """Return whether Django can read a Content-Type and its charset. Django ignores a charset that Python lacks."""
+    """Return whether Django can read a Content-Type and its charset.
+
+    A charset that Python does not know is no obstacle, because Django ignores it.
+    """
     if len(content_type) > LONGEST_CONTENT_TYPE:
         return False
     try:

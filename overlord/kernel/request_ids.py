@@ -1,4 +1,4 @@
-"""Give each request an id, which is in all log lines about the request."""
+"""Give each request an id, which is in all log lines that are written for the request."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Runs: tasks that check several times a second whether something is due. They run in the threads of a worker.
 
-Beat enqueues a run every 5 seconds, and each run takes longer. So when a run ends, the next one is waiting already.
+Beat enqueues a run every 5 seconds, and each run takes longer. So when a run ends, another one is there already.
 """
 
 import threading

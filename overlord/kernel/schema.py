@@ -37,7 +37,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to the schema of every operation that its refusals are problems, and which bodies are strict."""
+    """Adds to the schema that all refusals are problems, and that strict bodies have no other fields."""
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         mapped: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
@@ -102,7 +102,7 @@ paginated = _Paginated()
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer with the OpenAPI document: JSON if the request asks for it (`?format=json` or Accept), else YAML."""
     wanted = request.GET.get("format") or request.headers.get("Accept", "")
-    with _generating:  # it takes a second. Requests that come meanwhile wait, and get the same document
+    with _generating:  # this takes a second. Requests that come meanwhile wait, and get the same document
         document, media_type = _openapi(as_json="json" in wanted)
     return _document(request, document, media_type)
 

@@ -18,7 +18,7 @@ NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeadersMiddleware:
-    """Adds PERMISSIONS, and a Content-Security-Policy that allows nothing, to answers without their own."""
+    """Adds PERMISSIONS, and a Content-Security-Policy that allows nothing, to answers that lack these headers."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

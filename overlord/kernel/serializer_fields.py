@@ -14,7 +14,7 @@ MOST_NAMED = 20  # unknown fields that one answer names, because a body may have
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not know, because a misspelled field must not count as left out.
+    """Refuses fields that it does not know. Otherwise a misspelled field would be ignored, as if it were left out.
 
     Requests that move money or take tickets are strict.
     """
@@ -34,7 +34,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 class ShortListField(serializers.ListField):
     """A list that is refused by its length before its elements are read.
 
-    Otherwise a body of a megabyte could have a hundred thousand elements, and to read these takes many seconds.
+    Otherwise a body of a megabyte could have a hundred thousand elements, and to read them would take many seconds.
     """
 
     max_length: int

@@ -1,4 +1,4 @@
-"""The cookie of sessions. It runs in the threads of the web processes."""
+"""Read and delete the cookie of a session. This runs in the threads of the web processes."""
 
 import re
 
@@ -12,7 +12,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Django's middleware, but only a possible key is looked up, and no request that only reads deletes the cookie.
+    """Django's middleware, but it looks up only possible keys, and a request that only reads deletes no cookie.
 
     A log-in gives the browser a new session, and ends the old one. At this moment an open page of the same browser
     may fetch something with the old cookie. Django would delete the cookie with its answer. If this answer arrived

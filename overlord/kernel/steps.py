@@ -1,7 +1,7 @@
 """The log of steps: one line for each step of a reservation, a payment and a refund, with the ids of its rows.
 
-A line has the `request_id` of the request or message in which the step was done. A request passes its id on to the
-messages that it sends to workers. So one search finds all steps of an order, in every process (`manage.py trace`).
+A line has the `request_id` of the request or message in which the step was done. The messages that a request sends
+to workers have the request's id. So one search finds all steps of an order, in every process (`manage.py trace`).
 
 What must stay true: no line has a name, an address or a token.
 """
@@ -25,7 +25,7 @@ def step_log(step: str, **facts: Any) -> None:
 
 
 def step_log_after_commit(step: str, **facts: Any) -> None:
-    """Log a step of the open transaction once it is committed."""
+    """Log a step of the open transaction when the transaction has committed."""
     db.after_commit(lambda: step_log(step, **facts))
 
 

@@ -25,7 +25,10 @@ def one_line(text: str, *, most: int) -> str:
 
 
 def paragraphs(text: str, *, most: int) -> str:
-    """Return a text with line feeds as the only line ends; raise ValueError, with a sentence, for a bad text."""
+    """Return a text with line feeds as the only line ends, and without white space before them.
+
+    Raise ValueError, with a sentence, if the text is too long or has a control character.
+    """
     lines = "\n".join(line.rstrip() for line in re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text))
     return _checked(lines.strip("\n"), most=most, allowed="\n\t")
 
@@ -34,7 +37,7 @@ def name_key(name: str) -> str:
     """Return the key by which names, addresses or codes are compared.
 
     Case does not count, and variants of a character (NFKC), such as full-width letters, are equal. PostgreSQL has
-    its own function for this key, `accounts_name_key`. If the two differ, that of PostgreSQL counts.
+    its own function for this key, `accounts_name_key`. If the two differ, the key of PostgreSQL counts.
     """
     return unicodedata.normalize("NFKC", name).casefold()
 

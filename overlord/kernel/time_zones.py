@@ -30,9 +30,10 @@ def names() -> tuple[str, ...]:
 
 
 def meant(text: str) -> tuple[str, ...]:
-    """Return the zones that a person may mean by a text: a zone's name, or only its place, in any case.
+    """Return the zones that a person may mean by a text: the name of a zone, or only the place in it.
 
-    There are several if zones of several areas have this place, and none if no zone has it.
+    Upper and lower case are equal. The result has several zones if the place is in several areas, and none if no
+    zone has it.
     """
     if is_time_zone(text):
         return (text,)
@@ -60,7 +61,10 @@ def comes_twice(local: datetime) -> bool:
 
 
 def _offset_rises(local: datetime) -> timedelta:
-    """Return the difference between the two offsets from UTC that a local time may have (PEP 495), mostly none."""
+    """Return by how much the offset from UTC rises at a time that is skipped, or falls at one that comes twice.
+
+    The result is zero for all other times (PEP 495).
+    """
     first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
     return (second or timedelta()) - (first or timedelta())
 
@@ -68,8 +72,8 @@ def _offset_rises(local: datetime) -> timedelta:
 def of_offset(instant: datetime, *, otherwise: str) -> str:
     """Return a zone with the same offset from UTC as an aware datetime.
 
-    Return `otherwise`, the name of another zone, if it has the same offset then, or if the offset is not in whole
-    hours. Return it too for a datetime in UTC, because its offset does not show where the person is.
+    `otherwise` is the name of another zone. It is returned if its offset at this time is the same, if the offset of
+    the datetime is not in whole hours, and for a datetime in UTC, whose offset does not show where the person is.
     """
     offset = instant.utcoffset()
     if (

@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend, with shared connections and verified commits. Used from every thread.
 
-If a process calls `share`, its threads share connections. In all other processes each thread keeps a connection of
-its own, as usual in Django. Django itself can pool only the connections of psycopg 3.
+If a process calls `share`, as workers do, its threads share connections. In all other processes each thread keeps a
+connection of its own, as usual in Django. The pool is our own, because Django pools only connections of psycopg 3.
 
 If the wait of a commit for a synchronous standby was ended early, the commit raises CommitUnknown (standby.py).
 This holds for transactions, and for statements outside of a transaction.
@@ -69,7 +69,7 @@ class _VerifiedCommits:
 
 
 def _by_standby(error: InternalError) -> bool:
-    """Return whether the error means that a standby refused to write.
+    """Return whether the error means that the server refused to write, because it is a standby or read-only.
 
     If the server becomes a standby during a statement, it reports an internal error. Only the text of this error
     says why.
@@ -87,7 +87,7 @@ class DebugCursor(_VerifiedCommits, base.CursorDebugWrapper):
 
 
 class SchemaEditor(DatabaseSchemaEditor):
-    """Django's editor of the schema. A migration that was interrupted between two indexes can run again."""
+    """Django's editor of the schema, but a migration that was interrupted between two indexes can run again."""
 
     sql_create_index_concurrently = DatabaseSchemaEditor.sql_create_index_concurrently.replace(
         "CONCURRENTLY", "CONCURRENTLY IF NOT EXISTS"

@@ -1,13 +1,13 @@
-"""The synchronous standby, as a process knows it: which commits are in doubt, and whether to try another commit.
+"""The synchronous standby, as a process knows it: whether commits reach it, and when to try another commit.
 
 Used from every thread of a process.
 
 If PostgreSQL has a synchronous standby (`synchronous_standby_names`), a COMMIT waits until the standby has it. If
 the wait is ended early, PostgreSQL answers with success and a warning: this server has the transaction, but a
-fail-over would lose it. So a warning in the answer to a commit raises CommitUnknown.
+fail-over perhaps loses it. So a warning in the answer to a commit raises CommitUnknown.
 
-From then on, transactions raise StandbyAway before anything is done, so that threads do not all wait. Once a second
-one thread tries a write without content. When this write has reached the standby, all go on.
+From then on, transactions raise StandbyAway before anything is done, so that threads do not all wait. Every second
+one thread tries a write without content. When this write has reached the standby, transactions work again.
 """
 
 import time

@@ -1,16 +1,17 @@
-"""The command `migrate`: Django's, for a database that is in use.
+"""The command `migrate`: Django's command, for a database that is in use.
 
 While a migration waits for the lock of a table, all later statements that need the table wait too. So a migration
 waits only briefly for a lock, gives up, and tries again. Migrations that are done stay done. Only the wait for a
-lock is short; the work of a migration may take any time. So may the wait of an index that is made CONCURRENTLY, as
-nobody waits behind it.
+lock is short; the work of a migration can take any time. An index that is made CONCURRENTLY is allowed to wait for
+any time too, because nobody waits behind it.
 
-If several machines start at once, one migrates, and the others try again in the same way. They ask for the lock of
-the one that migrates, and do not wait for it: PostgreSQL makes an index only when all earlier statements have
-ended, so the two would wait for each other.
+If several machines start at once, only the one that has the advisory lock migrates. The others try to take this
+lock, and if it is not free, they try again after a pause. No statement of theirs waits for the lock: PostgreSQL
+makes an index CONCURRENTLY only when all earlier statements have ended, so the index would wait for that statement,
+and the statement for the lock.
 
 An index whose making was interrupted stays in the database, invalid and unused. Each run removes such indexes
-first, so that its migration can run again.
+first, so that the interrupted migration can run again.
 """
 
 import time
@@ -74,7 +75,7 @@ class Command(migrate.Command):
 
 
 def _begin(connection: Any) -> bool:
-    """Prepare the session; return whether this command migrates now, and no other."""
+    """Prepare the session; return whether this command has the lock, so that it migrates and no other does."""
     with connection.cursor() as cursor:
         cursor.execute(SESSION)
         cursor.execute(ALONE)
@@ -89,7 +90,7 @@ def _begin(connection: Any) -> bool:
 def _execute(
     execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]
 ) -> Any:
-    """Run a statement of a migration. One that makes or removes an index CONCURRENTLY may wait for any time."""
+    """Run a statement of a migration. If it makes or removes an index CONCURRENTLY, do not limit its wait."""
     if "INDEX CONCURRENTLY" not in sql:
         return execute(sql, params, many, context)
     session = context["cursor"].cursor  # below the wrapper
