@@ -4,7 +4,8 @@ The file is a zip archive that only its owner can read. It contains the database
 secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures.
 
 A restore first fills a second database, and then exchanges the two databases. If this fails, nothing has changed.
-Afterwards it replaces secrets and pictures. If that fails, the restored database stays, and the error says so.
+Afterwards the restore replaces the secrets and then the pictures. If the pictures cannot be replaced, the database
+and the secrets stay restored, and the error says so.
 """
 
 import json
@@ -62,7 +63,7 @@ class Database:
             raise BackupError(f"{program} failed: {done.stderr.strip()}")
 
     def ask(self, *statements: sql.Composable, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run statements one after the other, each in a transaction, and return the rows of the last one."""
+        """Run statements one after the other, each in its own transaction; return the rows of the last one."""
         connection = psycopg2.connect(
             host=self.host,
             port=self.port,
@@ -114,7 +115,8 @@ def backup(
 def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | None, replace: bool) -> None:
     """Replace the database, the secrets and, if the backup has any, the pictures by those of the backup.
 
-    No program may be connected to the database. Without `replace`, the database must be empty. Raise BackupError.
+    Raise BackupError, also if a program is connected to the database, or if the database is not empty and `replace`
+    is not set.
     """
     if not replace and not database.is_empty():
         raise BackupError(f"The database {database.name} is not empty. To replace it, add --replace.")
@@ -130,7 +132,7 @@ def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | 
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder, which has none in folders below it; [] if it does not exist."""
+    """Return the files directly in a folder, sorted by path; [] if the folder does not exist."""
     return sorted(file for file in folder.iterdir() if file.is_file()) if folder.exists() else []
 
 
@@ -182,7 +184,7 @@ def _exchange(database: Database, dump: Path) -> None:
 
 
 def _pictures_restore(restored: Path, pictures: Path) -> None:
-    """Replace the pictures by the restored ones. The folder itself stays, as it may be a mount point or a link."""
+    """Replace the pictures by the restored ones. The folder itself stays: it can be a mount point or a link."""
     try:
         pictures.mkdir(parents=True, exist_ok=True)
         for file in _files(pictures):

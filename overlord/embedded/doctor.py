@@ -35,8 +35,8 @@ MIN_OPEN_FILES = 10_000
 POSTGRES_MAJOR = "18"
 HANGS_AFTER_SECONDS = 30.0
 LOG_LINES = 10
-# /readyz names what is missing. LOGS has for a name the program whose log may show the cause, WAYS_OUT what to do,
-# and WORKERS the worker of each queue that may be silent.
+# /readyz names what is missing. For some of these names, LOGS has the program whose log can show the cause, and
+# WAYS_OUT has the advice. WORKERS has the worker of each queue that /readyz can call silent.
 LOGS = {"database": "postgres", "redis": "valkey", "sockets": "live"}
 WAYS_OUT = {"sockets": "room for sockets (raise ulimit -n and start bin/up again)"}
 WORKERS = {"live": "broadcasts", "expiry": "upkeep", "payments": "payments"}
@@ -194,7 +194,7 @@ def _open_files() -> Finding:
 
 
 def _used_files(supervisor: int | None) -> Iterator[Finding]:
-    """Yield a finding for each process of ours that can open few more files: it will soon refuse sockets."""
+    """Yield a finding for each process of ours that can open only few more files: soon it refuses sockets."""
     for process in _descendants(supervisor):
         with contextlib.suppress(psutil.Error, OSError):
             used, limit = process.num_fds(), process.rlimit(psutil.RLIMIT_NOFILE)[0]

@@ -5,8 +5,8 @@ thread, and opens no connection and no port. It answers one request after anothe
 for a process, and the answer is the pid of the new process.
 
 Each process is forked twice. When the process in between ends, the supervisor becomes the parent of the new process
-(`adopt_orphans`). So it can wait for the process and signal it, like any other child. The new process may run
-longer than the fork server.
+(`adopt_orphans`). So the supervisor can wait for the new process and signal it, like any other child. The new
+process can run longer than the fork server.
 
 The fork server is such a fork itself: the process that imports everything ends after its imports. A fork maps only
 the parts of libraries that it uses, and imports need parts that nothing needs afterwards.
@@ -29,9 +29,9 @@ from overlord.embedded.niceness import niceness_add
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 ADOPTION_SECONDS = 10.0
-# The modules that the processes import. Twisted's reactor is left out, because it opens files, and so are our WSGI
-# and ASGI modules, because they start threads. They are listed as strings, because code of the supervisor must not
-# import an app.
+# The modules that the processes import. Twisted's reactor is left out, because it opens files. Our WSGI and ASGI
+# modules are left out, because they start threads. The modules are listed as strings, because code of the
+# supervisor must not import an app.
 MODULES = (
     "overlord.celery",
     "overlord.urls",
@@ -75,7 +75,7 @@ TEMPLATES = ("tickets/home.html", "tickets/event.html", "checkout/checkout.html"
 
 
 def preload() -> None:
-    """Import all that the processes need. The garbage collector of a fork then does not write to this memory."""
+    """Import all that the processes need. Later the garbage collector of a fork does not write to this memory."""
     # A collection, even at the end, would leave gaps all over the memory that the forks share. A fork would fill
     # these gaps first, and copy a page for each.
     gc.disable()
@@ -109,7 +109,7 @@ def _import_by_settings() -> None:
 
 
 def _use_once() -> None:
-    """Make the objects that each process would make for itself. No connection is opened."""
+    """Make the client of Redis here, so that each process need not make it. It opens no connection yet."""
     importlib.import_module("overlord.kernel.redis_client").connection()
 
 
@@ -173,9 +173,10 @@ def run(argv: list[str]) -> None:
 
 
 def end_with(parent: int, stop_signal: int) -> None:
-    """Let the kernel signal this fork when its new parent, the supervisor, ends; end now if it has ended.
+    """Let the kernel signal this fork when the supervisor ends. If the supervisor has ended already, end now.
 
-    The supervisor becomes the parent when the process in between has ended, ADOPTION_SECONDS from now at most.
+    First wait until the supervisor, whose pid is `parent`, has become the parent: until the process in between has
+    ended. This takes ADOPTION_SECONDS at most.
     """
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:

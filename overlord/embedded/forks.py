@@ -39,7 +39,7 @@ class ForkServer:
     def start(self, program: Program, log_dir: Path) -> Child:
         """Start the program as a fork, or without the fork server if that is not possible; return the child.
 
-        A fork has read the settings already. So a program with another environment is started without it.
+        A fork has read the settings already. So a program with another environment cannot be a fork.
         """
         if self._channel is None or not program.forked or program.env != self._env:
             return processes.start(program, log_dir)
@@ -81,7 +81,7 @@ class ForkServer:
             return None
 
     def _await_imports(self) -> None:
-        """Wait for the end of the process that imports, which names the fork that serves from now on."""
+        """Wait for the end of the process that imports. Its answer is the pid of the fork that serves then."""
         pid = int(self._answers.readline())
         self.child.process.wait()
         self.child.process = ForkedProcess(pid)

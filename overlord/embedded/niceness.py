@@ -17,7 +17,10 @@ PAUSE_SECONDS = 0.1  # Linux requires this pause between two changes of sessions
 
 
 def niceness_add(pid: int, niceness: int) -> None:
-    """Add `niceness` to that of a process and of its session. All processes that it starts later inherit it."""
+    """Add `niceness` to the niceness of a process, and set it for the session of this process.
+
+    All processes that this process starts later inherit both.
+    """
     if not niceness:
         return
     with contextlib.suppress(OSError):  # the change is refused, or the process has ended

@@ -61,14 +61,14 @@ class Question:
 class Program:
     """A program: its command and environment, and how to find out that it is ready and does not hang.
 
-    `prepare` is called before each start, and `ready` says whether the program is ready, for which it has
+    `prepare` is called before each start. `ready` returns whether the program is ready; it must be so within
     `ready_seconds`. `repair` gets the log of a run that failed; it returns a sentence if it removes the cause, else
-    "". `grace` is the time, in seconds, that it has to end after `stop_signal`. `data` is the folder of its data,
-    and `port` the port on which it listens. `forked` says whether the fork server may start it.
+    "". After `stop_signal`, the program has `grace` seconds to end. `data` is the folder of its data, and `port`
+    the port on which it listens. `forked` says whether the fork server is allowed to start it.
 
-    `liveness` is the path of the files that its processes touch, without the pid (overlord/liveness.py). `excused`
-    returns true while a server that the program needs does not work: then old files and the end of the program are
-    no failure. With a higher `niceness`, it gets less CPU time (niceness.py).
+    `liveness` is the path, without the pid, of the files that its processes touch (overlord/liveness.py). `excused`
+    returns true while a server that the program needs does not work. Then it is no failure if the program ends or
+    does not touch its files. With a higher `niceness`, the program gets less CPU time (niceness.py).
     """
 
     name: str
@@ -277,7 +277,7 @@ def stop(
 ) -> None:
     """Send each child its stop signal, and kill those that still run after `grace` seconds.
 
-    By default, `grace` is the longest of these programs' own. If `immediately` returns true, kill them at once.
+    By default, it is the longest `grace` of these programs. When `immediately` returns true, kill them at once.
     """
     children = list(children)
     if grace is None:
@@ -306,7 +306,7 @@ def allow_open_files() -> None:
 
 
 def reap_orphans(children: Iterable[Child]) -> None:
-    """Read the exit status of orphans that have ended, so that the kernel forgets them. Leave the children out."""
+    """Read the exit status of ended orphans, so that the kernel forgets them. `children` are no orphans."""
     own = {child.pid for child in children}
     for process in psutil.Process().children():
         if process.pid not in own:

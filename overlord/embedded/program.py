@@ -19,7 +19,7 @@ STATIC_ROOT = ROOT / "static"  # the same as in the settings
 # docker-compose.yml.
 GATES_NICENESS = -5
 CADDYFILE = Path(__file__).with_name("Caddyfile")
-# Caddy itself answers a request without the header Host, with 400. So the servers behind it do not matter.
+# A request without the header Host: Caddy itself answers it, with 400, whether the servers behind it work or not.
 WITHOUT_HOST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
@@ -231,9 +231,9 @@ def _python(
     niceness: int = 0,
     excused: Callable[[], bool] = lambda: False,
 ) -> Program:
-    """Return a program of ours. It is ready when it answers on its port, or, without one, has touched its file.
+    """Return a program of ours. It is ready when it answers on its port; without a port, when it touched its file.
 
-    It has no `question` for the watchdog: under heavy load, a server may answer late, and must not be killed.
+    It has no `question` for the watchdog: under heavy load, a server can answer late, and must not be killed then.
     """
     program = Program(
         name=name,

@@ -22,9 +22,9 @@ class FolderError(Exception):
 
 
 class AlreadyRunningError(Exception):
-    """Another process uses the data folder: the process `pid`. `serving` says what it serves, usually the address.
+    """Another process uses the data folder. `pid` is its pid; `serving` says what it serves, usually an address.
 
-    Each of them is None until it is known.
+    Each of the two is None until it is known.
     """
 
     def __init__(self, pid: int | None, serving: str | None) -> None:
@@ -106,7 +106,7 @@ class Folder:
         self._lock_file.write_text(json.dumps({"pid": os.getpid(), "serving": serving}))
 
     def running(self) -> AlreadyRunningError | None:
-        """Return the facts about the process that holds the folder's lock; None if the lock is free."""
+        """Return the facts about the process that holds the lock, as an error; None if the lock is free."""
         try:
             with self._lock_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -173,7 +173,7 @@ class Folder:
         write_private(self.env_file, "".join(f"{name}={value}\n" for name, value in variables.items()))
 
     def remove(self) -> None:
-        """Remove all files of ours from the folder, and no other files."""
+        """Remove all files of ours from the folder, except for the lock file, and no other files."""
         with contextlib.suppress(FolderError):  # a damaged state file is one reason to reset
             if external_folder := self.load().external_folder:
                 shutil.rmtree(external_folder, ignore_errors=True)

@@ -2,10 +2,10 @@
 
 It runs in the supervisor's main thread. Some ends do not count as failures:
 
-- If its disk is full, the program is restarted once there is room again.
-- If a server that it needs does not work, the program is restarted until the server works.
-- If another program has taken its port, the program is restarted once the port is free. After
-  MAX_TAKEN_PORT_SECONDS this is a failure.
+- If its disk is full, the program is restarted when there is room again.
+- If a server that it needs does not work, the program is restarted again and again until the server works.
+- If another program has taken its port, the program is restarted when the port is free. If the port is taken for
+  longer than MAX_TAKEN_PORT_SECONDS, this is a failure.
 """
 
 import signal
@@ -28,7 +28,7 @@ BY_OTHERS = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}  # how a progr
 
 
 def repair(child: Child) -> str:
-    """Let a program that ended with an error remove the cause; return a sentence about it, or "" for nothing."""
+    """Let a program that ended with an error remove the cause; return a sentence, or "" if nothing was repaired."""
     if child.process.returncode in BY_OTHERS:
         return ""
     return child.program.repair(child.last_lines(sys.maxsize))
@@ -141,8 +141,8 @@ class SupervisedProcess:
     def _full_folder(self) -> Path | None:
         """Return a folder of the program whose disk is full, or was full when it ended; None otherwise.
 
-        Whether the disk was full is read from the log, only for a program with data. The log of another program may
-        quote the error of a server, which may have another disk.
+        Whether the disk was full is read from the log, but only for a program with data. The log of another program
+        can quote the error of a server that has another disk.
         """
         full = next(filter(disk.is_full, self._folders()), None)
         if full is None and self._program.data and disk.NO_SPACE in self.child.last_lines():

@@ -37,7 +37,7 @@ TIDY_SECONDS = 5
 
 
 class ShutdownSignals:
-    """The shutdown signals that have come: Ctrl-C, a closed terminal, SIGTERM. The second stops all at once."""
+    """The shutdown signals that have come: Ctrl-C, a closed terminal, SIGTERM. A second one kills all programs."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -175,7 +175,7 @@ class Supervisor:
     # The steps of starting -------------------------------------------------------------------------------
 
     def _start_services(self) -> dict[str, str]:
-        """Start the servers for which the user names no address, and return the environment of our processes."""
+        """Start the servers whose address nobody has set, and return the environment of our processes."""
         home = None if "DATABASE_URL" in self._chosen else self._find_postgres_home()
         self._end_survivors(home)
         written = {"SECRET_KEY": self._state.secret_key}
@@ -201,7 +201,7 @@ class Supervisor:
             **environment,
             "BASE_URL": urls.get("BASE_URL", ""),
             "EMAIL_URL": urls["EMAIL_URL"],
-            "OVERLORD_PICTURES": self._options.pictures,  # an absolute path, as they run in another folder
+            "OVERLORD_PICTURES": self._options.pictures,  # absolute, because our processes run in another folder
         }
 
     def _find_postgres_home(self) -> PostgresHome:

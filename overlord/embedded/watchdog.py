@@ -5,7 +5,7 @@ supervised program for three signs:
 
 - the program, or a process that it started, is stopped (SIGSTOP);
 - a process of ours no longer touches its liveness file (overlord/liveness.py);
-- Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count, as the server may be starting.
+- Caddy, PostgreSQL or Valkey no longer answers. A refused connection does not count: the server may be starting.
 
 It counts checks and not seconds. So it kills nothing when the whole machine wakes from sleep.
 """
@@ -22,8 +22,8 @@ from overlord.embedded.ports import HOST
 from overlord.embedded.processes import Child, Question
 
 CHECK_SECONDS = 2.0
-MAX_STOPPED_CHECKS = 2
-MAX_SILENT_CHECKS = 20
+MAX_STOPPED_CHECKS = 2  # in a row; then a stopped process is killed
+MAX_SILENT_CHECKS = 20  # in a row; then a process that hangs is killed
 ANSWER_SECONDS = 3.0
 
 

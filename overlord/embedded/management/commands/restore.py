@@ -41,4 +41,4 @@ class Command(BaseCommand):
         try:
             call_command("reconcile_charges", stdout=self.stdout)
         except CommandError as error:
-            self.stdout.write(f"{error} Run manage.py reconcile_charges once it answers.")
+            self.stdout.write(f"{error} Run manage.py reconcile_charges when it answers.")
