@@ -1,10 +1,11 @@
 #!/bin/sh
 # The health check of our containers: succeed while a process of the container touches its file (overlord/liveness.py).
 #
-# Docker only shows that a container is unhealthy; it restarts a container when its process ends. So this script kills a
-# process that has not touched its file for a minute. Granian then starts another one; any other process ends its
-# container, which Docker restarts. The health checks of PostgreSQL, Valkey and Caddy kill nothing: these may be slow for
-# good reasons, and PostgreSQL would have to recover before anybody could buy again.
+# Docker only shows that a container is unhealthy; it restarts a container only when its process ends. So this script
+# kills a process that has not touched its file for a minute. Granian then starts another process. In other containers,
+# the killed process is the main one, so the container ends, and Docker restarts it. The health checks of PostgreSQL,
+# Valkey and Caddy kill nothing: these servers can be slow for good reasons, and PostgreSQL would have to recover before
+# anybody could buy again.
 #
 # If the machine has slept, or its clock was set forward, all files look old for a moment. So the script looks twice.
 set -u

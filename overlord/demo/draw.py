@@ -15,7 +15,7 @@ from typing import Any
 from overlord.demo.rush import AT_ONCE, PAY_SHARE, Refused, Tally, Visitor, attempt, pay, types_of
 
 LOOK_EVERY = 2.0  # seconds between two requests of one buyer
-QUIET_ENDS = 12.0  # seconds in which no buyer had a turn; then the program ends
+QUIET_ENDS = 12.0  # seconds; when no buyer had an outcome for this long, the program ends
 
 
 @dataclass
@@ -32,8 +32,9 @@ def rush(
 ) -> Counter[str]:
     """Let the buyers with these tokens enter the event's line, wait for the draw and pay; return their outcomes.
 
-    An outcome is the end of a sentence, counted by its text. `report` is called with sentences about the progress.
-    Raise Refused when the shop refuses a request, and OSError when it cannot be reached.
+    The result has the number of buyers by outcome, which is the end of a sentence: "sent a payment". `report` is
+    called with sentences about the progress. Raise Refused when the shop refuses a request, and OSError when it
+    cannot be reached.
     """
     dice = random.Random(seed)  # noqa: S311
     people = [Person(token, random.Random(dice.random())) for token in tokens]  # noqa: S311
@@ -90,7 +91,10 @@ def _wait_for_the_draw(url: str, address: str, waiting: Sequence[Person]) -> Non
 
 
 def _look(url: str, address: str, person: Person) -> str | None:
-    """Read a buyer's entry, and pay for the given tickets or release them; return the outcome, None for a wait."""
+    """Read a buyer's entry, and pay for the given tickets or release them; return the outcome.
+
+    None means that the buyer still waits.
+    """
 
     def look(visitor: Visitor) -> str | None:
         entry = visitor.request("GET", address)

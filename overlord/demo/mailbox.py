@@ -1,6 +1,6 @@
 """Read the e-mails of a shop that keeps them as files and sends none.
 
-Django's file-based e-mail backend writes one file for each batch, with a line of 79 hyphens after each message.
+Django's file-based e-mail backend writes one file for each connection. A line of 79 hyphens follows each message.
 """
 
 from collections.abc import Iterator
