@@ -15,7 +15,7 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # in a fork Django is set up; a second time would write to memory that the forks share
+if not apps.ready:  # a fork is set up already; a second set-up would write to memory that the forks share
     django.setup()  # before the imports of models
 
 from overlord import liveness
@@ -51,7 +51,7 @@ database_check.start()
 application = ProtocolTypeRouter({"http": http, "websocket": websockets})
 liveness.touch_by_reactor()
 
-# All sockets wait while Python collects garbage. So the objects that exist now, which are never garbage, are left
-# out, and a collection starts less often: by default, every seventh new socket would start one.
+# All sockets wait while Python collects garbage. So a collection leaves out the objects that exist now, which are
+# never garbage. It also starts less often: by Python's default, every seventh new socket would start one.
 gc.freeze()
 gc.set_threshold(20_000)

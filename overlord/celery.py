@@ -25,7 +25,7 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
 worker_liveness.install(app)
 
-CONNECTION_PATIENCE = 30.0  # seconds; the longest wait for a connection, which a step needs for milliseconds
+CONNECTION_PATIENCE = 30.0  # seconds; the longest wait for a shared connection. A step needs one for milliseconds
 
 
 @app.task(name=queue_health.PROBE_TASK)
@@ -40,7 +40,7 @@ def _stamp_message(headers: dict[str, Any], **_kwargs: object) -> None:
 
 @worker_init.connect
 def _share_connections(**_kwargs: object) -> None:
-    """Let the worker's threads share a few connections: there may be hundreds of threads.
+    """Let the worker's threads share a few connections, because a worker can have hundreds of threads.
 
     Celery closes a thread's connection before and after each task. Closing a shared one returns it to the pool.
     """

@@ -26,7 +26,7 @@ def livez(_request: HttpRequest) -> JsonResponse:
 
 @allow("GET")
 def readyz_self(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 if this process can do its work, else 503. It needs only its connection to PostgreSQL."""
+    """Answer 200 if this process can do its work, else 503. For its work it needs only PostgreSQL."""
     return _answer([] if _database_answers(writes=False) else ["database"])
 
 
@@ -34,9 +34,9 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database` and `redis` (away, or takes no writes); `database_setup`
+    The names are `database` and `redis` (it is away, or takes no writes); `database_setup`
     (overlord/kernel/database_check.py; the log has the details); `standby` (commits do not reach it); `worker` (no
-    tasks began on `silent_queues`); and `sockets` (no live process can take another one).
+    task of the queues in `silent_queues` began lately); and `sockets` (no live process can take another socket).
     """
     missing = [] if _database_answers(writes=True) else ["database"]
     missing += [] if missing or _standby_answers() else ["standby"]
@@ -58,7 +58,7 @@ def _answer(missing: list[str], **facts: list[Queue]) -> JsonResponse:
 
 
 def _database_answers(*, writes: bool) -> bool:
-    """Return whether PostgreSQL answers and, with `writes`, takes writes: a standby does not."""
+    """Return whether PostgreSQL answers and, if `writes`, also takes writes. A standby takes none."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SHOW transaction_read_only")
@@ -69,7 +69,10 @@ def _database_answers(*, writes: bool) -> bool:
 
 
 def _standby_answers() -> bool:
-    """Return whether commits reach the synchronous standby, as far as this process knows. It may try one commit."""
+    """Return whether commits reach the synchronous standby, as far as this process knows.
+
+    After a commit that did not reach it, this tries another one, at most once a second.
+    """
     try:
         standby.check(db.commits_await)
     except OperationalError:

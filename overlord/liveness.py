@@ -1,15 +1,16 @@
 """Show that a process does not hang: it touches a file every second while it works.
 
 An environment variable names the file, and each process appends its pid. The supervisor
-(overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files. This costs
-very little, and needs neither Redis nor another process. It does not show whether tasks of each queue are run:
-`/readyz` does (overlord/kernel/queue_health.py).
+(overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files. To touch a
+file costs very little, and needs neither Redis nor another process. The files do not show whether the tasks of each
+queue are run: `/readyz` shows this (overlord/kernel/queue_health.py).
 
 - A worker touches the file by the timer of its main loop, which stops while the worker has no connection to Redis
   (overlord/worker_liveness.py).
 - Beat touches the file whenever it checks its schedule.
 - The live process touches the file by a timer of its event loop.
-- A web process touches the file from a thread of its own, unless no request has ended for a minute while some wait.
+- In a web process, a separate thread touches the file. It does not do so while requests are open and none has ended
+  for a minute.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The application of the log-in process: HTTP requests that hash passwords (log-in, sign-up, a new password).
 
-A separate Granian runs the whole application in it, but Caddy sends it only these requests. The process has a lower
+A separate Granian runs the whole application, and Caddy sends only these requests to it. The process has a lower
 priority for the CPU than all others, so that many log-ins at once slow only log-ins.
 """
 

@@ -105,7 +105,7 @@ class RedisAddress:
         return made
 
     def async_client(self, **options: Any) -> redis.asyncio.Redis:
-        """Return a client for an event loop."""
+        """Return a client for an event loop, with these options of redis-py."""
         if not self._has_sentinels:
             made: redis.asyncio.Redis = redis.asyncio.Redis.from_url(self.url, **options)
             return made

@@ -1,7 +1,7 @@
 """Our extensions of Celery's workers and of beat, which show that they do not hang (see overlord/liveness.py).
 
 Beat also sends messages as the rest of the application does (overlord/kernel/queues.py), and continues when
-somebody sets the clock back. All of it runs in the main thread of a worker or of beat.
+somebody sets the clock back. This code runs in the main thread of a worker or of beat.
 """
 
 import time

@@ -7,7 +7,7 @@ from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
 
-if not apps.ready:  # in a fork Django is set up; a second time would write to memory that the forks share
+if not apps.ready:  # a fork is set up already; a second set-up would write to memory that the forks share
     django.setup()  # before the imports of REST framework
 
 from django.core.handlers.wsgi import WSGIHandler
