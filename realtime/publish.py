@@ -49,8 +49,9 @@ def streams_mark(
 ) -> None:
     """Mark streams as changed, and keep the values unless newer ones are kept. Call it after the commit.
 
-    An urgent mark enqueues a flush; any other waits for the flush that beat enqueues each second. Redis is asked
-    once. After a failure it is not asked again for a second, and healing finds the change.
+    An urgent mark enqueues a flush, unless one waits already; any other mark waits for the flush that beat enqueues
+    each second. All marks and values go to Redis in one call. If it fails, nobody in this process asks Redis again
+    for a second, and healing finds the change.
     """
     names = list(streams)
     queued_seconds = store.QUEUED_SECONDS if is_urgent else 0
@@ -70,7 +71,7 @@ def advice_send(*, advice: Sequence[Advice]) -> None:
 
 
 def values_keep(*, values: Iterable[VersionedValue]) -> None:
-    """Keep the values that are not older than the kept ones. Mark no stream."""
+    """Keep each value, unless a newer one is kept. Mark no stream."""
     arguments = [store.KEPT_SECONDS, *_flat(values)]
     if len(arguments) > 1:
         store.guarded(lambda: store.run(store.KEEP_VALUES, keys=[], args=arguments))
@@ -99,7 +100,7 @@ def flush_enqueue() -> None:
 def messages_send(*, messages: Sequence[tuple[str, Mapping[str, Any]]], seconds: float) -> int:
     """Send pairs of a channel-layer group and a message, in their order; return how many were sent.
 
-    Stop when Redis is away, or takes longer than `seconds` for all of them; then only log it.
+    If Redis is away, or takes longer than `seconds` for all of them together, stop and only log this.
     """
     sent = 0
 

@@ -1,7 +1,8 @@
 """The limits of sockets and of sending: how often, and how many at once.
 
-Runs on Daphne's event loop and in the threads of a worker. The objects have no lock: the caller sees to it that
-only one thread at a time uses an object. They get the time from the caller, and only decide; they never wait.
+Runs on Daphne's event loop and in the threads of a worker. The objects have no lock: the caller makes sure that
+only one thread at a time uses an object. The objects get the time from the caller. They only decide, and never
+wait.
 
 A sender waits as long as `Throttle.wait` says, and then sends the latest state. So the last state of a burst is
 always sent.
@@ -56,21 +57,21 @@ class FixedWindow:
 
 
 class ConcurrencyLimit:
-    """Allows each holder at most `limit` places at a time. A holder is for example an address with its sockets."""
+    """Allows each address, or each user, at most `limit` sockets at a time. A `holder` is an address or a user."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._held: Counter[Hashable] = Counter()
 
     def acquire(self, holder: Hashable) -> bool:
-        """Take a place for the holder and return True; return False when the holder has `limit` places."""
+        """Count one more socket of the holder and return True; return False if the holder has `limit` sockets."""
         if self._held[holder] >= self._limit:
             return False
         self._held[holder] += 1
         return True
 
     def release(self, holder: Hashable) -> None:
-        """Give back one place of the holder."""
+        """Count one socket of the holder less."""
         self._held[holder] -= 1
         if not self._held[holder]:
             del self._held[holder]

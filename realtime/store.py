@@ -61,8 +61,9 @@ return 0
 )
 
 # KEYS: the frames. ARGV: version, seconds, tombstone seconds; then of each frame: data ('' for a tombstone) and
-# fingerprint. Returns for each frame: 'older' (a newer frame is kept), 'same' (its content was sent already) or
-# 'new'. A 'same' frame replaces the kept one too. Otherwise a slower flush could store an older state over it.
+# fingerprint. Returns for each frame: 'older' (the kept frame is at least as new), 'same' (its content was sent
+# already) or 'new'. A 'same' frame replaces the kept one too: its higher version keeps a slower flush from storing
+# an older state.
 STORE_FRAMES = """
 local outcomes = {}
 for i, key in ipairs(KEYS) do
@@ -92,7 +93,7 @@ end
 
 # KEYS: marked, then the frames. ARGV: version, seconds; then of each frame: stream, number of its mark, channel. If
 # no hub has joined a stream, its frame and this mark are deleted. The next hub that joins finds no frame and marks
-# the stream again. The version is kept, so that a slower flush cannot store an older state. A newer frame is kept,
+# the stream again. The version stays, so that a slower flush cannot store an older state. A newer frame stays too,
 # because it already shows the change. Returns the forgotten streams.
 FORGET_UNWATCHED = """
 local forgotten = {}
@@ -113,7 +114,7 @@ end
 return forgotten
 """
 
-# KEYS: marked, mark number. ARGV: the streams. They come after all other marked streams.
+# KEYS: marked, mark number. ARGV: the streams, which are flushed after all others that are marked now.
 PUT_BACK = """
 local mark = redis.call('INCR', KEYS[2])
 for _, stream in ipairs(ARGV) do redis.call('ZADD', KEYS[1], mark, stream) end
@@ -279,7 +280,10 @@ def unwatched_forget(marks: Sequence[Mark], *, version: int) -> set[str]:
 
 
 def intervals_begin(seconds: Mapping[str, float]) -> set[str]:
-    """Begin an interval of `seconds[stream]` for each stream; return those whose last interval was over."""
+    """Begin an interval for each stream whose last interval is over, and return these streams.
+
+    `seconds` has the length of the interval by stream.
+    """
     if not seconds:
         return set()
     pipeline = redis_client.connection().pipeline(transaction=False)
@@ -294,6 +298,6 @@ def flushed_note() -> None:
 
 
 def marks_put_back(streams: Sequence[str]) -> None:
-    """Mark the streams again, after all others: so a stream that fails repeatedly delays no other stream."""
+    """Mark the streams again, behind all others, so that a stream that fails repeatedly delays no other stream."""
     if streams:
         run(PUT_BACK, keys=[MARKED, MARK_NUMBER], args=list(streams))

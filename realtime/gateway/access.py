@@ -34,8 +34,8 @@ _ORIGIN = re.compile(r"https?://[^/?#@\s]+", re.IGNORECASE)
 class Credential:
     """The session or the token by which a socket's user was recognised.
 
-    `key` is the session's key, or the hash of the token's key. `permission` is the one that a stream for staff
-    needs, and None for other streams.
+    `key` is the session's key, or the hash of the token's key. `permission` is the permission that a stream for
+    staff needs; None for all other streams.
     """
 
     by: Literal["session", "token"]
@@ -51,7 +51,7 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The stream that a socket may watch, and the credential that allows it; None where none is needed."""
+    """The stream that a socket may watch, and the credential that allows this; None if none is needed."""
 
     stream: str
     credential: Credential | None = None
@@ -104,7 +104,7 @@ def is_of_this_site(headers: dict[bytes, bytes]) -> bool:
 
 
 def is_from_a_page(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the Origin header names a site, whichever it is, and the request asks a host that we serve."""
+    """Return whether the Origin header names any site at all, and the request asks a host that we serve."""
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     domain, _ = split_domain_port(host)  # "" when `host` is not a valid host
     served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
@@ -129,9 +129,9 @@ async def ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
 async def _credential(headers: Mapping[bytes, bytes], *, permission: str | None) -> Credential:
     """Return the credential of the token in the Authorization header if there is one, else of the session cookie.
 
-    As in the API, an Authorization header of another scheme is ignored: a front server may ask for a password. Only
-    a token counts without an Origin. Raise RefusedError if the credential is not valid, or if its user may not
-    watch a stream that needs `permission`.
+    As in the API, an Authorization header of another scheme is ignored: it may have a password for a front server.
+    Without the header Origin, only a token counts. Raise RefusedError if the credential is not valid, or if its
+    user may not watch a stream that needs `permission`.
     """
     token = ApiToken.hash_in(headers.get(b"authorization", b""))
     if token is None and b"origin" not in headers:

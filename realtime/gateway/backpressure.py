@@ -2,7 +2,8 @@
 
 Runs on Daphne's event loop, as one task of the hub.
 
-What must stay true: at most one frame waits in this process for a slow subscriber. The kernel may hold more.
+What must stay true: at most one state, and short frames such as advice, wait in this process for a slow subscriber.
+More can wait in the kernel.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from realtime.gateway.subscriber import Subscriber
 STEP_SECONDS = 0.1  # between two checks of the slow subscribers
 # If a client only sends pings and gets no frames, only a check of all sockets shows that it is slow.
 CHECK_SECONDS = 1.0  # between two checks of all sockets
-PATIENCE_SECONDS = 10.0  # a subscriber may be slow for this long
+PATIENCE_SECONDS = 10.0  # a subscriber that is slow for longer is closed
 MOST_WAITING = 1024 * 1024  # bytes; nothing else limits the answers to a client's pings
 
 
@@ -84,7 +85,7 @@ class Backpressure:
             self._slow_found.clear()
 
     def _add_all_slow(self) -> None:
-        """Add all subscribers for which bytes wait. While none wait in the process, check only one socket."""
+        """Add all subscribers for which bytes wait. If none wait in the whole process, look at one socket only."""
         for subscriber in self._subscribers():
             writer = subscriber.writer
             if writer is None:

@@ -2,8 +2,8 @@
 
 Runs on Daphne's event loop, one object for each socket. The hub sends all frames.
 
-What must stay true: when a socket ends, also when the server stops, its subscriber is detached, and the socket no
-longer counts against the limits of its address and user.
+What must stay true: when a socket ends, even because the server stops, its subscriber is detached, and the socket
+no longer counts against the limits of its address and user.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from realtime.rate_limits import CLIENT_FRAMES, CLIENT_FRAMES_SECONDS, Concurren
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
-# The largest message of a client, in bytes. Daphne's own limit is higher, because Daphne closes without a code.
+# The largest message of a client, in bytes. Daphne itself refuses messages above a higher limit (server.py).
 LARGEST_FRAME = 4096
 RESYNC = {"type": "resync"}
 

@@ -47,7 +47,7 @@ class FrameSource:
         return message
 
     async def join(self, streams: Collection[str]) -> None:
-        """Join the groups of these streams, and the group of advice if there is any stream; leave all others."""
+        """Join the groups of these streams, and that of advice unless `streams` is empty; leave all others."""
         wanted = {publish.ADVICE, *streams} if streams else set()
         for group in wanted - self.joined:
             async with asyncio.timeout(REDIS_SECONDS):

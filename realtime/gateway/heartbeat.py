@@ -1,4 +1,4 @@
-"""The heartbeat: tells each socket every 15 seconds which version it should have, and whether this may be old.
+"""The heartbeat: tells each socket every 15 seconds which version it should have, and whether its state may be old.
 
 Runs on Daphne's event loop, as one task of the hub. A heartbeat carries the version last sent to its socket. So a
 client that missed an update notices the loss and asks for a snapshot.
@@ -56,7 +56,7 @@ class Heartbeat:
                 await self._beat(subscription, now=now)
 
     async def warn(self, subscriber: Subscriber) -> None:
-        """Tell a socket to which a state was sent that this may be old, if changes do not get through now."""
+        """Send a heartbeat after a state, if changes do not get through now: it says that the state may be old."""
         if not self.live and subscriber.version is not None:
             text = frames.heartbeat(subscriber.stream, subscriber.version, live=False, now=clock.now())
             await self._send(subscriber, text)

@@ -38,7 +38,7 @@ FIRST_FRAME_SECONDS = 2.0  # the longest wait of a new socket for its first fram
 RECONCILE_SECONDS = 1.0  # between two calls of `reconcile`, if no socket comes
 RETRY_SECONDS = 0.5  # after a step that failed
 GOING_AWAY_SECONDS = 0.2  # before Daphne stops, so that it can still send the closes
-# After so many sockets, other work on the event loop may run; it waits some milliseconds until then.
+# After so many sockets, the hub lets other work on the event loop run, which waits some milliseconds until then.
 SOCKETS_AT_ONCE = 250
 
 
@@ -132,7 +132,7 @@ class Hub:
         await self._await_sending(subscriber, subscriber.close(code))
 
     def resync(self, subscriber: Subscriber) -> None:
-        """Send the subscriber a snapshot: now, or once RESYNC_SECONDS have passed since the last resync."""
+        """Send the subscriber a snapshot: now, or when RESYNC_SECONDS have passed since the last resync."""
         if "resync" not in subscriber.timers:
             wait = subscriber.resyncs.wait(now=self._loop.time())
             subscriber.timers["resync"] = self._loop.call_later(wait, self._resync_now, subscriber)
@@ -200,7 +200,7 @@ class Hub:
             subscription.sender = None
 
     async def send_latest(self, subscription: Subscription, subscribers: Sequence[Subscriber]) -> None:
-        """Send the latest state to those of the given subscribers that have an older one or none.
+        """Send the latest state to those of `subscribers` that have an older state or none.
 
         If the stream no longer exists, close them. See Note [Straight to the socket] in `daphne_socket.py`.
         """
@@ -231,8 +231,8 @@ class Hub:
     async def _send_state(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
         """Send a state to the subscriber. If earlier bytes still wait, send it later: see `backpressure.py`.
 
-        The first state is always sent. While changes do not get through, a heartbeat that says so follows each
-        state, because a client takes a state for the present one.
+        The first state is always sent at once. A client takes each state for the current one. So while changes do
+        not get through, a heartbeat that says so follows each state.
         """
         if subscriber.version is None or subscriber.writer is None:
             subscriber.version = frame.version
@@ -268,8 +268,8 @@ class Hub:
     async def reconcile(self) -> None:
         """Join the groups of streams with subscribers, leave all others, and read the frames that are missing.
 
-        It is called each second, also after a failure. So a stream whose first subscriber came while Redis was away
-        gets its frames once Redis is back.
+        This is called each second, even after a failure. So a stream whose first subscriber came while Redis was
+        away gets its frames when Redis is back.
         """
         for subscription in [each for each in self._all() if not each.subscribers]:
             self._forget(subscription)
@@ -298,7 +298,7 @@ class Hub:
             await asyncio.to_thread(publish.streams_mark, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
-        """Take the kept frames of the streams where they are newer; return the streams without a kept frame."""
+        """Take those kept frames that are newer than the hub's; return the streams without a kept frame."""
         kept = await self.source.frames(names)
         for frame in kept:
             self.take(frame)

@@ -70,7 +70,7 @@ class Revocation:
         return any(subscriber.credential for subscriber in self._subscribers())
 
     async def _listen(self) -> None:
-        """Listen by a new connection, and check all credentials then. Check them also if that fails."""
+        """Listen by a new connection, then check all credentials. If the connection fails, check them too."""
         try:
             heard = await asyncio.to_thread(listening.listen, PRINCIPALS, SESSIONS, name="revocation")
         except DatabaseError:

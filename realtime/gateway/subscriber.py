@@ -16,10 +16,9 @@ from realtime.rate_limits import Throttle
 class Subscriber:
     """One socket on one stream.
 
-    `version` is the version of the state that was last sent to it, and None before the first. `writer` is None if
-    all frames go through ASGI, which does not show whether the client is slow. `resyncs` limits how often the
-    client's `resync` is answered, its request for the whole state. `timers` has the running timers by their
-    purpose.
+    `version` is the version of the state that was last sent to the socket; None before the first state. `writer` is
+    None if all frames go through ASGI, which does not show whether the client is slow. A client's `resync` asks for
+    the whole state; `resyncs` limits how often it is answered. `timers` has the running timers by their purpose.
     """
 
     __slots__ = ("_send", "credential", "resyncs", "stream", "timers", "version", "writer")

@@ -2,11 +2,11 @@
 
 Runs in the command `live_epoch` after migrations. On a restored database no other process of ours runs then.
 
-Note [Another history]: after the restore of a backup the latest transactions are missing. This can also happen when
-another server takes over. The numbers that they gave out must not be given out again: browsers keep the versions of
-frames, and the ids are in mails, in tickets and at the payment gateway. The history of a database is known by three
-facts of PostgreSQL: the cluster, the database (a restore makes another), and the timeline (a fail-over or a
-recovery to a point in time begins another).
+Note [Another history]: after the restore of a backup the latest transactions are missing. They can also be missing
+when another server has taken over. The numbers that these transactions gave out must not be given out again:
+browsers keep the versions of frames, and the ids are in mails, in tickets and at the payment gateway. Three facts
+of PostgreSQL show which history a database has: the cluster, the database (a restore makes another), and the
+timeline (a fail-over or a recovery to a point in time begins another).
 """
 
 from overlord.kernel.db import rows, transaction

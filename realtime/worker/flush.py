@@ -3,8 +3,8 @@
 Runs in the broadcasts workers (Celery), in any of their threads. `realtime/streams.py` says how often a stream is
 sent.
 
-What must stay true: also when flushes overlap, fail or are repeated, the frame with the highest version shows the
-latest committed state.
+What must stay true: the frame with the highest version shows the latest committed state, even when flushes overlap,
+fail or are repeated.
 
 Note [Version, then read]: each flush first draws its version from a sequence, and then reads the state. A change is
 marked after its commit. So the flush that removes the mark has read the change, and each flush with a higher
@@ -110,7 +110,7 @@ def _without_paused(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _subscribed(marks: Sequence[Mark]) -> list[Mark]:
-    """Leave out and forget the streams that are not public and have no subscribers: a sale changes many of them."""
+    """Leave out and forget streams that are not public and have no subscribers. A sale changes many of these."""
     private = [mark for mark in marks if streams.definition_of(mark.stream).access != Access.PUBLIC]
     forgotten = store.unwatched_forget(private, version=draw_version()) if private else set()
     return [mark for mark in marks if mark.stream not in forgotten]

@@ -11,7 +11,7 @@ from realtime.worker.epoch import epoch_begin
 
 
 class Command(BaseCommand):
-    help = "Raise live versions, and after a restore the ids, above all that was given out before."
+    help = "Raise live versions, and after a restore the ids, above all that were given out before."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"Live versions begin at {epoch_begin()}.")

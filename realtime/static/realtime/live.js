@@ -7,9 +7,9 @@
 // onState(data, frame)     called with the whole state, each time a newer one comes
 // onStatus(status, code, currentAt)
 //                          called when the status changes: "live" | "reconnecting" | "stale" | "closed". The state is
-//                          known to be current only while the status is "live". "closed" is final and has a code:
-//                          4401, 4403 or 4404. `currentAt` is when the state was last known to be current, in
-//                          milliseconds as `now()` gives them; undefined before the first frame.
+//                          known to be current only while the status is "live". "closed" is final. Its code is 4401,
+//                          4403 or 4404, or undefined after close(). `currentAt` is when the state was last known to
+//                          be current, in milliseconds as `now()` gives them; undefined before the first frame.
 // onAdvice(data, frame)    called with advice, which does not change the state: `expiring` on /ws/me/
 
 const PROTOCOL = "overlord.v1";
@@ -156,8 +156,8 @@ class Stream {
     this.currentAt = now();
   }
 
-  /** Use a heartbeat: it has the version that we should have, and says whether changes get through. If they do not when
-   *  a snapshot comes, a heartbeat follows it at once: the snapshot may be as old as what was here before. */
+  /** Use a heartbeat: it has the version that we should have, and says whether changes get through. While they do not,
+   *  the server sends a heartbeat at once after each snapshot: the snapshot may be as old as the state before it. */
   compare(frame) {
     const isLive = frame.data?.live !== false;
     const wasOld = !isLive && Date.parse(frame.server_time) - this.snapshot?.sentAt < AT_ONCE;
