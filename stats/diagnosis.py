@@ -1,7 +1,7 @@
 """Say in sentences what is wrong with a deployed system, for `manage.py doctor`.
 
-The checks connect to the servers as our other processes do, and change nothing. The sentence about a fault also
-says what to do.
+The checks connect to the servers as our other processes do, and change no data of the shop. The sentence about a
+fault also says what to do.
 """
 
 import platform

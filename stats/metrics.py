@@ -1,7 +1,7 @@
 """The figures of /metrics, in the text format of Prometheus.
 
 Each request reads them from PostgreSQL, with a few queries, and from Redis. So every web process gives the same
-figures, except for the two that are about the process itself. No counter falls when a process restarts: the
+figures, except for the two that are about the process itself. No counter falls, even when a process restarts: the
 counters are columns of the inventories, and an event with reservations cannot be deleted.
 """
 

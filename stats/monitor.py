@@ -45,7 +45,7 @@ COUNTERS = {
 
 
 def content(*, now: datetime) -> dict[str, Any]:
-    """Read all that the monitor shows: one dict of plain data. Times are datetimes, money is a decimal string."""
+    """Read all that the monitor shows, as a dict of plain data. Times are datetimes, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
     minutes, shown = _minutes(now), _totals()
     happened = db.rows(sql.FEED, {"most": FEED})
@@ -75,7 +75,7 @@ def counters() -> dict[str, int]:
 
 
 def _totals() -> dict[str, Any]:
-    """Return the counters and the money of all ticket types but UNSEEN ones, added up."""
+    """Return the counters and the money, summed over all ticket types except for UNSEEN ones."""
     by_currency: list[Any] = list(
         selectors.inventories_seen()
         .values(currency=F("ticket_type__event__currency"))
@@ -118,7 +118,7 @@ def _minutes(now: datetime) -> list[dict[str, Any]]:
 def _last_minute(reading: Reading | None, total: Mapping[str, int], *, now: datetime) -> dict[str, int]:
     """Return how many reservations were made and paid in the last sixty seconds.
 
-    The count begins at the reading of a minute ago. Without such a reading it begins at the first one after that.
+    The count begins at the reading of a minute ago, or else at the first later reading. Without both it is zero.
     """
     kept = [(datetime.fromisoformat(at), *counts) for at, *counts in (reading and reading.recent) or []]
     before = [each for each in kept if now - LAST - GAP <= each[0] <= now - LAST]

@@ -14,7 +14,7 @@ from stats.selectors import weights
 COUNTED = ("reserved", "paid", "expired", "failed")
 RECENT = timedelta(minutes=1)
 RANKED = 500  # events whose ranks are compared by one sample
-LATEST = 500  # reservations and sales whose events are compared too
+LATEST = 500  # of the latest reservations, and of the latest sales: their events are compared too
 
 
 def reading_lock() -> Reading:
@@ -56,8 +56,8 @@ def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
 def events_rank(*, reading: Reading) -> None:
     """Bring the ranks of the next RANKED events by id up to date, and those of the events that sell now.
 
-    `reading.ranked_to` keeps the place for the next call, and `reading_take` saves it. The last event is followed
-    by the first one.
+    Set `reading.ranked_to` to the id after which the next call begins; `reading_take` saves it. After the last
+    event, the next call begins with the first one.
     """
     db.transaction_required()
     values = {"after": reading.ranked_to, "most": RANKED, "latest": LATEST, "weights": weights()}

@@ -56,7 +56,7 @@ def monitor(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         "search": search,
         "page": page,
-        "is_live": is_live,  # the stream has only the first page, and without a search
+        "is_live": is_live,  # the stream has only the events of the first page without a search
         "most": max(most, LEAST_HEIGHT),
         "least_height": LEAST_HEIGHT,
         "blank": BLANK,

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Permission(StrEnum):
-    """Permissions as Django names them: the app, and the codename in the Meta of a model."""
+    """The permissions by the names that Django gives them: the app, and the codename in the Meta of a model."""
 
     VIEW_STATS = "stats.view_stats"
     VIEW_MONITOR = "stats.view_monitor"

@@ -18,7 +18,7 @@ from tickets.models import Event, Inventory
 DOUBTFUL_AFTER = timedelta(seconds=10)  # a payment that takes longer is in doubt
 MOST_COUNTED = 100_000  # a count of rows stops here
 TOP = 5
-LOOKED_AT = 50  # how many first ranks are read, because figures change between two comparisons of the ranks
+LOOKED_AT = 50  # how many of the highest ranks are read: more than TOP, because stored ranks can be out of date
 MOST_DIGITS = 4  # the most decimals that any currency has
 
 
@@ -51,7 +51,7 @@ def _sum(column: str) -> Coalesce:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Read the figures of at most `most` events, by date and id; `after` is the (date, id) that comes before them.
+    """Read the figures of at most `most` events by date and id: those after `after`, a (date, id); None: the first.
 
     Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
     """
@@ -62,9 +62,9 @@ def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, A
 def events_top(*, by: Ranking) -> list[dict[str, Any]]:
     """Read the five events that are highest by a figure, the highest first. Drafts are left out.
 
-    Events with the same figure are ordered by date, then id. The five are chosen by their present figures, among
-    the first ones by the stored ranks and the newest events. Profits in different currencies are compared by their
-    numbers: 20.00 EUR is more than 15 JPY.
+    Events with the same figure are ordered by date, then id. Only two groups of events are compared, by their
+    present figures: the LOOKED_AT events with the highest stored ranks, and the LOOKED_AT newest ones. Profits in
+    different currencies are compared by their numbers: 20.00 EUR is more than 15 JPY.
     """
     text = sql.EVENTS_TOP.format(column=RANKS[by], figure=by.value)
     return db.rows(text, {"weights": weights(), "looked_at": LOOKED_AT, "most": TOP})
@@ -72,12 +72,12 @@ def events_top(*, by: Ranking) -> list[dict[str, Any]]:
 
 @cache
 def weights() -> str:
-    """Return a factor by currency, as JSON. Sums in minor units times their factor can be compared."""
+    """Return a factor for each currency, as JSON. Sums in minor units, multiplied by it, can be compared."""
     return json.dumps({code.value: 10 ** (MOST_DIGITS - money.digits(code.value)) for code in Currency})
 
 
 def inventories_seen() -> QuerySet[Inventory]:
-    """Select the inventories of all ticket types but UNSEEN ones."""
+    """Select the inventories of all ticket types except for UNSEEN ones."""
     return Inventory.objects.exclude(UNSEEN)
 
 

@@ -15,5 +15,5 @@ def sample(**_kwargs: object) -> None:
 
 @shared_task(name="stats.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the minutes that the monitor no longer shows."""
+    """Delete the minutes that are older than RETENTION. The monitor shows only the last hour."""
     return pruning.rows_prune(before=clock.now() - settings.RETENTION)

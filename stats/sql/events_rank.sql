@@ -1,6 +1,6 @@
--- Compare the figures of the next events by id with their ranks, and of those in which tickets were reserved or sold
--- last. Write the ranks that have changed, and delete those of drafts. Returns the last of the next events, and how
--- many there were.
+-- Compare the figures of two groups of events with their ranks: the next events by id, and the events with the latest
+-- reservations and sales. Write the ranks that have changed, and delete those of drafts. Returns the last id of the
+-- first group, and how many events it has.
 --
 -- Because of OFFSET 0 the planner looks up each row by its key. Without it, the planner would read the whole table of
 -- events in order to compare five hundred of them.

@@ -1,5 +1,6 @@
--- The figures of the events that may be among the highest by {column}: those that lead by their ranks, and the newest,
--- which may have no rank yet. Drafts are left out before either is counted, so that they take no place.
+-- The events that are highest by {figure}, with their figures. They are found among the events with the highest ranks
+-- by {column}, and the newest events, because these may have no rank yet. Drafts are left out before either group is
+-- limited, so that they take no place in it.
 --
 -- Because of OFFSET 0 the planner looks up each ranked event by its key, in the order of the index.
 SELECT e.id, e.name, e.date, e.currency, f.*,

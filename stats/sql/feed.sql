@@ -1,4 +1,4 @@
--- The latest activity: the latest rows of each sort, found by an index, and of these the latest of all sorts.
+-- The latest activity. The latest rows of each sort are found by an index; the latest of all these rows are returned.
 SELECT h.id, h.reservation, h.at, h.what, h.quantity, h.unit_price_minor, t.name AS ticket_type, e.name AS event, h.currency,
        e.id AS event_id, e.date AS event_date
   FROM (

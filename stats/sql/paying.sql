@@ -1,5 +1,5 @@
--- Payments in progress, counted up to a limit, and those that have taken so long that they are in doubt. All reservations
--- of an order are paid for at once and count once.
+-- The payments in progress, counted up to a limit, and the payments that have taken so long that they are in doubt. An
+-- order has one payment for all its reservations, so it counts once.
 SELECT (SELECT count(DISTINCT p.order_id) FROM (SELECT COALESCE(lead_id, id) AS order_id FROM tickets_reservation
            WHERE state = 'paying' LIMIT %(limit)s) p) AS in_flight,
        (SELECT count(DISTINCT p.order_id) FROM (SELECT COALESCE(lead_id, id) AS order_id FROM tickets_reservation

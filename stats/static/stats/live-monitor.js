@@ -1,8 +1,8 @@
 // <live-monitor labels="{...}">: the monitor, live. Attributes in the page say where each figure goes:
 //   data-show="totals.sold"            the figure's text, in the format of data-as
 //   data-rows="feed" data-key="key"    a list: a row for each item, cloned from the <template> in it
-//   data-share="held capacity"         a width in percent; data-from gives the start
-//   data-if="switch pause"             shown only while this is so
+//   data-share="held capacity"         a width in percent: `held` of `capacity`; data-from gives the start
+//   data-if="switch pause"             shown only while the value of `switch` is "pause"
 //   data-link="/events/{id}/"          a link; {id} is the item's
 
 import "stats/minute-chart.js";
@@ -84,8 +84,8 @@ function part(data, names) {
   return all > 0 ? ((100 * some) / all).toFixed(2) : "0";
 }
 
-/** Make the rows of a list match `items`. An item that stays keeps its element, so that nothing flickers, and the
- *  focus, which an element loses when it is moved. */
+/** Make the rows of a list match `items`. An item that stays keeps its element, so that nothing flickers. An element
+ *  that has the focus would lose it when it is moved, so it gets the focus again. */
 function list(place, items) {
   const template = place.querySelector(":scope > template");
   const present = new Map([...place.querySelectorAll(":scope > [data-row]")].map((row) => [row.dataset.row, row]));
