@@ -41,7 +41,7 @@ KEEPALIVE = {
 
 
 class _Connection(SentinelManagedConnection):
-    """A connection to the primary that Sentinels name. If an answer cannot be read, it closes.
+    """A connection to the primary that Sentinels name. If an answer cannot be read, the connection is closed.
 
     redis-py would leave the connection open. Then the answer could arrive later, and the next command would read it
     as its own answer (redis-py #4292).

@@ -1,7 +1,7 @@
 """Find the programs of PostgreSQL, Valkey and Caddy, which are installed as Python packages.
 
 Only the programs are used, never the Python code of these packages. Some of this code, if root imports it, changes
-the permissions of all folders above it. After a crash of a server, this code may fail to start it again.
+the permissions of all folders above it. After a crash of a server, this code can fail to start the server again.
 """
 
 import importlib.util

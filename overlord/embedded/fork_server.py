@@ -109,7 +109,7 @@ def _import_by_settings() -> None:
 
 
 def _use_once() -> None:
-    """Make the client of Redis here, so that each process need not make it. It opens no connection yet."""
+    """Make the client of Redis here, so that no fork has to make its own. The client opens no connection yet."""
     importlib.import_module("overlord.kernel.redis_client").connection()
 
 

@@ -1,7 +1,7 @@
 """Replace this process by another program, which the kernel ends when the parent process ends.
 
-`processes.start` runs this file as a script, so it imports no other module of ours. It is a script of its own
-because the supervisor has threads: after a fork of such a process, only a few operations are safe until the exec.
+`processes.start` runs this file as a script, so it imports no other module of ours. The supervisor cannot do this
+work itself between fork and exec: it has threads, and in a fork of such a process only a few operations are safe.
 
     python -I -S launcher.py PARENT SIGNAL self|namespace|nobody PROGRAM [ARGUMENT...]
 """
@@ -36,7 +36,7 @@ def main(parent: int, signal: int, identity: str, argv: list[str]) -> None:
 def enter_namespace() -> None:
     """Enter a user namespace in which root looks like an ordinary user: PostgreSQL refuses to run as root.
 
-    Outside of the namespace the user is still root. So files need not be copied or get another owner.
+    Outside of the namespace the user is still root. So no file has to be copied or to change its owner.
     """
     call("unshare", CLONE_NEWUSER)
     nobody = 65534  # initdb requires a user that has a name

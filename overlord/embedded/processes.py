@@ -316,8 +316,8 @@ def reap_orphans(children: Iterable[Child]) -> None:
 def leftovers(child: Child) -> list[psutil.Process]:
     """Return the processes that an ended program has started, and that still run.
 
-    A fork of the fork server still has the environment of the fork server. So its processes are found by their
-    session.
+    The system shows a fork of the fork server with the environment of the fork server. So the processes of such a
+    program are found by their session.
     """
     return [
         process
@@ -362,7 +362,7 @@ def _is_gone(process: psutil.Process) -> bool:
     """Return whether a process that is not a `Child` has ended. Read its exit status if it is an adopted orphan.
 
     A zombie, which is a process whose exit status nobody has read, counts as ended: it has no port and no open
-    file. In a container, pid 1 may read the status late.
+    file. In a container, pid 1 can read the status late.
     """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)

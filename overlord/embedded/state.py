@@ -215,7 +215,7 @@ def user_name(uid: int) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that only this user may read. After a crash, it is the old file or the new one, and complete."""
+    """Write a file that only this user may read. After a crash, the old or the new file is there, and complete."""
     new = _unfinished(file)
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

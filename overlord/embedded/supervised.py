@@ -124,7 +124,7 @@ class SupervisedProcess:
             self._lacks_server = True
             name = self._program.name
             self._say(
-                f"{name} ended: a server that it needs does not work. It is started again until that works."
+                f"{name} ended: a server that it needs does not work. It is started again until the server works."
             )
 
     def _wait_for_port(self, port: int) -> None:

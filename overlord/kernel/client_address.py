@@ -15,8 +15,8 @@ def of_forwarded(forwarded: str, *, peer: str) -> str:
     """Return the address for the limits, from the header X-Forwarded-For and the address `peer` of the connection.
 
     Each proxy appends to the header the address that connected to this proxy. The last PROXIES proxies are our own.
-    So the last PROXIES addresses are true, and the first of these is the client's. The client may have written
-    everything before it, which is ignored.
+    So the last PROXIES addresses are true, and the first of these is the client's. Everything before that address
+    is ignored, because the client can have written it.
     """
     if not settings.PROXIES or not forwarded:
         return network_of(peer)

@@ -98,8 +98,9 @@ class Pages:
     ) -> str:
         """Return the address of the next or previous page.
 
-        `edge` has the last or first row of this page, and the other page begins beyond it. If this page is empty,
-        so is `edge`, and the other page begins at the position `asked` of this page.
+        `edge` is a list of one row, the last or the first of this page; the other page begins beyond that row. If
+        this page is empty, `edge` is empty, and the other page begins at `asked`, the position in this page's
+        cursor.
         """
         if edge:
             row = edge[0]

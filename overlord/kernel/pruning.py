@@ -25,7 +25,7 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
     while True:
         with db.transaction():
             keys = _locked_keys(rows())
-            # Asked again: before its lock, a row may have changed, or another row may have begun to refer to it.
+            # The query is run again: before a row was locked, it can have changed, or got a row that refers to it.
             _, deleted = rows().filter(pk__in=keys).delete()
         now_deleted = deleted.get(rows().model._meta.label, 0)
         if not now_deleted:
@@ -36,7 +36,7 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
 def unreferenced(rows: QuerySet[Row], *, but: Collection[type[Model]] = ()) -> QuerySet[Row]:
     """Leave out the rows to which a row of any table refers, even a row of their own table.
 
-    Rows of the models in `but` do not count.
+    References from rows of the models in `but` do not count.
     """
     for relation in rows.model._meta.get_fields(include_hidden=True):
         if not isinstance(relation, ForeignObjectRel) or relation.related_model in but:

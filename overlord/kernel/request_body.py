@@ -52,7 +52,7 @@ class RequestBodyReader:
         if len(body) > most:
             sentence = f"The request is larger than {most // 1_000_000} MB."
             return _refuse(start_response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", sentence)
-        if len(body) < length:  # a part of a body may be valid: `amount=10` may have become `amount=1`
+        if len(body) < length:  # a part of a body can be valid: `amount=10` can become `amount=1`
             sentence = "The connection ended before the whole request arrived. Send the request again."
             return _refuse(start_response, HTTPStatus.BAD_REQUEST, "request_incomplete", sentence)
         environ["wsgi.input"] = BytesIO(body)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# Stripe's form may ask the browser to pay. No page uses the other features, except for the door, which uses the
-# camera to scan codes.
+# Stripe's form is allowed to use the browser's own way to pay. No page uses the other features, except for the
+# door, which uses the camera to scan codes.
 PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(self "https://js.stripe.com"), usb=()'
 PERMISSIONS_OF_DOOR = PERMISSIONS.replace("camera=()", "camera=(self)")
 # The policy of answers that are not pages: they load nothing, and no page may show them in a frame.

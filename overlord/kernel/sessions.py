@@ -1,4 +1,4 @@
-"""Read and delete the cookie of a session. This runs in the threads of the web processes."""
+"""Read, set and delete the cookie of a session. This runs in the threads of the web processes."""
 
 import re
 
@@ -15,8 +15,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
     """Django's middleware, but it looks up only possible keys, and a request that only reads deletes no cookie.
 
     A log-in gives the browser a new session, and ends the old one. At this moment an open page of the same browser
-    may fetch something with the old cookie. Django would delete the cookie with its answer. If this answer arrived
-    after the answer to the log-in, the browser would lose the new session.
+    can fetch something with the old cookie. Django's answer to that page would delete the cookie. If this answer
+    arrived after the answer to the log-in, the browser would lose the new session.
     """
 
     def process_request(self, request: HttpRequest) -> None:

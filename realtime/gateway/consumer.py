@@ -148,7 +148,10 @@ def _is_resync(text: bytes) -> bool:
 
 
 def _address(scope: Mapping[str, Any]) -> str:
-    """Return the client's address, for the limit of sockets. Daphne's own value may be written by the client."""
+    """Return the client's address, for the limit of sockets.
+
+    Daphne's own option for this would take the first address of X-Forwarded-For, which a client can write.
+    """
     forwarded = [value.decode("latin1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     peer, _port = scope.get("client") or ("", 0)
     return client_address.of_forwarded(",".join(forwarded), peer=peer)

@@ -71,7 +71,7 @@ class FrameSource:
         return bool(flushed)
 
     async def frames(self, names: Sequence[str]) -> list[Frame]:
-        """Return the kept frames of these streams, at most one of each: streams without one are left out."""
+        """Return the kept frame of each of these streams. Streams without a kept frame are left out."""
         if not names:
             return []
         async with self._redis.pipeline(transaction=False) as pipeline:

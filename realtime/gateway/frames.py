@@ -28,7 +28,7 @@ def state(kind: Literal["snapshot", "update"], frame: Frame, *, now: datetime) -
 
 
 def heartbeat(stream: str, version: int, *, live: bool, now: datetime) -> Text:
-    """Return a heartbeat: it has the version last sent to its sockets, and says in `live` if changes arrive."""
+    """Return a heartbeat: the version last sent to its sockets, and whether changes get through (`live`)."""
     return Text(
         f'{_head("heartbeat", stream, version, now)},"data":{{"live":{"true" if live else "false"}}}}}'
     )
