@@ -124,6 +124,16 @@ def test_pictures_that_cannot_be_put_back_are_named(tmp_path: Path, folder: Fold
     assert folder.load().secret_key == settings.SECRET_KEY
 
 
+def test_secrets_that_cannot_be_put_back_are_named(tmp_path: Path, folder: Folder) -> None:
+    file = tmp_path / "shop.backup"
+    call_command("backup", str(file), stdout=StringIO())
+    (folder.path / "state.json.new").mkdir()  # so that the file with the secrets cannot be written
+    disconnect()
+
+    with pytest.raises(CommandError, match=r"the secrets and pictures are not: .*state\.json.*--replace"):
+        call_command("restore", str(file), "--replace", stdout=StringIO())
+
+
 def test_a_picture_that_is_deleted_meanwhile_is_left_out_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,8 @@ The file is a zip archive that only its owner can read. It contains the database
 secrets (SECRET_KEY signs the codes of tickets and the links in mails), and the uploaded pictures.
 
 A restore first fills a second database, and then exchanges the two databases. If this fails, nothing has changed.
-Afterwards the restore replaces the secrets and then the pictures. If the pictures cannot be replaced, the database
-and the secrets stay restored, and the error says so.
+Afterwards the restore replaces the secrets and then the pictures. If one of these fails, what was restored before
+stays, and the error says what is missing.
 """
 
 import json
@@ -23,7 +23,7 @@ import psycopg2
 from psycopg2 import sql
 
 from overlord.embedded import binaries
-from overlord.embedded.state import Folder
+from overlord.embedded.state import Folder, FolderError
 
 FORMAT = 1
 DUMP, SECRETS, PICTURES = "database.dump", "secrets.json", "pictures"
@@ -126,7 +126,11 @@ def restore(file: Path, *, database: Database, folder: Folder, pictures: Path | 
         if kept.get("format") != FORMAT:
             raise BackupError(f"{file} has format {kept.get('format')}; this version reads format {FORMAT}.")
         _exchange(database, Path(scratch) / DUMP)
-        _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
+        try:
+            _secrets_restore(folder, secret_key=kept["secret_key"], demo_password=kept["demo_password"])
+        except (FolderError, OSError) as error:
+            reason = f"The database is restored, the secrets and pictures are not: {error}"
+            raise BackupError(f"{reason}. Remove the cause, then restore again with --replace.") from error
         if pictures is not None and (Path(scratch) / PICTURES).is_dir():
             _pictures_restore(Path(scratch) / PICTURES, pictures)
 
