@@ -3,9 +3,9 @@
 Runs in the thread that calls it: in web processes, workers and commands after their commit, and for the hub in a
 pool thread of Daphne.
 
-What must stay true: when Redis is away, nothing here raises, and each call waits only briefly: `messages_send` for
-its `seconds`, `advice_send` for ADVICE_SECONDS, all others for little more than `redis_client.SECONDS`. A mark may
-be lost; healing then finds the change in PostgreSQL.
+What must stay true: when Redis is away, nothing here raises an error, and each call waits only briefly:
+`messages_send` for its `seconds`, `advice_send` for ADVICE_SECONDS, and all others as long as `redis_client` waits.
+A mark may be lost; healing then finds the change in PostgreSQL.
 """
 
 import asyncio
@@ -50,8 +50,8 @@ def streams_mark(
     """Mark streams as changed, and keep the values unless newer ones are kept. Call it after the commit.
 
     An urgent mark enqueues a flush, unless one waits already; any other mark waits for the flush that beat enqueues
-    each second. All marks and values go to Redis in one call. If it fails, nobody in this process asks Redis again
-    for a second, and healing finds the change.
+    each second. All marks and values go to Redis in one call. If it fails, this process sends no others for a
+    second, and healing finds the change.
     """
     names = list(streams)
     queued_seconds = store.QUEUED_SECONDS if is_urgent else 0

@@ -71,9 +71,9 @@ def findings(*, now: datetime) -> Iterator[Finding]:
 
 # This machine ----------------------------------------------------------------------------------------------
 def _disk() -> Iterator[Finding]:
-    kept = Path(settings.MEDIA_ROOT)
+    pictures = Path(settings.MEDIA_ROOT)
     try:
-        folder = next(each for each in (kept, *kept.parents) if each.exists())
+        folder = next(each for each in (pictures, *pictures.parents) if each.exists())
         free = shutil.disk_usage(folder).free
     except OSError as error:  # for example because an NFS server does not answer
         yield Finding(False, f"the folder of the pictures does not answer ({error}): look at what serves it")

@@ -16,13 +16,13 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 KEPT_SECONDS = 30.0  # an idle connection stays open for at least this long
 
 
-def is_lost(kept: connection) -> bool:
+def is_lost(idle: connection) -> bool:
     """Return whether the server has closed an idle connection. This asks only the kernel, not the server."""
     try:
         poller = select.poll()
-        poller.register(kept.fileno(), select.POLLIN)
+        poller.register(idle.fileno(), select.POLLIN)
         while poller.poll(0):
-            kept.poll()  # reads what has come, such as the last message of a server that stops
+            idle.poll()  # reads what has come, such as the last message of a server that stops
     except (Error, OSError, ValueError):
         return True
     return False

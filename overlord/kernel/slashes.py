@@ -16,7 +16,7 @@ class TrailingSlashMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        bare = request.path_info.removesuffix("/")
-        is_file = "." in bare.rpartition("/")[2] and is_valid_path(bare)
-        request.path_info = bare if is_file else bare + "/"
+        path = request.path_info.removesuffix("/")
+        is_file = "." in path.rpartition("/")[2] and is_valid_path(path)
+        request.path_info = path if is_file else path + "/"
         return self.get_response(request)

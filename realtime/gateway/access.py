@@ -166,11 +166,12 @@ def _find_ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
         for by in {each.by for each in credentials}
     }
     permitted = {
-        asked: selectors.permitted(
-            user_ids=[each.user_id for each in credentials if each.permission == asked], permission=asked
+        permission: selectors.permitted(
+            user_ids=[each.user_id for each in credentials if each.permission == permission],
+            permission=permission,
         )
-        for asked in {each.permission for each in credentials}
-        if asked is not None
+        for permission in {each.permission for each in credentials}
+        if permission is not None
     }
     found = {}
     for each in credentials:
@@ -179,10 +180,10 @@ def _find_ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
             found[each] = CloseCode.NOT_LOGGED_IN
         elif each.permission is not None and user.pk not in permitted[each.permission]:
             found[each] = CloseCode.NOT_ALLOWED
-    asked = {each for each in credentials if each.permission and second_factor.is_asked(each.permission)}
-    for by in {each.by for each in asked}:
-        with_factor = _find_with_factor(by, {each.key for each in asked if each.by == by})
-        lacking = {each for each in asked if each.by == by and each.key not in with_factor}
+    need_factor = {each for each in credentials if each.permission and second_factor.is_asked(each.permission)}
+    for by in {each.by for each in need_factor}:
+        with_factor = _find_with_factor(by, {each.key for each in need_factor if each.by == by})
+        lacking = {each for each in need_factor if each.by == by and each.key not in with_factor}
         found = dict.fromkeys(lacking, CloseCode.NOT_ALLOWED) | found
     return found
 
