@@ -17,7 +17,8 @@ from overlord.kernel import commit_watch
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 18.0  # longer than statement_timeout
-SUSPECT_SECONDS = 2.0  # used instead of ANSWER_SECONDS after a wait has failed, until PostgreSQL answers again
+# Used instead of ANSWER_SECONDS after a wait has failed, until PostgreSQL answers again.
+SUSPECT_SECONDS = 2.0
 PATIENT_SECONDS = 86_400.0
 
 _EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}

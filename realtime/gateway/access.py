@@ -180,7 +180,9 @@ def _find_ended(credentials: Collection[Credential]) -> dict[Credential, CloseCo
             found[each] = CloseCode.NOT_LOGGED_IN
         elif each.permission is not None and user.pk not in permitted[each.permission]:
             found[each] = CloseCode.NOT_ALLOWED
-    need_factor = {each for each in credentials if each.permission and second_factor.is_asked(each.permission)}
+    need_factor = {
+        each for each in credentials if each.permission and second_factor.is_asked(each.permission)
+    }
     for by in {each.by for each in need_factor}:
         with_factor = _find_with_factor(by, {each.key for each in need_factor if each.by == by})
         lacking = {each for each in need_factor if each.by == by and each.key not in with_factor}
