@@ -30,7 +30,7 @@ def cancellation_lock(*, event_id: int) -> EventCancellation:
 
 
 def cancellation_reschedule(*, event_id: int, until: datetime | None) -> None:
-    """Let workers look at a cancellation again at `until`, or never if that is None."""
+    """Let workers look at a cancellation again at `until`, or never if `until` is None."""
     db.transaction_required()
     EventCancellation.objects.filter(pk=event_id).update(next_look_at=until)
 
@@ -67,7 +67,7 @@ def order_cancel(*, payment_id: int) -> None:
 
 
 def orders_retry(*, event_id: int, staff_id: int, now: datetime) -> int:
-    """Let workers start another refund for each order of a locked cancellation whose refund was refused.
+    """Let workers start another refund for each order whose refund was refused. The cancellation is locked.
 
     Return how many orders these are.
     """

@@ -114,7 +114,10 @@ def order_facts(*, reservation_id: int) -> list[Fact]:
 
 
 def order_history(*, order_id: int) -> list[Fact]:
-    """Return an order's facts, the latest first. Facts in a row that differ only in time and detail count once."""
+    """Return an order's facts, the latest first.
+
+    If facts that follow each other differ only in time and detail, only the earliest of them is returned.
+    """
     history: list[Fact] = []
     for fact in sorted(order_facts(reservation_id=order_id), key=lambda fact: fact.at):
         if not history or replace(history[-1], at=fact.at, detail=fact.detail) != fact:
@@ -147,7 +150,11 @@ def _record_text(action: OrderAction, text: str, *, who: str) -> str:
 
 
 def _contact_texts(addresses: str, *names: str, who: str) -> Iterator[str]:
-    """Yield sentences about a buyer's changed address and changed name. `names` are the earlier and the new one."""
+    """Yield sentences about a buyer's changed address and changed name.
+
+    `addresses` is "BEFORE to NEW", as `services.address_change` records it. `names` has the earlier and the new
+    name, or is empty if the name stayed.
+    """
     before, _to, address = addresses.partition(" to ")
     changed = _("%(who)s changed the e-mail address of the buyer from %(before)s to %(address)s")
     if before == "none":

@@ -1,6 +1,6 @@
 """Limits of checkout, for each buyer and for each network address.
 
-They count tries to pay, and e-mail addresses that somebody's account has already.
+They count tries to pay, and how often somebody enters an e-mail address that belongs to an account.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ TAKEN_BY_ADDRESS = Limit(name="taken-address", amount=600, seconds=600)
 def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
     """Count a try to pay; raise TooMany.
 
-    A buyer's first tries count for the buyer alone: other people at the same address, for example in a school,
-    cannot use them up. The limit of an address stops somebody who tries one card after another.
+    A buyer's first tries count for the buyer alone: other people at the same network address, for example in a
+    school, cannot use them up. The limit of a network address stops somebody who tries one card after another.
     """
     try:
         rate_limits.count(PAY_FIRST, buyer_id)
@@ -39,8 +39,8 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
 def taken_emails_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
     """Count how often the block raises EmailHasAccount; raise TooMany after too many.
 
-    So nobody can find out who has an account by trying many e-mail addresses. Other addresses are not counted.
-    Without an e-mail address nothing is checked.
+    So nobody can find out who has an account by trying many e-mail addresses. An e-mail address that belongs to no
+    account is not counted. If `contact` has no e-mail address, nothing is counted or refused.
     """
     if contact is None or contact.email is None:
         yield

@@ -11,7 +11,7 @@ from tickets.models import Event, Reservation
 
 
 class Payment(models.Model):
-    """One buyer's payment of one order, with all its tries. Its reservation is the order's lead."""
+    """One buyer's payment of one order, with all its tries. The field `reservation` is the order's lead."""
 
     Status = PaymentStatus
     IN_FLIGHT = IN_FLIGHT
@@ -205,7 +205,7 @@ class Receipt(models.Model):
 
 
 class CounterSale(models.Model):
-    """A sale by staff at the counter, for cash or free. Its payment has no gateway. The row is never deleted."""
+    """A sale by staff at the counter, for cash or free, without a gateway. The row is never deleted."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="counter"
@@ -241,7 +241,7 @@ class EventCancellation(models.Model):
 
 
 class CancelledOrder(models.Model):
-    """A paid order of a cancelled event, and the mail to its buyer. Its payment and refund show its progress."""
+    """A paid order of a cancelled event, and the mail to its buyer. Payment and refund show what is left to do."""
 
     payment = models.OneToOneField(
         Payment, on_delete=models.PROTECT, primary_key=True, related_name="cancelled"

@@ -1,7 +1,10 @@
-"""Steps of paying inside an open transaction; `payment_take` and `payment_remember_intent` commit by themselves.
+"""Steps of paying inside an open transaction.
+
+Only `payment_take` and `payment_remember_intent` are single statements that commit by themselves. `mail_take` works
+in both ways.
 
 Locks are taken in the order of docs/concurrency.md: payment, reservations, event, vouchers, inventories. Each
-transition is an UPDATE of a locked row that requires the old status. The buyer's screens are told after the commit.
+transition is an UPDATE of a locked row that requires the old status. The buyer's stream is marked after the commit.
 `now` is PostgreSQL's clock, read after the lock.
 """
 
@@ -91,7 +94,7 @@ def payment_begin(
 ) -> None:
     """Start the next try of a locked payment, at the present price of these reservations, and hand it to a worker.
 
-    A price of 0 is settled at once.
+    If the price is 0, the payment succeeds at once.
     """
     amount_minor = sum(each.total_minor for each in reservations)
     if amount_minor == 0:
@@ -101,7 +104,7 @@ def payment_begin(
     _payment_move(
         payment,
         PaymentStatus.PENDING,
-        is_told=True,  # `order_begin_paying` tells the screens after the commit
+        is_told=True,  # `order_begin_paying` marks the stream after the commit
         amount_minor=amount_minor,
         error="",
         gateway_token=token,
@@ -117,9 +120,9 @@ def payment_begin(
 
 
 def payment_take(*, payment_id: int) -> Payment | None:
-    """Lease a payment to this worker; return None if it has its outcome or another worker has it.
+    """Lease a payment to this worker and return it, if it is in flight or abandoned and no other worker has it.
 
-    The lease and the number of attempts are committed at once, before the gateway is asked.
+    Otherwise return None. The lease and the number of attempts are committed before the gateway is asked.
     """
     db.autocommit_required()
     taken = selectors.payments(
@@ -141,7 +144,7 @@ def payment_take(*, payment_id: int) -> Payment | None:
 
 
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
-    """Keep the gateway's name for the intent of this try, before it is confirmed."""
+    """Store the gateway's name for the intent of this try, before the intent is confirmed."""
     db.autocommit_required()
     db.update_unseen(Payment, {"gateway_reference": reference}, **_this_try(payment))
     payment.gateway_reference = reference
@@ -151,7 +154,10 @@ def payment_remember_intent(*, payment: Payment, reference: str) -> None:
 def payment_reschedule(
     *, payment: Payment, until: datetime | None, action: dict[str, Any] | None = None
 ) -> None:
-    """End the lease of a payment without an outcome; a worker looks again at `until`, or never if that is None."""
+    """End the lease of a payment without an outcome. A worker looks again at `until`, or never if `until` is None.
+
+    `action` is the step that the buyer's browser must do next, or None.
+    """
     db.transaction_required()
     update = db.update_unseen if action == payment.requires_action else db.update
     waits = {"lease_until": None, "next_look_at": until, "requires_action": action}
@@ -161,7 +167,7 @@ def payment_reschedule(
 
 
 def _this_try(payment: Payment) -> dict[str, Any]:
-    """Return the conditions of `db.update` for this try, while the gateway's answer may still change it."""
+    """Return conditions for `db.update` that select this try, if the gateway's answer may still change it."""
     return {"id": payment.pk, "try_number": payment.try_number, "status": OPEN_TO_NEWS}
 
 
@@ -196,7 +202,11 @@ def counter_payment_open(
 def payment_fail(
     *, payment: Payment, reservations: Sequence[Reservation], outcome: Outcome, now: datetime
 ) -> None:
-    """Record why a locked payment charged nobody. Its reservations are holds again for the rest of their time."""
+    """Record why a locked payment charged nobody.
+
+    The reservations become holds again for the rest of their time, or expire if they are due. If the payment was
+    abandoned before, this has already happened.
+    """
     if payment.status != PaymentStatus.ABANDONED:
         tickets.order_stop_paying(reservations=reservations, now=now)
     _payment_move(payment, PaymentStatus.FAILURE, error=rules.OUTCOME_SENTENCES[outcome], **AT_REST)
@@ -210,7 +220,10 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 
 
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
-    """Sell the tickets of a locked abandoned payment that charged late; return False if they cannot be sold now."""
+    """Sell the tickets of a locked abandoned payment that charged late.
+
+    Return False, and change nothing, if the tickets cannot be sold now or their price is another one.
+    """
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
     if changed or not tickets.order_validate_late(reservations=reservations, now=now):
         return False
@@ -248,7 +261,7 @@ def _payment_set_amount(payment: Payment, amount_minor: int) -> None:
 
 
 def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
-    """Set how much of a locked payment is refunded or being refunded, and tell the buyer's screens."""
+    """Set how much of a locked payment is refunded or being refunded, and mark the buyer's stream."""
     db.transaction_required()
     db.update(Payment, {"refunded_minor": refunded_minor}, id=payment.pk)
     payment.refunded_minor, payment.version = refunded_minor, payment.version + 1
@@ -256,7 +269,7 @@ def payment_set_refunded(*, payment: Payment, refunded_minor: int) -> None:
 
 
 def payment_remove(*, payment: Payment) -> None:
-    """Remove a locked payment that has charged nobody, unless an incident is about it; raise PaymentStarted."""
+    """Remove a locked payment. Raise PaymentStarted if it has charged or may charge, or if it has an incident."""
     rules.check_removable(payment.status)
     if payment.incidents.exists():
         raise rules.PaymentStarted(INCIDENT_SENTENCE)
@@ -267,7 +280,8 @@ def payment_remove(*, payment: Payment) -> None:
 def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
     """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
 
-    With `is_told`, a step of its reservations in this transaction tells the buyer's screens after the commit.
+    With `is_told`, this function does not mark the buyer's stream, because a step on the reservations in the same
+    transaction does.
     """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
@@ -283,7 +297,7 @@ def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = Fa
 
 
 def _log(payment: Payment, step: str, **facts: Any) -> None:
-    """Log a step of a payment, once it is committed."""
+    """Log a step of a payment after the commit."""
     step_log_after_commit(step, **_about(payment), **facts)
 
 
@@ -292,14 +306,14 @@ def _about(payment: Payment) -> dict[str, int]:
 
 
 def _receipt_owe(payment: Payment, now: datetime) -> None:
-    """Record that a receipt is due. Every two seconds beat starts a task that sends all due receipts."""
+    """Record that a receipt is due. Every two seconds `look_after` enqueues the task that sends all due mails."""
     db.insert(Receipt(payment=payment, next_look_at=now))
 
 
 def mail_take(kind: type[AnyMail], *, pk: int, lease: timedelta) -> AnyMail | None:
-    """Lease a mail, count the attempt, and return it; None if it is no longer owed or is locked.
+    """Lease a mail, count the attempt, and return the mail; None if the mail is no longer owed, or is locked.
 
-    It may run alone, without an open transaction.
+    Call it inside a transaction, or outside of one as a statement that commits by itself.
     """
     for [owed] in db.instances(sql.mail_take(kind), {"pk": pk, "lease": lease}, kind):
         taken: AnyMail = owed
@@ -350,10 +364,10 @@ def unmatched_charge_lock(*, charge_id: int) -> UnmatchedCharge:
 
 
 def unmatched_charge_paid_back(*, charge_id: int, refund: str, now: datetime) -> bool:
-    """Close a charge without a payment, and keep the gateway's name for its refund.
+    """Close a charge without a payment, and store `refund`, the gateway's name for its refund.
 
-    If staff closed the charge while the gateway was asked, only the name is added. Return False if it was closed
-    with such a name before.
+    If staff closed the charge while the gateway was asked, only the name is added. Return False if the charge has
+    such a name already.
     """
     db.transaction_required()
     found = UnmatchedCharge.objects.filter(Q(closed_at=None) | Q(refund_reference=""), pk=charge_id)

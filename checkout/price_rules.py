@@ -21,8 +21,8 @@ def price_minor(
 ) -> int:
     """Return the price of a payment in `status`, in minor units.
 
-    While its reservations are holds, and if nobody ever tried to pay for them, this is their present price.
-    Otherwise it is `amount_minor`, the price of the latest try.
+    If nobody has tried to pay yet, or the latest try failed and the order has holds, this is the present price of
+    what the next try pays for. Otherwise it is `amount_minor`, the price of the latest try.
     """
     reservations = reservations_paid_for(status, order)
     are_held = all(each.state == ReservationState.HELD for each in reservations)
@@ -32,9 +32,9 @@ def price_minor(
 
 
 def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str) -> None:
-    """Raise OrderChanged unless the price that a buyer was shown is the sum of these totals.
+    """Raise OrderChanged unless `shown`, the price that a buyer saw, is the sum of these totals.
 
-    The error names the present price. A buyer who was shown no price (None) accepts every price.
+    The error names the present price. If `shown` is None, the buyer accepts every price.
     """
     price = money.to_text(sum(totals_minor), currency)
     if shown is not None and (re.fullmatch(PRICE, shown) is None or Decimal(shown) != Decimal(price)):

@@ -34,7 +34,7 @@ def refund_lock(*, refund_id: int) -> tuple[Payment, Refund]:
 def refund_repeated(
     *, payment: Payment, key: str | None, asked_minor: int | None, return_tickets: bool
 ) -> Refund | None:
-    """Return the refund of a locked payment that an earlier request with this key started, or None.
+    """Return the refund that an earlier request with this key started, or None. The payment is locked.
 
     Raise Mismatch if the earlier request asked for something else.
     """
@@ -63,7 +63,11 @@ def refund_open(
     key: str | None = None,
     amount_left_out: bool | None = None,
 ) -> Refund:
-    """Start a refund of `amount_minor` of a locked payment, and hand it to a worker."""
+    """Start a refund of `amount_minor` of a locked payment, and hand it to a worker.
+
+    `requested_by` is the id of staff, or None if the money came late. `amount_left_out` says whether staff named no
+    amount: then `refund_repeated` expects none in a repeated request.
+    """
     db.transaction_required()
     refund = Refund.objects.create(
         payment=payment,
@@ -107,7 +111,10 @@ def refund_in_cash(
 
 
 def refund_take(*, refund_id: int, now: datetime) -> Refund | None:
-    """Lease a refund to this worker; return None if it has its outcome or another worker has it."""
+    """Lease a refund to this worker, and return it with its payment.
+
+    Return None if the refund has its outcome, or if another worker has it.
+    """
     db.transaction_required()
     free = Q(lease_until=None) | Q(lease_until__lte=now)
     taken = Refund.objects.filter(free, pk=refund_id, status__in=rules.REFUND_IN_FLIGHT).update(
@@ -145,9 +152,10 @@ def refund_again(*, refund: Refund, now: datetime) -> None:
 
 
 def is_owed(*, payment: Payment, refund: Refund) -> bool:
-    """Return whether a failed refund may be tried again.
+    """Return whether the money of a failed refund is still owed, so that staff may try the refund again.
 
-    If its payment was refunded in full, the refund may be tried again only if no other refund has replaced it.
+    If its payment was refunded in full, the money is owed only if the refund failed after it had succeeded, and no
+    other refund has replaced it.
     """
     if payment.status != PaymentStatus.REFUNDED:
         return payment.status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDING)
@@ -190,7 +198,7 @@ def refund_paid_elsewhere(*, payment: Payment, refund: Refund, now: datetime) ->
 
 
 def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
-    """Record that the gateway refused a locked refund, and show it to staff, who may try again."""
+    """Record that the gateway refused a locked refund, and show an incident to staff, who may try again."""
     _refund_move(refund, RefundStatus.FAILURE, error=error[:ERROR_LENGTH], **AT_REST)
     claimed = refund.amount_minor if payment.status == PaymentStatus.SUCCESS else 0
     operations.payment_set_refunded(payment=payment, refunded_minor=payment.refunded_minor - claimed)
@@ -200,9 +208,9 @@ def refund_fail(*, payment: Payment, refund: Refund, error: str, now: datetime) 
 
 
 def refund_fail_late(*, payment: Payment, refund: Refund, error: str, now: datetime) -> None:
-    """Record that a locked refund failed after it had succeeded, and show it to staff, who may try again.
+    """Record that a locked refund failed after it had succeeded, and show an incident to staff, who may try again.
 
-    A payment that is refunded in full stays so, and its tickets stay revoked: only the money is missing.
+    A payment that is refunded in full stays refunded, and its tickets stay revoked: only the money is missing.
     """
     if payment.status == PaymentStatus.SUCCESS:
         reservations, now = operations.reservations_lock(payment=payment)

@@ -84,16 +84,16 @@ FINAL_OUTCOMES = (Outcome.SUCCEEDED, Outcome.DECLINED, Outcome.FAILED, Outcome.C
 
 # The transitions that exist. Any other transition is a bug of ours and raises StateChanged.
 PAYMENT_TRANSITIONS: dict[PaymentStatus, frozenset[PaymentStatus]] = {
-    # SUCCESS at once if the order costs nothing.
+    # SUCCESS at once if the order costs nothing, or was sold at the counter.
     PaymentStatus.NOT_STARTED: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
     PaymentStatus.PENDING: frozenset({PaymentStatus.PROCESSING}),
     PaymentStatus.PROCESSING: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.FAILURE, PaymentStatus.ABANDONED}
     ),
-    # The buyer tries again. SUCCESS at once if the rest of the order costs nothing.
+    # The buyer tries again. SUCCESS at once if what is left of the order costs nothing.
     PaymentStatus.FAILURE: frozenset({PaymentStatus.PENDING, PaymentStatus.SUCCESS}),
-    # At a late answer of the gateway: charged and enough tickets are left, charged and too few are left, not
-    # charged.
+    # The gateway answers late. SUCCESS: it charged, and enough tickets are left. REFUNDING: it charged, and too few
+    # are left. FAILURE: it did not charge.
     PaymentStatus.ABANDONED: frozenset(
         {PaymentStatus.SUCCESS, PaymentStatus.REFUNDING, PaymentStatus.FAILURE}
     ),
@@ -111,13 +111,13 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
 
 LEASE = timedelta(seconds=30)  # one worker's exclusive time
 RESUME_AFTER = timedelta(seconds=2)  # a message that no worker has taken by then counts as lost
-DEADLINE = timedelta(minutes=10)  # then the gateway is told to cancel
+DEADLINE = timedelta(minutes=10)  # after the press of Pay; then the gateway is asked to cancel
 CAP = timedelta(minutes=20)  # after the deadline; then the hold is no longer protected
-CONFIRM_ATTEMPTS = 2  # a lost confirmation is repeated once; if that is lost too, the intent is cancelled
+CONFIRM_ATTEMPTS = 2  # in the first attempts an unconfirmed intent is confirmed, later it is cancelled
 LATE_LOOK = timedelta(minutes=5)  # between two looks at an abandoned payment
-LATE_FOR = timedelta(days=3)  # how long an abandoned payment is still checked; gateways deliver no news later
-KEY_KEPT = timedelta(hours=12)  # for this time a gateway surely knows a key; after a day it may forget it
-STUCK_ATTEMPTS = 30  # after so many, staff are told
+LATE_FOR = timedelta(days=3)  # how long workers look at an abandoned payment; gateways deliver no news later
+KEY_KEPT = timedelta(hours=12)  # a gateway knows a key for at least this time, and may forget it after a day
+STUCK_ATTEMPTS = 30  # after so many attempts, staff are told
 TOKEN_LENGTH = 200
 
 
@@ -180,7 +180,7 @@ class InvalidToken(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """A gateway's answer about an intent. `charged_minor` and `currency` are the money that was charged, if any."""
+    """A gateway's answer about an intent. `charged_minor` is None if nobody was charged."""
 
     outcome: Outcome
     charged_minor: int | None = None
@@ -225,7 +225,7 @@ def shown_status(status: PaymentStatus | str) -> ShownStatus:
 
 
 def check_may_pay(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress or AlreadyPaid unless a payment in `status` can be started, or was abandoned."""
+    """Raise PaymentInProgress if a payment in `status` is in flight or goes back, AlreadyPaid if it was paid."""
     if status in (*IN_FLIGHT, PaymentStatus.REFUNDING):
         raise PaymentInProgress()
     if status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
@@ -233,7 +233,7 @@ def check_may_pay(status: PaymentStatus | str) -> None:
 
 
 def check_answered(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress for an abandoned payment: it may still charge, and a new try would charge again."""
+    """Raise PaymentInProgress for an abandoned payment: a late charge and a new try would charge the buyer twice."""
     if status == PaymentStatus.ABANDONED:
         raise PaymentInProgress(UNANSWERED_SENTENCE)
 
@@ -279,7 +279,7 @@ def check_token(token: str) -> None:
 def refund_amount(
     *, status: PaymentStatus | str, left_minor: int, asked_minor: int | None, return_tickets: bool
 ) -> int:
-    """Return how much to refund: `asked_minor`, or all that is left if that is None.
+    """Return how much to refund: `asked_minor`, or all that is left if `asked_minor` is None.
 
     Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale while money is left.
     """
@@ -301,7 +301,7 @@ def refund_amount(
 
 
 def check_seen(seen: int | None, version: int) -> None:
-    """Raise RefundOutdated if staff saw another version of a payment. None: they did not say which."""
+    """Raise RefundOutdated if staff saw another version of a payment. `seen` is None if they did not say which."""
     if seen not in (None, version):
         raise RefundOutdated(version=version)
 
@@ -345,8 +345,8 @@ def reservations_paid_for(
 ) -> list[AnyReservation]:
     """Return the reservations of an order that a payment in `status` is for.
 
-    Before a try these are the holds, for which the next try would charge. Without holds, and after a try, they are
-    the reservations of the latest try, or all of the order if there was no try.
+    If another try can begin (NOT_STARTED, FAILURE), these are the holds. In any other status, and if there are no
+    holds, they are the reservations of the latest try; if there was no try, all reservations of the order.
     """
     if status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         held = [each for each in order if each.state == ReservationState.HELD]
@@ -357,8 +357,8 @@ def reservations_paid_for(
 def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[int]:
     """Divide a refund of `amount` among reservations in proportion to what they cost, in whole minor units.
 
-    `before` was refunded earlier. The shares add up to `amount`. When all money is refunded, the shares that a
-    reservation has had add up to its total.
+    `before` is how much was refunded earlier. The shares add up to `amount`. When all money is refunded, all shares
+    of a reservation add up to its total.
     """
     charged = sum(totals)
     ends = list(accumulate(totals, initial=0))
@@ -373,8 +373,8 @@ def refund_shares(totals: Sequence[int], *, before: int, amount: int) -> list[in
 def next_step(known: Charge, *, attempts: int, deadline: datetime, now: datetime) -> Step:
     """Return the next step for a payment after the gateway's answer `known`, at a worker's `attempts`-th attempt.
 
-    An intent that may still be charged is cancelled before it is given up: at the deadline, or when its
-    confirmation was lost twice. After a cancellation the gateway is asked again, and only that answer counts.
+    An intent that may still be charged is cancelled at the deadline, or when CONFIRM_ATTEMPTS attempts have not
+    confirmed it. After a cancellation the gateway is asked again, and only that answer counts.
     """
     if known.is_final:
         return Step.SETTLE
@@ -391,7 +391,7 @@ def look_again_after(attempts: int) -> timedelta:
 
 
 def late_look_at(*, deadline: datetime, now: datetime) -> datetime | None:
-    """Return when to look at an abandoned payment again, or None when no late answer can come any more."""
+    """Return when to look at an abandoned payment again; None if it is so old that no late answer comes."""
     return now + LATE_LOOK if now < deadline + CAP + LATE_FOR else None
 
 

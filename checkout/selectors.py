@@ -32,7 +32,7 @@ Kind = TypeVar("Kind", bound=type[Model])  # a model that has a `next_look_at`
 
 
 def payments(text: str, **params: Any) -> list[Payment]:
-    """Run a statement of `sql` that reads payments, and return the payments."""
+    """Run a statement of `sql` whose rows are payments, and return the payments."""
     return [payment for [payment] in db.instances(text, params, Payment)]
 
 
@@ -42,7 +42,7 @@ def payments_of(*, buyer_id: int) -> QuerySet[Payment]:
 
 
 def payment_of(*, buyer_id: int, payment_id: int) -> Payment | None:
-    """Return one payment of a buyer; None if there is none, or if it is another buyer's."""
+    """Return one payment of a buyer; None if there is no such payment, or if it is another buyer's."""
     return payments_of(buyer_id=buyer_id).filter(pk=payment_id).first()
 
 
@@ -52,7 +52,11 @@ def payment_of_anybody(*, payment_id: int) -> Payment | None:
 
 
 def payment_with_order(**params: Any) -> tuple[Payment, list[Reservation], datetime] | None:
-    """Lock a payment with its order by `sql.PAYMENT_ORDER_LOCK`; return both, and PostgreSQL's time."""
+    """Lock a payment with its order by `sql.PAYMENT_ORDER_LOCK`; return both, and PostgreSQL's time.
+
+    `params` are the ids `payment` and `buyer`. If `buyer` is None, the payment may be any buyer's. Return None if
+    there is no such payment.
+    """
     found = db.instances(sql.PAYMENT_ORDER_LOCK, params, Payment, Reservation, TicketType, Event)
     for _payment, reservation, ticket_type, event, _now in found:
         tickets.join(reservation, ticket_type, event)
@@ -100,7 +104,7 @@ def payment_described_to_staff(payment: Payment) -> dict[str, Any]:
 
 
 def paid_back(payments: Iterable[Payment]) -> dict[int, int]:
-    """Return by payment how much money has gone back, in minor units. Payments without any are left out."""
+    """Return by payment how much money has gone back, in minor units. Payments without a refund are left out."""
     asked = [payment.pk for payment in payments if payment.refunded_minor]
     if not asked:
         return {}
@@ -124,7 +128,7 @@ def payments_by_order(*, order_ids: Collection[int]) -> dict[int, dict[str, Any]
 
 
 def receipts_counted(*, order_ids: Collection[int]) -> dict[str, int]:
-    """Count the mails with the links to the tickets of paid orders: those to send, and those sent."""
+    """Count the mails with the links to the tickets of paid orders: `to_send` and `sent`."""
     counted: dict[str, int] = Receipt.objects.filter(payment__reservation_id__in=order_ids).aggregate(
         to_send=Count("pk", filter=Q(next_look_at__isnull=False)),
         sent=Count("pk", filter=Q(next_look_at__isnull=True, sent_at__isnull=False)),
@@ -153,9 +157,9 @@ def paid_back_minor(*, payment: Payment) -> int:
 
 
 def refund_refused(*, payment: Payment) -> Refund | None:
-    """Return a refund of a payment that can be tried again: the latest one, if the gateway refused it.
+    """Return a refund of a payment that can be tried again, or None: the latest one, if the gateway refused it.
 
-    For a payment that was refunded in full, return one that failed after it had succeeded, however old it is.
+    For a payment that was refunded in full, return a refund that failed after it had succeeded, however old it is.
     """
     if payment.status == PaymentStatus.REFUNDED:
         return refunds_failed_late(payment=payment).order_by("-id").first()
@@ -169,9 +173,9 @@ def has_tickets_to_send(*, order_id: int) -> bool:
 
 
 def are_to_send(shown: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether one of these tickets is valid and its event takes place.
+    """Return whether at least one of these tickets is valid and its event takes place.
 
-    They are rows of `admission.selectors.tickets_of_order`.
+    The tickets are rows of `admission.selectors.tickets_of_order`.
     """
     return any(
         each["state"] != Ticket.State.REVOKED and each["event_status"] != Event.Status.CANCELLED
@@ -242,13 +246,21 @@ def cancelled_in_flight(*, event_id: int) -> int:
 
 
 def cancelled_waiting(*, event_id: int, most: int) -> list[int]:
-    """Return ids of a cancelled event's payments that wait for a refund, but not those that staff pay by hand."""
+    """Return the ids of at most `most` payments of a cancelled event for which workers still have work to do.
+
+    Workers refund them, or put tickets back on sale if no money is left. Payments that staff pay back by hand are
+    left out.
+    """
     waiting = _cancelled(event_id).filter(_WAITS).exclude(_BY_HAND).order_by("pk")
     return list(waiting.values_list("pk", flat=True)[:most])
 
 
 def cancelled_progress(*, event_id: int) -> dict[str, int]:
-    """Count the orders of a cancelled event by the state of their refund and mail, and add up their money."""
+    """Count the orders of a cancelled event by the state of their refund and mail, and add up their money.
+
+    A refund that failed after it had succeeded counts as `refused`, and not as `back`. The sums of money are
+    `back_minor` and `all_minor`.
+    """
     counted: dict[str, int] = _cancelled(event_id).aggregate(
         orders=Count("pk"),
         back=Count("pk", filter=_BACK),
@@ -301,7 +313,7 @@ def payment_of_intent(*, gateway: str, reference: str) -> int | None:
 
 
 def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
-    """Return the id of the refund with this name at the gateway, of the charge with this intent, or None."""
+    """Return the id of the refund that has this name at the gateway and is of this intent, or None."""
     named = Refund.objects.filter(
         payment__gateway=gateway, payment__gateway_reference=intent, gateway_reference=reference
     )
@@ -309,7 +321,7 @@ def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
 
 
 def charged_references(*, gateway: str, references: Collection[str]) -> set[str]:
-    """Return which of a gateway's charges belong to a payment that is charged or will be settled."""
+    """Return those of these intents at a gateway that belong to a payment that is charged, or not settled yet."""
     found = Payment.objects.filter(gateway=gateway, gateway_reference__in=references)
     uncharged = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
     return set(found.exclude(status__in=uncharged).values_list("gateway_reference", flat=True))

@@ -1,4 +1,4 @@
-"""The stage of a reservation on its way to being paid. `static/checkout/stages.js` decides the same."""
+"""The stage of a reservation on its way to being paid. `static/checkout/stages.js` has the same rule."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,7 @@
-"""The app's SQL statements, where the ORM has no equivalent. Files in this folder have the database's functions."""
+"""The app's SQL statements, where the ORM has no equivalent or is too slow.
+
+The files in this folder have longer statements, and the database's functions.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -31,9 +34,9 @@ INCIDENT_OPEN = (
 _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa: S608
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
-# An abandoned payment stays abandoned, and its next look does not come earlier. The version rises only with the
-# status, because clients see nothing else of this. The statement is its own transaction, so `now()` is the time at
-# which it begins.
+# An abandoned payment stays abandoned, and its next look does not come earlier. The version rises only if the
+# status changes, because clients see none of the other columns. The statement is its own transaction, so `now()` is
+# the time at which it begins.
 PAYMENT_TAKE = (
     "UPDATE checkout_payment p SET lease_until = now() + %(lease)s, attempts = p.attempts + 1,"  # noqa: S608
     " version = p.version + (p.status = %(pending)s)::int,"

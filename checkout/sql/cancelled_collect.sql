@@ -1,4 +1,5 @@
--- Record the paid orders that have tickets of a cancelled event. The statement is repeated while more may be paid.
+-- Record the paid orders that have tickets of a cancelled event. The statement is repeated while more orders may be
+-- paid.
 INSERT INTO checkout_cancelledorder (payment_id, cancellation_id, attempts, next_look_at)
 SELECT DISTINCT p.id, %(event)s::bigint, 0, %(now)s::timestamptz
   FROM admission_ticket t

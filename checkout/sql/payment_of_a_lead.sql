@@ -1,6 +1,6 @@
--- Refuse a payment that does not name the first reservation of its order. Unique indexes allow one payment in flight
--- and one captured payment for each reservation; because of this function they hold for the order. A trigger calls
--- it.
+-- Refuse a payment whose reservation is not the lead of its order. Unique indexes allow each reservation one
+-- payment in flight and one that succeeded. Because of this function, they allow each order no more either. A
+-- trigger calls the function.
 CREATE OR REPLACE FUNCTION payment_of_a_lead() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM tickets_reservation r WHERE r.id = NEW.reservation_id AND r.lead_id IS NOT NULL) THEN

@@ -1,5 +1,5 @@
--- Lock a payment, the buyer's own if a buyer is given, and then its order. Return the payment with each reservation of
--- the order, as order_lock returns them.
+-- Lock a payment and then its order. If p_buyer is not null, do so only if the payment is this buyer's. Return the
+-- payment with each reservation of the order, as order_lock returns them.
 CREATE OR REPLACE FUNCTION payment_order_lock(p_payment bigint, p_buyer bigint)
 RETURNS TABLE (
     payment checkout_payment, reservation tickets_reservation, ticket_type tickets_tickettype, event tickets_event

@@ -1,5 +1,5 @@
--- Keep each step of a payment: its status, try and attempt, whoever changed them. A trigger calls it. The steps stay
--- when the payment is removed.
+-- Record each step of a payment: its status, try and attempt. A trigger calls this function at each change, whoever
+-- makes it. The steps stay when the payment is removed.
 CREATE OR REPLACE FUNCTION checkout_payment_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO checkout_paymentstep (payment_number, at, status, try_number, attempts, gateway_reference, error)
