@@ -28,12 +28,15 @@ from tickets.permissions import Permission as TicketsPermission
 
 
 def _amount(minor: int, payment: Payment) -> str:
-    """Write an amount of a payment's money for staff: 70.00 EUR."""
+    """Return an amount of a payment's money as text for staff: 70.00 EUR."""
     return f"{money.to_text(minor, payment.currency)} {payment.currency}"
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """A list of rows that nobody edits here, with an action. Seeing the rows and acting need `permission`."""
+    """A list of rows that nobody edits here, with an action.
+
+    The action needs `permission`. To see the rows, users need `permission`, or Django's permission to view them.
+    """
 
     show_full_result_count = False
     permission: str

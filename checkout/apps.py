@@ -1,4 +1,4 @@
-"""Connect checkout with the apps below it: its stream, its guests, and its permissions."""
+"""Register in the apps below: the buyer's stream, the orders that follow at a log-in, and the second factor."""
 
 from django.apps import AppConfig
 

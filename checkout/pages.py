@@ -35,9 +35,9 @@ from tickets.line import operations as line
 from tickets.models import Reservation
 from tickets.permissions import Permission
 
-SHOWN = 100  # of the buyer's reservations, the newest ones
-SLOW_AFTER = timedelta(seconds=10)
-EXTENSION_OFFERED = 300  # seconds before a hold expires
+SHOWN = 100  # the most reservations on My tickets, the newest ones
+SLOW_AFTER = timedelta(seconds=10)  # of a payment; then the page says that it takes longer than usual
+EXTENSION_OFFERED = 300  # seconds before a hold expires; from then on the page offers more time
 
 
 class PayForm(forms.Form):
@@ -56,7 +56,7 @@ class PayForm(forms.Form):
 def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
     """Show one of the buyer's reservations, the time left to pay, and the status of its payment.
 
-    If the holds of a guest could not follow to the account at the log-in, they follow now.
+    If the order could not follow from its guest to the account at the log-in, try again now.
     """
     guest_id = guests.former_guest_id(request)
     if guest_id is not None:
@@ -65,6 +65,7 @@ def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 
 def _follow(request: HttpRequest, reservation_id: int, *, guest_id: int) -> None:
+    """Give a guest's order to the account; if that is refused, show the reason on the page."""
     try:
         services.order_follow(guest_id=guest_id, buyer_id=actor_id(request), reservation_id=reservation_id)
     except NotFound:
@@ -166,10 +167,10 @@ def _wrong_field(refused: DomainError | None) -> str:
 def _shown_of(
     order: list[dict[str, Any]], *, asked: int | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the reservation that an order's page is about, and the reservations that it lists.
+    """Return the reservation that an order's page is about, and the reservations that the page lists.
 
-    Reservations that have ended are left out, unless all have. The page is about `asked` if that is listed, and
-    otherwise about the first one.
+    Reservations that have ended are not listed, unless all have ended. The page is about `asked` if it is listed,
+    and otherwise about the first listed one.
     """
     lines = [each for each in order if "ended_at" not in each] or order
     return next((each for each in lines if each["id"] == asked), lines[0]), lines
@@ -195,9 +196,9 @@ def _refunded(order_id: int) -> str | None:
 
 
 def _contact_shown(request: HttpRequest) -> dict[str, str] | None:
-    """Return a guest's address and name, as just typed or as given before; None for an account.
+    """Return a guest's `email` and `name`, as just typed or as given before; None for an account.
 
-    They are empty if staff have changed the address.
+    Both are empty if staff have entered the address, and the guest has not proven it.
     """
     user = request.user
     if not isinstance(user, User) or not user.is_guest:
@@ -238,9 +239,9 @@ def me(request: HttpRequest) -> HttpResponse:
 
 
 def _mail_shown(request: HttpRequest, paid: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return to which address a guest gets the links to all paid orders, and whether all were sent.
+    """Return whether a guest got the links to all paid orders by mail (`is_sent`), and at which address (`to`).
 
-    Return None if there is no such order, or if a link was not sent because its mail could not be delivered.
+    Return None for an account, for a guest without a paid order, or if the mail with a link could not be delivered.
     """
     contact = _contact_shown(request)
     if contact is None or not paid:
@@ -256,8 +257,9 @@ def _versions(
 ) -> dict[str, dict[int, Any] | int]:
     """Return the versions of the rows on a page, so that its script sees which rows of a frame are newer.
 
-    `reservations` has a version by reservation; the argument must have the newest first. `payments` has the id and
-    the version of the latest payment by order. The page leaves out reservations with ids up to `left_out`.
+    The argument `reservations` has the newest first. In the result, `reservations` has the version of each, and
+    `payments` has the id and the version of the latest payment of each order. The page does not show reservations
+    with ids up to `left_out`.
     """
     return {
         "reservations": {each["id"]: each["version"] for each in reservations},

@@ -16,7 +16,7 @@ ENDED_SHOWN_FOR = timedelta(minutes=15)
 
 
 def project_buyers(ids: Collection[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Return the whole state of buyers' own streams, by buyer."""
+    """Return the whole state of buyers' own streams, by buyer: `reservations` and `payments`, newest first."""
     reservations = tickets.reservations_shown(
         buyer_ids=ids, since=now - ENDED_SHOWN_FOR, validated=VALIDATED_SHOWN, now=now
     )

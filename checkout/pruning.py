@@ -1,4 +1,4 @@
-"""Rows of checkout that are deleted after a time. Payments, refunds, receipts and incidents are kept."""
+"""Delete old rows of checkout, each night, but no payments, refunds, receipts or incidents."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from overlord.kernel.pruning import prune
 def rows_prune(*, before: datetime, steps_before: datetime) -> dict[str, int]:
     """Delete messages of gateways and records of the sandbox before `before`, and steps before `steps_before`.
 
-    Return how many rows of each sort were deleted. A gateway repeats a message for some days at most, and nobody
-    repeats a request to the sandbox after that.
+    Return how many rows of each sort were deleted. Old messages and records are not needed: a gateway repeats a
+    message, and a worker repeats a request to the sandbox, for some days at most.
     """
     with ledger.opened() as book:
         sandbox = book.prune(before=before)

@@ -11,7 +11,7 @@ from overlord.kernel import money
 def payment(
     row: Payment, order: Sequence[rules.OrderedReservation], *, refunded_minor: int
 ) -> dict[str, Any]:
-    """Return a payment as clients see it. `amount`, `refunded` and `currency` are None until it is charged.
+    """Return a payment as clients see it. Before the charge, `amount`, `refunded` and `currency` are None.
 
     `order` has all reservations of the order. In the result, `reservations` has those that the payment is for.
     `refunded_minor` is the money that has gone back to the buyer.

@@ -233,7 +233,7 @@ def check_may_pay(status: PaymentStatus | str) -> None:
 
 
 def check_answered(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress for an abandoned payment: a late charge and a new try would charge the buyer twice."""
+    """Raise PaymentInProgress for an abandoned payment: a late charge and a new try would both charge the buyer."""
     if status == PaymentStatus.ABANDONED:
         raise PaymentInProgress(UNANSWERED_SENTENCE)
 

@@ -1,4 +1,4 @@
-"""Work that Celery does for checkout, in the payments and upkeep workers. A task gets at most one id."""
+"""The tasks of checkout, in the payments and upkeep workers. Their arguments are only ids."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.conf import settings
 from checkout import pruning, selectors, services
 from overlord.kernel import clock
 
-REFUNDS_COMPARED = timedelta(days=40)  # a bank may take a month to send the money back
+REFUNDS_COMPARED = timedelta(days=40)  # a buyer's bank may take a month to refuse the money
 
 
 @shared_task(name="checkout.payment_process")
@@ -43,7 +43,7 @@ def look_after(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.cancellations_go_on")
 def cancellations_go_on(**_kwargs: object) -> None:
-    """Start refunds of cancelled events, as many as may be in flight at a time."""
+    """Go on with cancelled events: find their paid orders, revoke tickets, and start refunds."""
     services.cancellations_go_on()
 
 

@@ -1,4 +1,4 @@
-"""The path of a reservation whose view is in checkout, because it needs the payment."""
+"""A path below a reservation. Its view is in checkout, because it needs the reservation's payment."""
 
 from django.urls import path
 

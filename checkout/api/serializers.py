@@ -44,7 +44,7 @@ class PayInput(ContactInput):
 class RefundInput(StrictSerializer):
     amount = MoneyField(
         required=False,
-        help_text="A decimal with the currency's digits. Without it, the full remaining amount is refunded.",
+        help_text="A number with the currency's decimals. Without it, the full remaining amount is refunded.",
     )
     return_tickets = serializers.BooleanField(
         default=False,
@@ -56,7 +56,7 @@ class Payment(serializers.Serializer):
     id = serializers.IntegerField()
     reservation = serializers.IntegerField(help_text="The first reservation of the order.")
     reservations = serializers.ListField(
-        child=serializers.IntegerField(), help_text="All reservations of the order."
+        child=serializers.IntegerField(), help_text="The reservations of the order that the payment is for."
     )
     full_price = serializers.CharField()
     amount = serializers.CharField(
@@ -100,5 +100,7 @@ class PaymentDetail(Payment):
 
 
 class RefundedPayment(Payment):
-    refund = serializers.IntegerField(help_text="The id of the refund that this request has started.")
+    refund = serializers.IntegerField(
+        help_text="The id of the refund that this request, or an earlier one with its key, has started."
+    )
     refunds = Refund(many=True)

@@ -106,8 +106,8 @@ class Pay(APIView):
     def post(self, request: Request, payment_id: int) -> Response:
         """Start paying. The outcome appears later in the payment and on `/ws/me/`.
 
-        Without `price` the order is paid at its present price. A changed price does not change the version of a
-        payment.
+        Without `price` the order is paid at its present price. When the price of an order changes, the version of
+        its payment stays the same.
         """
         wanted = PAY_INPUT.run_validation(request.data)
         limits.count_pay(request._request, buyer_id=actor_id(request))
@@ -135,10 +135,10 @@ class Refund(APIView):
         responses={202: serializers.RefundedPayment},
     )
     def post(self, request: Request, payment_id: int) -> Response:
-        """Refund a payment, all of it or a part; only for staff with that permission.
+        """Refund all or a part of a payment; only for staff who may refund.
 
-        The outcome appears later in its `refunds`. A request that is repeated with the same Idempotency-Key refunds
-        nothing more, and its answer has the present state.
+        The outcome appears later in the payment's `refunds`. A request that is repeated with the same
+        Idempotency-Key refunds nothing more, and its answer has the present state.
         """
         body = serializers.RefundInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -175,7 +175,7 @@ class ReservationReturn(APIView):
 
     @extend_schema(operation_id="reservations_return", request=None, responses=Reservation)
     def post(self, request: Request, reservation_id: int) -> Response:
-        """Put a reservation's tickets back on sale; only for staff with that permission.
+        """Put a reservation's tickets back on sale; only for staff who may return tickets.
 
         The reservation must have cost nothing or have been refunded in full. A repetition changes nothing.
         """

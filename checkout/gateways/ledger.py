@@ -56,7 +56,7 @@ DO $$ BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = 'sandbox.refunds'::regclass AND attname = 'key'
     ) THEN
-        ALTER TABLE sandbox.refunds ADD COLUMN key text; -- ledgers of earlier versions
+        ALTER TABLE sandbox.refunds ADD COLUMN key text; -- ledgers of earlier versions lack it
     END IF;
 END $$;
 """
@@ -80,9 +80,9 @@ class Ledger:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Return the answer that is kept for a key. If there is none, do the work and keep its answer.
+        """Return the answer that is stored for a key. If there is none, do the work, store its answer and return it.
 
-        Raise InProgress or KeyReused.
+        Raise InProgress, or KeyReused if the key was used with another body.
         """
         [(free, known, first_answer)] = self.rows(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(asked.key, 7)), r.body, r.answer"
@@ -110,9 +110,9 @@ class Ledger:
         return str(self.rows(f"{insert} RETURNING id", amount_minor, currency, payment, token)[0][0])
 
     def intent(self, intent: str, *, lock: bool = False) -> Answer | None:
-        """Return an intent, or None if there is none. `lock` locks it for a change.
+        """Return an intent as a dict, or None if there is none.
 
-        A transaction with a lock has to write to the disk.
+        With `lock`, lock the intent for a change. Do not lock it to read: a lock writes to the disk.
         """
         select = "SELECT amount, currency, token, outcome FROM sandbox.intents WHERE id = %s"
         if lock:
@@ -129,7 +129,10 @@ class Ledger:
         self.rows(f"WITH concluded AS ({update}) {insert}", *values)
 
     def refund_create(self, *, key: str, intent: str, amount_minor: int, refund: int) -> str | None:
-        """Write a refund and return its id; write nothing and return None if less is left of the charge."""
+        """Write a refund and return its id.
+
+        Write nothing and return None if the intent was not charged, or if too little is left of the charge.
+        """
         charge = self.intent(intent, lock=True)
         [(before,)] = self.rows(
             "SELECT COALESCE(sum(amount), 0) FROM sandbox.refunds WHERE intent = %s", intent
@@ -144,7 +147,7 @@ class Ledger:
         return str(self.rows(insert, intent, amount_minor, refund, key)[0][0])
 
     def refund(self, reference: str) -> str | None:
-        """Return the id of the refund `reference`, or None if there is no such refund."""
+        """Return `reference` if a refund has this id, otherwise None."""
         [(found,)] = self.rows("SELECT max(id) FROM sandbox.refunds WHERE id = %s", reference)
         return found
 
@@ -155,7 +158,7 @@ class Ledger:
         return found
 
     def charges(self, *, since: datetime) -> list[Answer]:
-        """Return the charges of intents made since `since`, each with the sum of its refunds."""
+        """Return the charged intents made since `since`, each as the fields of a ListedCharge."""
         select = (
             "SELECT intents.id, payment, intents.amount, COALESCE(sum(refunds.amount), 0), currency, created"
             "  FROM sandbox.intents LEFT JOIN sandbox.refunds ON refunds.intent = intents.id"
@@ -166,7 +169,7 @@ class Ledger:
         return [{**charge, "refunded_minor": int(charge["refunded_minor"])} for charge in found]
 
     def prune(self, *, before: datetime) -> int:
-        """Delete the answers and events made before `before`; return how many.
+        """Delete the stored answers and the events from before `before`; return how many rows.
 
         Intents and refunds stay: they are the records of money.
         """
@@ -186,7 +189,7 @@ class Ledger:
 def opened(*, to_read: bool = False) -> Iterator[Ledger]:
     """Open a transaction on the ledger and commit it; raise GatewayUnknown when the ledger cannot be reached.
 
-    With `to_read`, the block runs a statement that only reads, and there is no transaction.
+    With `to_read`, no transaction is opened. The block may then only read.
     """
     pool = _pool
     try:
@@ -209,7 +212,7 @@ def close() -> None:
 
 
 def forget() -> None:
-    """Forget the connections without closing them: after a fork they belong to the parent process."""
+    """Forget the connections without closing them, in a process that was forked: they belong to its parent."""
     global _pool
     _kept.append(_pool)  # without a reference to them, Python would close them
     _pool = _pool_make()

@@ -19,22 +19,22 @@ def new_nonce() -> str:
 def gateway_key(operation: str, *, of: int, try_number: int, nonce: str) -> str:
     """Return the key that names an operation at the gateway. `of` is the id of our row.
 
-    The same try has the same key, so that the gateway does it once. After a backup is restored, a new row can get
-    the id of a lost one, whose keys the gateway still knows: the nonce makes the keys differ. It is empty for tries
-    that were made before this project had nonces.
+    The same try has the same key, so that the gateway does the operation once. After a backup is restored, a new
+    row can get the id of a lost row, whose keys the gateway still knows. Because of the nonce, the new keys differ.
+    The nonce is empty for tries from a time when this project had no nonces.
     """
     return ":".join((operation, str(of), str(try_number), *([nonce] if nonce else [])))
 
 
 class GatewayUnknown(Exception):
-    """It is unknown whether the gateway did what it was asked: a time-out, a 5xx, a lost connection.
+    """Nobody knows whether the gateway did what it was asked: there was a time-out, a 5xx or a lost connection.
 
     Never take this for a refusal: the buyer may have been charged. Ask again, with the same key or by `retrieve`.
     """
 
 
 class GatewayRefused(Exception):
-    """The gateway refuses the call, and would refuse it again. The call charged nobody."""
+    """The gateway refuses the call, and would refuse the same call again. The call charged nobody."""
 
 
 class ForgedWebhook(Exception):
@@ -43,7 +43,7 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A message that an intent or a refund has changed. It is only a hint: a worker asks for the state."""
+    """A gateway's message: an intent or a refund has changed. It is only a hint, and a worker asks for the state."""
 
     event_id: str
     intent: str | None  # None if the message is about something else
@@ -52,7 +52,7 @@ class News:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRefund:
-    """A refund in the gateway's own list: the gateway's names for its charge and for the refund."""
+    """A refund in the gateway's own list: the gateway's names for its intent and for the refund."""
 
     intent: str
     reference: str
@@ -73,9 +73,9 @@ class ListedCharge:
 class Gateway(Protocol):
     """The methods of a gateway. Each gateway has one class that implements them.
 
-    Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: calls with the same key and
-    the same arguments do it only once. A gateway may forget keys after a day. Many threads call at the same time.
-    Nothing stops a call from outside, so each call must return or raise within CALL_SECONDS.
+    Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: if calls have the same key
+    and the same arguments, only the first one acts. A gateway may forget keys after a day. Many threads call at the
+    same time. Nothing stops a call from outside, so each call must return or raise within CALL_SECONDS.
     """
 
     def create_intent(
@@ -93,12 +93,12 @@ class Gateway(Protocol):
         """Return the state of an intent at the gateway."""
 
     def cancel(self, *, key: str, intent: str) -> None:
-        """Make sure that an intent is not charged later. Do nothing if it is charged already."""
+        """Make sure that an intent is not charged later. If it is already charged, do nothing and raise nothing."""
 
     def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
         """Refund part or all of a charge, in its currency.
 
-        A repeated call returns the first answer, even if the refund has changed since.
+        A call with the same key returns the first answer again, even if the refund has changed since.
         """
 
     def refund_retrieve(self, *, reference: str) -> Refunded:
@@ -107,17 +107,17 @@ class Gateway(Protocol):
     def refund_find(
         self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int
     ) -> Refunded | None:
-        """Return the refund that `refund` started with these arguments, however long ago; None if there is none."""
+        """Return the refund that a call of `refund` with these arguments has started, however long ago, or None."""
 
     def refunds_failed(self, *, since: datetime) -> Iterator[ListedRefund]:
         """Yield the failed refunds that were made since `since`, also those of other shops in the same account.
 
-        It makes a call for each page of the list. A refund may fail weeks after it has succeeded, when the bank
-        does not take the money.
+        The iterator makes a call for each page of the list. A refund may fail weeks after it has succeeded, if the
+        bank does not take the money.
         """
 
     def charges(self, *, since: datetime) -> Iterator[ListedCharge]:
-        """Yield the charges that this shop has made since `since`. It makes a call for each page of the list."""
+        """Yield the charges of this shop since `since`. The iterator makes a call for each page of the list."""
 
     def parse_webhook(self, *, body: bytes, headers: Mapping[str, str]) -> News:
         """Return what a signed message is about; raise ForgedWebhook."""

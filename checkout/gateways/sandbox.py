@@ -1,8 +1,8 @@
 """A gateway for tests and trials. It moves no money, and otherwise behaves like a real gateway.
 
 The token chooses the outcome of a payment. The rules for keys are those of Stripe. The first answer to a key is
-kept and repeated, even if it was a 500. The same key with another body is an error. A key is refused while another
-call works on it.
+stored and repeated, even if it was a 500. The same key with another body is an error. A call is refused while
+another call with its key has no answer.
 
 Tests use the setting `SANDBOX_FAULTS`. It lets an operation lose its request before anything is done ("before"),
 lose its answer afterwards ("after"), or answer 500 ("500").
@@ -23,7 +23,7 @@ from checkout.gateways.ledger import Answer
 from checkout.gateways.protocol import ForgedWebhook, GatewayUnknown, ListedCharge, ListedRefund, News
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# Tokens that a buyer may type instead of a card number. With any other text the payment succeeds.
+# Tokens that stand for test cards. With any other token the payment succeeds.
 CARD_ERROR, PAYMENT_ERROR, SLOW = "card_error", "payment_error", "slow"
 TIMEOUT_CHARGED, TIMEOUT_UNCHARGED = "timeout_charged", "timeout_uncharged"
 
@@ -142,7 +142,8 @@ def _signature(at: str, body: bytes) -> str:
 
 
 def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Do the work of a key once, and return its first answer at each call; raise GatewayUnknown at a fault."""
+    """Do the work of a key once, and return its answer at each call with this key; raise GatewayUnknown at a fault.
+    """
     _lose(operation, "before")
     failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:

@@ -21,7 +21,7 @@ from checkout.gateways.protocol import (
 from checkout.gateways.stripe_amounts import NotAtStripe, from_stripe, to_stripe
 from checkout.rules import Charge, Outcome, Refunded, RefundOutcome
 
-# A call and its one repetition together take less than CALL_SECONDS.
+# The SDK repeats a failed call RETRIES times. All tries together take less than CALL_SECONDS.
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 2, 6, 1
 
 # The keys of our metadata on an intent. SHOP tells our intents from those of other shops in the same account.
@@ -85,8 +85,8 @@ class StripeGateway:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
         except (stripe.CardError, stripe.InvalidRequestError) as error:
-            # Declined now or confirmed earlier: the intent says which, and Stripe's error has the intent. Two calls
-            # in a row could take longer than CALL_SECONDS.
+            # Either the card was declined now, or the intent was confirmed earlier. The intent says which of both.
+            # Read it from Stripe's error if possible: a second call could end later than CALL_SECONDS.
             refused = error.error.payment_intent if error.error else None
             return _charge(refused) if refused else self.retrieve(intent=intent)
         except stripe.StripeError as error:
@@ -211,8 +211,8 @@ def _refunded(refund: Any) -> Refunded:
 def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
     """Return whether an earlier version of this program made this refund for our row, and it did not fail.
 
-    The earlier version wrote no key, so it is unknown which try made the refund. A failed one may be of an earlier
-    try, so it does not count.
+    The earlier version wrote no key, so it is not known which try made the refund. A failed refund may belong to an
+    earlier try, so it does not count.
     """
     return (
         _metadata(refund) == {REFUND: str(refund_id)}

@@ -53,14 +53,17 @@ def cancellation_retry(*, staff_id: int, event_id: int) -> int:
         operations.cancellation_lock(event_id=event_id)
         count = operations.orders_retry(event_id=event_id, staff_id=staff_id, now=db.now())
     for refund_id in selectors.cancelled_failed_late(event_id=event_id):
-        with suppress(Conflict):  # the refund has changed meanwhile
+        with suppress(Conflict):  # the refund has changed since it was read
             refund_retry(staff_id=staff_id, refund_id=refund_id)
             count += 1
     return count
 
 
 def cancellations_go_on() -> int:
-    """Do the next step for each cancelled event; return for how many orders. One process at a time does it."""
+    """Go on with each cancelled event that is due; return for how many orders it started a refund or return.
+
+    Only one process at a time does this.
+    """
     with db.advisory_lock("checkout.cancellations") as lock:
         if not lock.is_mine():
             return 0
@@ -68,9 +71,9 @@ def cancellations_go_on() -> int:
 
 
 def _go_on(event_id: int) -> int:
-    """Find the orders of a cancelled event, revoke their tickets, and start refunds as long as there is room."""
+    """Find the orders of a cancelled event, revoke their tickets, and start refunds, up to IN_FLIGHT at a time."""
     with db.transaction():
-        # Read this first, so that `orders_collect` or a later pass finds the payments that succeed from now on.
+        # Read this before `orders_collect`. If a payment succeeds later than this, a later pass finds it.
         may_grow = selectors.is_reserved_now(event_id=event_id)
         operations.orders_collect(event_id=event_id, now=db.now())
     while _revoke(event_id) == REVOKED_AT_ONCE:

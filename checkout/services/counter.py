@@ -16,7 +16,7 @@ from tickets import operations as tickets
 
 @dataclass(frozen=True, kw_only=True)
 class CounterSold:
-    """The order of a sale at the counter. `replayed` tells whether the same form had sold it before."""
+    """The order of a sale at the counter. `replayed` tells whether an earlier request of the same form sold it."""
 
     order_id: int
     replayed: bool
@@ -35,9 +35,9 @@ def counter_sell(
 ) -> CounterSold:
     """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
 
-    `price` is the total that staff saw. `key` names the form, so that a form sells only once. If there is an
-    `email`, the tickets are sent there. Raise NothingChosen, PriceChanged, FormSold if the form sold something else
-    before, and the errors of `order_claim_at_counter`.
+    `price` is the total that staff saw; it does not matter if the tickets are free. `key` names the form, so that a
+    form sells only once. If `email` is not empty, the tickets are sent there. Raise NothingChosen, PriceChanged,
+    FormSold if the form sold something else before, and the errors of `order_claim_at_counter`.
     """
     if not quantities:
         raise NothingChosen()
@@ -62,7 +62,7 @@ def counter_sell(
 
 
 def counter_refusals(*, quantities: Mapping[int, int]) -> dict[int, DomainError]:
-    """Return by ticket type why these tickets cannot be sold at the counter now. The other types are left out."""
+    """Return by ticket type why its tickets cannot be sold at the counter now. The types to sell are left out."""
     found = {
         ticket_type: counter_operations.claim_refused(ticket_type=ticket_type, quantity=quantity)
         for ticket_type, quantity in quantities.items()
@@ -71,9 +71,10 @@ def counter_refusals(*, quantities: Mapping[int, int]) -> dict[int, DomainError]
 
 
 def _sold_before(sale: CounterSale, quantities: Mapping[int, int], *, asked: tuple[Any, ...]) -> int:
-    """Return the id of the order that this form sold before; raise FormSold if it asks for something else now.
+    """Return the id of the order that a form sold before; raise FormSold if the form asks for something else now.
 
-    This happens when staff go back in the browser: they see the form of the last buyer again.
+    This happens when staff go back in the browser: they see the form of the last buyer again, and fill it in for
+    the next one. `asked` has the values in the order of the comparison below.
     """
     buyer = sale.payment.buyer
     if asked != (sale.event_id, quantities, sale.is_free, buyer.contact_email, buyer.contact_name):

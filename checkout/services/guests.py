@@ -21,14 +21,15 @@ def orders_follow(*, guest_id: int, buyer_id: int) -> None:
         with suppress(DomainError):
             try:
                 order_follow(reservation_id=order_id, **parties)
-            except Busy:  # the guest has just made a payment, and the second call sees it
+            except Busy:  # the guest has just made a payment; the second call sees this payment
                 order_follow(reservation_id=order_id, **parties)
 
 
 def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
     """Give an unpaid order of a guest to the account to which the guest logged in, also while it is being paid for.
 
-    Its payment follows too, and the entry of a line that was given it. Its holds end at the same times as before.
+    The order's payment follows too, and so does the entry of a line to which the order was given. The end of the
+    holds stays the same.
 
     Raise NotFound if the order is not the guest's; AlreadyReserved if the account already holds tickets of one of
     its types; OverLimit if the order is being paid for, and one person may not have so many tickets; Busy if the
@@ -39,7 +40,7 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
         if order_id is None:
             raise NotFound()
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
-        line.entry_follow(order_id=order_id, **parties)  # first, as when a hold is passed on
+        line.entry_follow(order_id=order_id, **parties)  # the entry is locked before the payment and the order
         follow_operations.payments_follow(order_id=order_id, **parties)
         tickets.order_follow(order_id=order_id, **parties)
         follow_operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

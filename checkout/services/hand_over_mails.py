@@ -24,7 +24,7 @@ def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
 
 
 def mail(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail, or None if the person to whom the ticket was handed over no longer has it."""
+    """Return the mail. Return None if it is for the new holder, and this person no longer has the ticket."""
     ticket = notice.ticket
     is_received = notice.kind == Kind.RECEIVED
     has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue
@@ -55,7 +55,7 @@ def mail(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
 
 
 def _link(ticket: Ticket) -> str:
-    """Return the link to the ticket's page: for the buyer the page of the order, for others that of the ticket."""
+    """Return the link to the ticket's page, or to the order's page if the ticket went back to the buyer."""
     if ticket.handed_to:
         signed = admission.ticket_link(ticket_id=ticket.pk, issue=ticket.issue)
     else:

@@ -1,7 +1,7 @@
 """Owe and write the mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
-They are owed in the transaction in which the mail to the ticket's buyer is tried for the first time. So each is
-owed once, however often that mail is tried. `mails` sends them, in the upkeep worker.
+The first attempt at the mail to the ticket's buyer owes them, in its own transaction. So each of them is owed once,
+however often the buyer's mail is tried. `mails` sends them, in the upkeep worker.
 """
 
 from datetime import datetime
@@ -51,7 +51,7 @@ def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
 
 
 def mail(notice: HolderNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail, or None if its reader no longer has the ticket or there is nothing left to tell."""
+    """Return the mail, or None if the holder no longer has the ticket or there is nothing left to tell."""
     ticket = notice.ticket
     if ticket.issue != notice.issue or ticket.handed_to in ("", Ticket.NOBODY):
         return None

@@ -16,7 +16,7 @@ def incidents_close(*, staff_id: int, ids: Collection[int], now: datetime) -> in
 
 
 def close_and_record(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
-    """Close open incidents in an open transaction, with an entry of the journal for each; return how many."""
+    """Close incidents inside an open transaction, and add an entry to the journal for each; return how many."""
     payments = operations.incidents_close(ids=ids, now=now)
     for payment_id, order_id in payments:
         journal.entry_add(

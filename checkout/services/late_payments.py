@@ -8,7 +8,8 @@ from checkout.rules import Charge, Outcome
 def settle_late(*, payment: Payment, known: Charge) -> None:
     """Settle a locked abandoned payment, inside the transaction that settles payments.
 
-    If the gateway charged, sell the tickets, or refund the money if that fails. Otherwise the payment fails.
+    If the gateway charged, sell the tickets, or refund the money if they cannot be sold. If it did not charge, the
+    payment fails.
     """
     reservations, now = operations.reservations_lock(payment=payment)
     if known.outcome != Outcome.SUCCEEDED:

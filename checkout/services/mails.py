@@ -32,15 +32,15 @@ from tickets.admission.selectors import Reach
 from tickets.models import Event, MoveNotice, Reservation
 
 Owed = Receipt | RefundNotice | MoveNotice | HandOverNotice | CancelledOrder | HolderNotice
-# The kinds of mails in one pass. The first attempt at a mail to a buyer makes the mails to holders due, so these
-# come second.
+# The kinds of mails in one pass. The mails to holders come second, because the first attempt at a mail to a buyer
+# makes them due.
 KINDS: tuple[tuple[type[Owed], ...], ...] = (
     (Receipt, RefundNotice, MoveNotice, HandOverNotice, CancelledOrder),
     (HolderNotice,),
 )
 
 AT_ONCE = 500
-ATTEMPTS = 12  # with growing pauses these take some minutes; then staff are told
+ATTEMPTS = 12  # at one mail, with growing pauses, within some minutes; then staff are told
 
 
 def mails_send() -> int:
@@ -72,12 +72,12 @@ def _send(model: type[Owed], pk: int, connection: BaseEmailBackend, *, now: date
     """
     owed = _take(model, pk)
     if owed is None:
-        return False  # a later pass looks at it
+        return False  # no longer owed, or locked: then a later pass sends it
     if isinstance(owed, Receipt):
         owed.payment = selectors.payment_with_buyer(payment_id=owed.payment_id)
     is_sent = False
     with mail_attempts.attempt(owed) as made:
-        with spoken(_reader_of(owed).language):
+        with spoken(_buyer_of(owed).language):
             message = _mail(owed, now=now)
         if message is not None and message.recipients():  # a buyer at the counter may have given no address
             connection.open()  # does nothing if it is open already
@@ -134,7 +134,7 @@ def _row_of_try(owed: Owed) -> QuerySet[Owed]:
 
 
 def _incident_of(owed: Owed) -> tuple[Payment | None, str]:
-    """Return the payment that a mail is about, and the detail of the incident if the mail cannot be sent."""
+    """Return the payment that a mail is about, and the text that names the mail in an incident."""
     if isinstance(owed, Receipt):
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
@@ -147,8 +147,8 @@ def _incident_of(owed: Owed) -> tuple[Payment | None, str]:
     return paid[0] if paid else None, f"the {owed}"
 
 
-def _reader_of(owed: Owed) -> User:
-    """Return the buyer in whose language a mail is written, even if the mail goes to the holder of a ticket."""
+def _buyer_of(owed: Owed) -> User:
+    """Return the buyer of the order that a mail is about. Mails are in the buyer's language, also to holders."""
     if isinstance(owed, HandOverNotice | HolderNotice):
         return owed.ticket.reservation.buyer
     return owed.buyer if isinstance(owed, MoveNotice) else owed.payment.buyer
@@ -266,7 +266,7 @@ def _move_mail(notice: MoveNotice, *, now: datetime) -> EmailMessage | None:
 
 
 def _with_calendars(message: EmailMessage, paid: Sequence[Payment], *, now: datetime) -> EmailMessage:
-    """Attach the calendar file of each order to a mail, and return the mail. A calendar shows each order apart."""
+    """Attach the calendar file of each order to a mail, and return the mail. A file has one order's entry."""
     for payment in paid:
         calendar = order_calendar(Reach(order_id=payment.reservation_id), now=now)
         if calendar is not None:

@@ -19,7 +19,10 @@ class Change:
 
 
 def changes(event: Event, known: MoveNotice | HolderNotice) -> list[Change]:
-    """Return how an event differs from the earlier date and place that the reader knows; empty if it does not."""
+    """Return how an event differs from the earlier date and place in a notice; an empty list if it does not.
+
+    A part that is None in the notice is not known, and is left out.
+    """
     found = []
     if known.date_before is not None:
         before = formats.date_time(known.date_before, known.time_zone_before)

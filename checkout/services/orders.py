@@ -1,4 +1,4 @@
-"""Actions of staff on an order, except for its money. Each action is recorded with its actor in its transaction."""
+"""Actions of staff on an order, except for its money. Each transaction also records its action and the actor."""
 
 from datetime import datetime
 
@@ -41,14 +41,14 @@ def address_change(
 ) -> None:
     """Change the address and the name of a guest. The earlier address no longer leads to the orders.
 
-    A guest has one address and one name for all orders. `before` and `name_before` are those that staff saw.
+    A guest has one address and one name for all orders. `before` and `name_before` are the values that staff saw.
 
     Raise NotFound, AddressOfAccount, OrderOutdated or EmailHasAccount. Raise WaitsInLine for a guest who waits,
     with a proven address, in a line that may still give tickets. The place in the line belongs to that address, and
     the guest could not find it without the address.
     """
     with db.transaction():
-        buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # before the order, as everywhere
+        buyer = accounts.user_lock(user_id=_buyer_id(order_id))  # a user is locked before the user's orders
         order, now = _order(order_id)
         if not buyer.is_guest:
             raise order_rules.AddressOfAccount()

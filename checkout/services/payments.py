@@ -30,7 +30,7 @@ class OrderPayment:
 
 @contextmanager
 def person_limit_errors() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit if a constraint of the database refuses the payment of the block."""
+    """Raise EmailRequired or OverLimit if one of these two constraints of the database refuses the block."""
     try:
         yield
     except IntegrityError as error:
@@ -67,13 +67,13 @@ def payment_pay(
     contact: Contact | None = None,
     language: str = "",
 ) -> OrderPayment:
-    """Protect the whole order from expiry and hand the payment to a worker; settle a price of 0 at once.
+    """Protect the whole order from expiry and hand the payment to a worker. If the price is 0, it succeeds at once.
 
-    The price of the order is read now. The mails about the order are in `language`.
+    The order is paid at its price of this moment. The mails about the order are in `language`.
 
-    Raise NotFound, PaymentInProgress, AlreadyPaid, Invalid or OverLimit; Outdated if the buyer saw another
-    `version` of the payment; OrderChanged if the buyer was shown another `price`; ReservationExpired, with the ids
-    of the expired reservations; for a guest also EmailRequired or EmailHasAccount.
+    Raise NotFound, PaymentInProgress, AlreadyPaid, EventCancelled, Invalid or OverLimit; Outdated if the buyer saw
+    another `version` of the payment; OrderChanged if the buyer was shown another `price`; ReservationExpired, with
+    the ids of the expired reservations; for a guest also EmailRequired or EmailHasAccount.
     """
     rules.check_token(token)
     with person_limit_errors(), db.transaction():
@@ -83,7 +83,7 @@ def payment_pay(
         rules.check_may_pay(payment.status)
         check_version(version, payment.version)
         _check_payable(order, now=now)
-        rules.check_answered(payment.status)  # after the holds: if one has expired, the error says that
+        rules.check_answered(payment.status)  # after `_check_payable`: that a hold has expired helps the buyer more
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
@@ -118,7 +118,7 @@ def reservation_pay(
 def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None) -> None:
     """Remove the buyer's payment if it has not started or has failed; raise NotFound, PaymentStarted or Outdated.
 
-    `version` is the version of the payment that the buyer saw, if the buyer names one.
+    `version` is the version of the payment that the buyer saw, or None if the request names none.
     """
     with db.transaction():
         payment = operations.payment_lock(payment_id=payment_id, buyer_id=buyer_id)

@@ -44,9 +44,10 @@ OF_STAFF = {
     "line.StaffAction.actor",
     "mailings.Mailing.author",
 }
-# Fields whose value would give a reader rights. No export has them.
+# Fields whose values would let a reader act as this person or as the shop. No export has them.
 SECRET = {"password", "key_hash", "seed", "code_hash", "gateway_token", "gateway_nonce", "serial"}
-# Fields outside the user's own row that identify a person, by model: the path to the buyer, and the new values.
+# Fields outside the user's own row that identify a person, by model: the path to the person, and the values that
+# replace them.
 NAMING: dict[str, tuple[str, dict[str, Any]]] = {
     "tickets.Reservation": ("buyer", {"person_key": None, "idempotency_key": None}),
     "checkout.OrderRecord": ("order__buyer", {"text": ""}),
@@ -62,8 +63,8 @@ def register_eraser(erase: Callable[..., None]) -> None:
     """Register a function that erases the data which an app above checkout keeps about a person.
 
     The call is `erase(user_id=..., others=...)`, in the transaction of the erasure. `others` has the person's
-    addresses, each with the ids of the locked users for whom the address stays. An app registers its function when
-    it is loaded.
+    addresses, each with the ids of the other users who have it too, and who keep it. These users are locked. An app
+    registers its function when it is loaded.
     """
     _erasers.append(erase)
 
@@ -142,7 +143,7 @@ def _fields(row: Model) -> dict[str, Any]:
 
 
 def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None = None) -> None:
-    """Erase everything that identifies a user; raise NotFound, or Unfinished, which says what must end before.
+    """Erase everything that identifies a user; raise NotFound, or Unfinished, which says what must end first.
 
     `typed` is the text by which staff confirm the person. Raise NotThisPerson if it is not the person's `shown_as`,
     and PersonIsStaff for a person with access to the box office. A command on the server gives neither `staff_id`
@@ -152,10 +153,11 @@ def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None
         user = _lock_with_others(user_id)
         if staff_id is not None:
             _check_erasure(user, typed or "")
-        # First the entries: a worker that gives tickets to one of them needs the row that the next step locks.
+        # First end the entries. A worker that gives tickets locks the entries, and then needs the user's row. The
+        # next step locks this row: if it came first, the worker and this transaction would wait for each other.
         line.entries_end(buyer_id=user_id)
-        # Before the checks: a claim of this buyer waits for this row, so none comes between a check and the
-        # erasure.
+        # Before the checks: a claim of this buyer waits for the user's row, so no claim comes between a check and
+        # the erasure.
         accounts.user_anonymise(user_id=user_id)
         if going_on := list(_going_on(user_id)):
             raise Unfinished(", ".join(going_on))
@@ -171,7 +173,7 @@ def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None
 
 
 def _lock_with_others(user_id: int) -> User:
-    """Lock a user and the others for whom an address of the user stays, by id; return the user. Raise NotFound.
+    """Lock a user and the other users who keep one of the user's addresses, by id; return the user. Raise NotFound.
 
     If each erasure locked its own user first, two users with the same address who are erased at the same time would
     wait for each other.
@@ -202,10 +204,10 @@ def _check_erasure(user: User, typed: str) -> None:
 
 
 def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
-    """Select the others for whom an address stays: accounts, and guests with tickets that are held or paid for.
+    """Select the other users who keep an address: accounts, and guests with tickets that are held or paid for.
 
-    Guests without tickets do not count. They are deleted after a while without an erasure, so their addresses would
-    never be forgotten.
+    Guests without tickets do not count. They are deleted after a while, and only an erasure forgets an address, not
+    a deletion. So their addresses would never be forgotten.
     """
     of_guest = Reservation.objects.filter(
         buyer=OuterRef("pk"), state__in=[*Reservation.LIVE, Reservation.State.VALIDATED]
@@ -215,9 +217,9 @@ def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
 
 
 def _others_locked(address: str, user_id: int) -> list[int]:
-    """Lock the others for whom an address stays, and return their ids.
+    """Lock the other users who keep an address, and return their ids.
 
-    With the locks, the erasure of the last of them surely forgets the address.
+    Because of the locks, their erasures run one after the other, and the last one forgets the address.
     """
     others = _others_with(address=address, user_id=user_id).select_for_update(no_key=True)
     return list(others.values_list("pk", flat=True))
@@ -238,8 +240,8 @@ def guests_forget(*, before: datetime) -> int:
     count = 0
     while True:
         with db.transaction():
-            # A guest may begin to pay at this moment. Then either that transaction waits for this lock, or this one
-            # waits, and the second query sees the payment.
+            # A guest may begin to pay at this moment. Then either the guest's transaction waits for this lock, or
+            # this lock waits for it, and the second query sees the payment.
             found = _guests_to_forget(before).order_by("pk").select_for_update(no_key=True)
             locked = list(found.values_list("pk", flat=True)[:BATCH])
             if not locked:
@@ -254,7 +256,7 @@ def guests_forget(*, before: datetime) -> int:
 def _guests_to_forget(before: datetime) -> QuerySet[User]:
     """Select the guests with an address or a name, of whom only ended holds and payments without a charge are left.
 
-    All of these are from before `before`.
+    The guests joined, and their holds ended, before `before`.
     """
     ended = Q(state__in=Reservation.ENDED, ended_at__lt=before, validated_at=None)
     others = Reservation.objects.filter(~ended, buyer=OuterRef("pk"))

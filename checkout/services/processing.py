@@ -1,6 +1,7 @@
 """Work on a payment in flight: ask the gateway, charge, cancel, settle.
 
-This runs in the threads of the payments worker. Its process may die after any step, and any step can be repeated.
+`payment_process` runs in the threads of the payments worker, `look_after` in the upkeep worker. A process may die
+after any step, and any step can be repeated.
 """
 
 import logging
@@ -39,16 +40,16 @@ TASKS: dict[type[Model], tuple[str, str]] = {
     Refund: ("checkout.refund_process", "refund_id"),
 }
 LOOKED_AFTER: dict[type[Model], int] = {Payment: 500, Refund: 500}  # how many of each kind at once
-LOOKED_AFTER |= dict.fromkeys(MAILS, 1)
-RECEIPTS_AT_ONCE = 100  # messages on the queue of mails; each of them sends all mails that are due
-MESSAGE_EXPIRES = 4.0  # seconds; beat looks again every two seconds, so an older message repeats a newer one
+LOOKED_AFTER |= dict.fromkeys(MAILS, 1)  # one is enough to know that mails are due
+MAIL_QUEUE_MOST = 100  # messages; a longer queue gets none, because each message sends all mails that are due
+MESSAGE_EXPIRES = 4.0  # seconds; later it is not needed, because `look_after` runs again every two seconds
 
 
 def payment_process(*, payment_id: int) -> None:
     """Bring a payment to its outcome, or leave it in doubt: beat hands it to a worker again later.
 
     A repetition is safe, and so are two runs at the same time: only one worker gets the lease, and the gateway
-    knows the keys.
+    recognises a repeated call by its key.
     """
     payment = operations.payment_take(payment_id=payment_id)
     if payment is None:
@@ -75,7 +76,7 @@ def payment_process(*, payment_id: int) -> None:
 
 
 def _in_doubt(payment: Payment) -> Charge:
-    """Return what is known of a taken payment without an answer: the buyer must still do the same step, if any."""
+    """Return what is known of a payment if the gateway does not answer: no outcome, and the same step as before."""
     return Charge(outcome=Outcome.PENDING, action=payment.requires_action)
 
 
@@ -117,7 +118,7 @@ class _Attempt:
 
 
 def _progress(attempt: _Attempt) -> Charge:
-    """Do the next step at the gateway, and return its answer about the intent.
+    """Do the next step at the gateway, and return the gateway's answer about the intent.
 
     Raise GatewayUnknown or GatewayRefused.
     """
@@ -141,7 +142,7 @@ def _progress(attempt: _Attempt) -> Charge:
 
 
 def _withdraw(attempt: _Attempt, known: Charge) -> Charge:
-    """Cancel an intent that may still be charged, then read it again, and return this answer: only it counts."""
+    """Cancel an intent that may still be charged. Then read it again and return this answer: only it counts."""
     if known.is_final:
         return known
     intent = attempt.payment.gateway_reference
@@ -225,7 +226,7 @@ def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str,
 
 
 def look_after() -> int:
-    """Hand the payments, refunds and mails that are due to workers; return how many payments and refunds.
+    """Hand the payments, refunds and mails that are due to workers; return for how many payments and refunds.
 
     A row is due because a message or a worker was lost, or because the time of its next look has come. While no
     worker takes messages, there are never more waiting messages than due rows.
@@ -235,6 +236,6 @@ def look_after() -> int:
     room = max(0, len(due) - queue_length(Queue.PAYMENTS))
     for task, row in due[:room]:
         enqueue(task, expires=MESSAGE_EXPIRES, **row)
-    if any(found[model] for model in MAILS) and queue_length(Queue.MAIL) < RECEIPTS_AT_ONCE:
+    if any(found[model] for model in MAILS) and queue_length(Queue.MAIL) < MAIL_QUEUE_MOST:
         enqueue("checkout.receipts_send", expires=MESSAGE_EXPIRES)
     return room

@@ -1,4 +1,7 @@
-"""Refund payments: when staff ask for it, or when money came late and too few tickets were left."""
+"""Refund payments: for staff, for a cancelled event, or because money came late and too few tickets were left.
+
+`refund_process` and `refund_look_again` run in the payments worker.
+"""
 
 import logging
 import time
@@ -20,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RefundAsked:
-    """A refund with its payment. `replayed`: an earlier request with the same key had started the refund."""
+    """A refund with its payment. `replayed` tells whether an earlier request with the same key started it."""
 
     payment: Payment
     refund: Refund
@@ -36,7 +39,7 @@ def refund_request(
     version: int | None = None,
     key: str | None = None,
 ) -> RefundAsked:
-    """Start a refund of `amount_minor` of a payment, or of all that is left if that is None.
+    """Start a refund of `amount_minor` of a payment, or of all that is left if `amount_minor` is None.
 
     A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
     version of the payment that staff saw, or None. `key` is the Idempotency-Key of an API request. If the key has
@@ -119,7 +122,7 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
 def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
     """Lock a refund that the gateway refused, and count its money as being refunded again; return both rows.
 
-    Raise NotFound; RefundInProgress if this refund was not refused, or another one of the payment is in flight;
+    Raise NotFound; RefundInProgress if this refund was not refused, or another refund of the payment is in flight;
     NotRefundable if all money has gone back since; RefundTooLarge; RefundOutdated if the payment has another
     version.
     """
@@ -192,7 +195,7 @@ def refund_look_again(*, refund_id: int) -> None:
 
 
 def _ask(refund: Refund, *, now: datetime) -> Refunded:
-    """Return the gateway's answer about a refund that was taken at `now`; ask for the refund if there is none.
+    """Return the gateway's answer about a refund, taken at `now`; ask for the refund if the gateway has none.
 
     The key alone is not enough. A gateway repeats its first answer to a key, such as `pending` or a 500, even if
     the refund has changed since. After a day it may forget the key, and then the same request makes a second

@@ -19,7 +19,7 @@ def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
         raise NotFound()
     with db.transaction():
         charged = selectors.payment_charged(order_id=found.order_id)
-        # The payment is locked first, as everywhere, so that a refund is settled either before this or after it.
+        # The payment is locked first, as everywhere. So a refund is settled either before this return or after it.
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
         reservation = tickets.reservation_lock(reservation_id=reservation_id)
         if rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None):
