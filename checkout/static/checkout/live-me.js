@@ -1,7 +1,7 @@
 // <live-me versions="{...}">: the page My tickets, live. The server makes the page, and `versions` says which versions
 // of the rows it shows. When a frame has newer versions, the page is loaded again, but only while it is visible: a hold
-// that the page shows counts as looked at. Without a stream, the page asks the server regularly. It also asks while the
-// mail with the link to a guest's tickets is not sent, because no frame says when it was.
+// that the page shows counts as looked at. Without a stream, the page asks the server regularly. It also asks as long
+// as the mail with the link to a guest's tickets is not sent, because no frame tells when the mail is sent.
 
 import { follow, now } from "realtime/live.js";
 import { setText } from "shop/formats.js";
@@ -44,7 +44,7 @@ class LiveMe extends HTMLElement {
     return undefined;
   }
 
-  /** Show what a fresh page says of the mail with the link to the tickets. Accounts have no such sentence. */
+  /** Show the sentence of a fresh page about the mail with the link to the tickets. Accounts have no such sentence. */
   showMail(fresh) {
     const sentence = this.querySelector('[data-field="mail"]');
     if (!sentence || !fresh) return;
@@ -59,6 +59,7 @@ class LiveMe extends HTMLElement {
     this.poll.hear("mail", waits ? "waits" : "live");
   }
 
+  /** Load the page again if a frame is newer, as soon as the page is visible. */
   show(frame, version) {
     if (version > this.askedFor && this.isBehind(frame)) this.due = version;
     this.see();
@@ -79,7 +80,8 @@ class LiveMe extends HTMLElement {
     return reservations.some(isNew) || payments.some(isNewPayment);
   }
 
-  /** Return the version to assume for a reservation that the page lacks: the highest, if it is too old for the page. */
+  /** Return the version to assume for a reservation or an order that is not on the page. If it is too old for the page,
+   *  return Infinity, so that nothing in a frame is newer. */
   unknown(id) {
     return id > this.page.left_out ? 0 : Infinity;
   }

@@ -1,5 +1,5 @@
 // <payment-status reservation="7" versions="{...}">: the stage of a reservation, live. The page has panels for every
-// stage, and shows those of the present one. `versions` says which versions of the rows the page shows, because the
+// stage, and shows those of the present stage. `versions` says which versions of the rows the page shows, because the
 // first frame may be newer or older. Without a stream, the page asks the server regularly.
 
 import "shop/hold-countdown.js";
@@ -81,7 +81,8 @@ class PaymentStatus extends HTMLElement {
     return undefined;
   }
 
-  /** Return whether the lines of an unpaid order have changed. Then the server has to make the page again. */
+  /** Return whether the holds of an order have changed since the page or the last frame. Remember the present ones. If
+   *  they have changed, the server has to make the page again. */
   changed(reservations, { order }) {
     const own = reservations.filter((each) => each.order === order);
     const isNewer = own.some(({ id, version }) => version > (this.page.reservations[id] ?? 0));
@@ -90,7 +91,7 @@ class PaymentStatus extends HTMLElement {
     return isNewer && before !== this.lines && this.lines !== "" && before !== "";
   }
 
-  /** Return whether the latest payment is newer than any before, and remember it. */
+  /** Return whether this payment is newer than the one on the page or in an earlier frame, and remember it. */
   isNew(payment, { order }) {
     if (payment === undefined) return false;
     const [id, version] = this.payment ?? this.page.payments[order] ?? [0, 0];
@@ -110,7 +111,8 @@ class PaymentStatus extends HTMLElement {
     this.querySelector("h1:not([hidden])").focus();
   }
 
-  /** Show the note about slow payments once the payment has taken so long. `since` is when the payment began. */
+  /** Show the note about slow payments when the payment has taken longer than the attribute `slow-after` says. `since`
+   *  is the time at which the payment began, an ISO text; null if it has not begun. */
   waitForSlow(since) {
     clearTimeout(this.slow);
     if (since === null) return;

@@ -1,4 +1,4 @@
-// The stage of a reservation on its way to being paid. `checkout/stages.py` decides the same.
+// The stage of a reservation on its way to being paid. `checkout/stages.py` has the same rule.
 
 /** Return the stage of a reservation and its latest payment at `now`, in milliseconds since 1970. */
 export function stageOf(reservation, payment, now) {

@@ -1,4 +1,4 @@
-// The form for the card. The card number goes to Stripe's own form and never to this site, which receives a token.
+// The form for the card. Buyers type the card number into Stripe's own form. This site never gets it, only a token.
 
 import { enableForm } from "shop/page.js";
 
@@ -10,7 +10,7 @@ const confirm = status.querySelector('[data-field="action"]');
 
 card.mount("#card");
 form.addEventListener("submit", async (event) => {
-  if (event.defaultPrevented || form.token.value) return; // pressed twice, or sent by us below
+  if (event.defaultPrevented || form.token.value) return; // pressed twice, or sent by `requestSubmit` below
   event.preventDefault();
   const { paymentMethod, error } = await stripe.createPaymentMethod({ type: "card", card });
   document.getElementById("card-error").textContent = error?.message ?? "";
@@ -18,7 +18,7 @@ form.addEventListener("submit", async (event) => {
   if (!paymentMethod) return;
   form.token.value = paymentMethod.id;
   form.requestSubmit();
-  form.token.value = ""; // the next press pays by the card that is entered then
+  form.token.value = ""; // the next press of Pay uses the card that is entered then
 });
 
 // 3-D Secure: the bank asks the buyer directly. The outcome comes in a frame, like any other. The first frame usually

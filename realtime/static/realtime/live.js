@@ -24,11 +24,11 @@ const FIRST_WAIT = 500; // the longest wait before the first reconnect; it doubl
 const LONGEST_WAIT = 30_000;
 const STEADY = 5_000; // after this time live, the next reconnect counts as a first one again
 const RESYNC_EVERY = 1_000; // the server does not answer more often
-const AT_ONCE = 1_000; // between a snapshot and the heartbeat that says that it may be old
+const AT_ONCE = 1_000; // the longest time between a snapshot and the heartbeat that says that the snapshot may be old
 
 // The difference between this machine's clock and the server's. A frame always takes some time to arrive, so the
-// smallest difference seen is the best estimate. It is forgotten after a while, because clocks drift, and also
-// when somebody sets this machine's clock.
+// smallest difference seen is the best estimate. The estimate is forgotten after a while, because clocks drift, and
+// also when somebody sets this machine's clock.
 const REMEMBERED = 300_000;
 let least = null;
 
@@ -66,7 +66,7 @@ class Stream {
     this.liveSince = null;
     this.heardAt = null; // from Date.now(), because performance.now() may stand still while a phone sleeps
     this.currentAt = undefined;
-    this.snapshot = null; // when the newest frame, a snapshot, was sent, and `currentAt` before it
+    this.snapshot = null; // if the newest frame is a snapshot: when it was sent, and `currentAt` before it
     this.askedAt = -Infinity;
     this.over = false;
     this.wake = this.wake.bind(this);

@@ -1,4 +1,5 @@
-// <minute-chart least-height="4">: two figures by the minute, as bars. The table beside it has the same figures.
+// <minute-chart least-height="4">: two figures for each minute, as bars. The highest bar fills the chart, unless it is
+// less than `least-height`. The table beside the chart has the same figures.
 
 import { number, setText, timeOfDay } from "shop/formats.js";
 

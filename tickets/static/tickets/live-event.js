@@ -327,7 +327,8 @@ class LiveEvent extends HTMLElement {
   }
 }
 
-/** Return a number that rises only when staff edit the event of a frame: its version without those of its types. */
+/** Return the version of a frame's event minus the versions of its ticket types: it rises only when staff edit the
+ *  event or its codes. */
 function editsOf({ version, tickets }) {
   return tickets.reduce((edits, ticket) => edits - ticket.version, version);
 }

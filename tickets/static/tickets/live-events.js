@@ -60,7 +60,7 @@ class LiveEvents extends HTMLElement {
   }
 
   /** Return whether a frame has an event that belongs in this list but has no row. Only the server knows what belongs
-   *  in a filtered list. There, only an event whose row an earlier frame removed counts. */
+   *  in a filtered list. So in a filtered list, only events count whose row was removed because of an earlier frame. */
   hasNew(events) {
     if (this.hasAttribute("filtered")) return events.some(({ id }) => this.dropped.has(String(id)));
     const rows = this.rows();

@@ -72,7 +72,7 @@ export function wordsOf(language, catalogue = {}) {
 
 /** Return the label of an event, `{tone, text}`, as the list of events shows it (`availability_labels.of_event`). */
 export function labelOf({ sale, tickets, time_zone: zone }, { gettext, ngettext, number, dateTime }) {
-  const inSale = tickets.filter((each) => each.sale === sale); // not those that have ended or open later
+  const inSale = tickets.filter((each) => each.sale === sale); // the ticket types in the same sale state as the event
   const [available, held] = ["available", "held"].map((name) => inSale.reduce((sum, each) => sum + each[name], 0));
   if (sale === "upcoming") {
     const opens = inSale.map((each) => each.opens_at).filter((each) => each !== null);

@@ -12,9 +12,9 @@ let pauseUntil = -Infinity;
  * that fails.
  *
  * A random wait of at most `within` milliseconds spreads the requests of all open pages. The server may send an answer
- * that it made up to `kept` milliseconds ago, so the fetch begins after that time. If a fetch that
- * still waits begins late enough for another call, both calls share it. Each gets a copy of the page, because callers
- * move parts of it into their own page. After a failure, no fetch begins for some time. */
+ * that it made up to `kept` milliseconds ago, so the fetch begins at least `kept` milliseconds after the call. If a
+ * fetch that still waits begins late enough for another call, both calls share it. Each gets a copy of the page,
+ * because callers move parts of it into their own page. After a failure, no fetch begins for some time. */
 export function freshPage({ within, kept = 0, address = location.pathname + location.search }) {
   const soonest = performance.now() + kept;
   const isShared = pending?.address === address && pending.begins >= soonest;
@@ -22,7 +22,7 @@ export function freshPage({ within, kept = 0, address = location.pathname + loca
   return pending.page.then((page) => page && page.cloneNode(true));
 }
 
-/** Return for how many milliseconds no fetch will begin, because one has failed; 0 if none has. */
+/** Return for how many more milliseconds no fetch begins, because the last one failed; 0 if there is no such pause. */
 export function pauseLeft() {
   return Math.max(0, pauseUntil - performance.now());
 }
@@ -36,7 +36,7 @@ function fetched(address, begins) {
 }
 
 async function load(address) {
-  let asked = 0; // seconds
+  let asked = 0; // the pause for which the server asks, in seconds
   try {
     const options = { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) };
     const response = await fetch(address, options);
@@ -51,7 +51,8 @@ async function load(address) {
   return null;
 }
 
-/** Begin no fetch for some time, which grows with each failure. A random part spreads pages that failed together. */
+/** Begin no fetch for `asked` milliseconds, or for a time that grows with each failure, if it is longer. A random part
+ *  spreads pages that failed together. */
 function pause(asked) {
   const own = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++);
   pauseUntil = performance.now() + Math.max(asked, own) * (1 + Math.random() / 2);

@@ -1,6 +1,6 @@
 // <hold-countdown until="...">: shows the time that is left of a hold, by the server's clock. The display changes every
 // second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds. The element dispatches the event "tick"
-// with the seconds left, and the event "expired" once at the end.
+// each second with the seconds left, and the event "expired" when no time is left.
 
 import { now } from "realtime/live.js";
 import { announce } from "shop/announce.js";

@@ -30,7 +30,7 @@ function restore() {
     }
     const more = form.querySelector("button[name=more]");
     if (more && left.size > 0 && left.size < before) {
-      keep({ [id]: kept[id] }, left.size); // the form had more rows: add one. This loads the page, which restores again
+      keep({ [id]: kept[id] }, left.size); // the form had more rows: add one. This loads the page, and restores again
       form.requestSubmit(more);
       return;
     }

@@ -11,7 +11,7 @@ const WORST_FIRST = ["closed", "stale", "reconnecting", "live"];
 class LiveBadge extends HTMLElement {
   streams = new Map(); // by name: the status of each, and when its data was last known to be current
 
-  /** Use the server's time in the page: until a stream is live, countdowns would use this machine's clock. */
+  /** Use the server's time in the page. Otherwise countdowns would use this machine's clock until a stream is live. */
   connectedCallback() {
     const [page] = performance.getEntriesByType("navigation");
     const isKept = !page?.transferSize || page.workerStart > 0; // an old page, from the browser or a service worker
@@ -25,7 +25,7 @@ class LiveBadge extends HTMLElement {
     this.write();
   }
 
-  /** Show nothing more of a stream that the page no longer follows. */
+  /** Ignore a stream that the page no longer follows. */
   forget(stream) {
     if (this.streams.delete(stream)) this.write();
   }
@@ -57,7 +57,8 @@ class LiveBadge extends HTMLElement {
   }
 }
 
-/** Return a time of today to the second, and any other with its date: a kept page or one that slept may be days old. */
+/** Return a time of today to the second, and any other time with its date. The data may be days old, if the page was
+ *  kept or the computer slept. */
 function timeOrDate(instant) {
   const isToday = day(instant) === day(now()) && now() - new Date(instant) < DAY;
   return isToday ? timeToTheSecond(instant) : dateTime(instant);
@@ -67,7 +68,7 @@ function latest(one, other) {
   return one === undefined || other === undefined ? one ?? other : Math.max(one, other);
 }
 
-/** Return from when the oldest data is; undefined if a stream has sent nothing yet. */
+/** Return the time of the oldest data; undefined if a stream has sent nothing yet. */
 function oldest(streams) {
   const times = streams.map(({ currentAt }) => currentAt);
   return times.length === 0 || times.includes(undefined) ? undefined : Math.min(...times);

@@ -37,8 +37,8 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 
-/** Say that the answer is late, and let the form be sent again. If it has a key or a token, the server does nothing
- *  twice. */
+/** Say that the answer is late, and let the form be sent again. If the form has a key or a CSRF token, the server does
+ *  nothing twice. */
 function showSlow(form) {
   if (!form.dataset.submitted) return;
   enableForm(form);
@@ -86,8 +86,8 @@ document.addEventListener("click", (event) => {
   dialog.showModal();
 });
 
-// Ask in a dialog before a button of a form that is hard to undo: its `data-confirm` is the question. Without
-// JavaScript, the button acts at once.
+// Ask in a dialog before a button sends a form whose action is hard to undo. The button's `data-confirm` is the
+// question. Without JavaScript, the button acts at once.
 let confirmed = null;
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
@@ -107,7 +107,7 @@ function ask(button) {
   answers.method = "dialog";
   answers.className = "row";
   const cancel = answer("no", "quiet", gettext("Cancel"));
-  cancel.autofocus = true; // so that a second press of a key does nothing
+  cancel.autofocus = true; // so that a second press of the same key confirms nothing
   answers.append(answer("yes", "danger", button.textContent), cancel);
   dialog.append(question, answers);
   dialog.addEventListener("close", () => {

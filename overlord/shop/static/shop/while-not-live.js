@@ -1,11 +1,12 @@
 // Asks the server regularly while a stream of the page is not live. So a page misses no change, even if a proxy refuses
-// its sockets, or if the network address of its reader has too many sockets.
+// its sockets, or if there are too many sockets from the same network address.
 
 const ASK_EVERY = 20_000; // milliseconds, on average
 
 /** Call `ask` regularly while a stream is not live and the page is visible. Return an object with three functions.
- *  `hear` takes each status of a stream (live.js), `forget` a stream that is no longer followed; `stop` ends all.
- *  For a fact that no stream tells, a page calls them with a name of its own. */
+ *  `hear` takes each status of a stream (live.js). `forget` takes the name of a stream that is no longer followed.
+ *  `stop` ends everything. A page may also wait for something that no stream tells: it calls `hear` with another name,
+ *  and with the status "live" when it need not ask any more. */
 export function whileNotLive(ask) {
   const every = ASK_EVERY * (0.75 + Math.random() / 2);
   const silent = new Set();

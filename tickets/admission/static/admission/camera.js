@@ -1,8 +1,8 @@
-// Reads QR codes with a camera: by the browser's own detector if it has one, else by the server.
+// Reads QR codes with a camera: by the browser's own detector if it has one, otherwise by the server.
 
 import { recall, remember } from "admission/door-store.js";
 
-const EVERY = 250; // milliseconds between two looks
+const EVERY = 250; // milliseconds between two pictures
 const SIDE = 400; // pixels of the square that is sent to the server
 const CHOSEN = "door-camera";
 
@@ -28,7 +28,7 @@ export class Camera {
     this.video.srcObject = this.stream;
     await this.video.play();
     [this.track] = this.stream.getVideoTracks();
-    this.track.onended = () => this.onLost(); // not after `close`
+    this.track.onended = () => this.onLost(); // a browser does not call this after `close`
     remember(CHOSEN, this.track.getSettings().deviceId ?? "");
     this.detector = await detector();
     this.stayAwake();
@@ -56,10 +56,10 @@ export class Camera {
     await this.track.applyConstraints({ advanced: [{ torch: on }] });
   }
 
-  /** Keep the screen on: a phone that goes dark scans nothing. The browser ends this when the page is hidden. */
+  /** Keep the screen on: a phone with a dark screen scans nothing. The browser ends this when it hides the page. */
   async stayAwake() {
     if (document.hidden || !this.isOpen) return;
-    const awake = await navigator.wakeLock?.request("screen").catch(() => undefined); // refused to a weak battery
+    const awake = await navigator.wakeLock?.request("screen").catch(() => undefined); // refused if the battery is low
     if (this.isOpen) this.awake = awake;
     else awake?.release();
   }
@@ -70,7 +70,7 @@ export class Camera {
       const code = this.detector ? await this.detect() : await this.ask();
       if (code && stream === this.stream) this.onCode(code);
     } catch {
-      // The next look may succeed: the network is away, or the picture was not ready.
+      // The network is away, or the picture was not ready. The next picture may succeed.
     }
     if (stream !== undefined && stream === this.stream) this.timer = setTimeout(() => this.look(), EVERY);
   }

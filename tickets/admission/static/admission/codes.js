@@ -45,7 +45,8 @@ export function serialRead(text) {
   return text.replace(/[\s-]/g, "").toUpperCase();
 }
 
-/** Return whether a key signed a code's bytes, by its public key in hexadecimal; null if this browser cannot tell. */
+/** Return whether the signature in a code's bytes was made with the key whose public part is `publicKey`, in
+ *  hexadecimal. Return null if this browser cannot verify signatures. */
 export async function isSigned(bytes, publicKey) {
   const key = await keyOf(publicKey);
   if (key === null) return null;

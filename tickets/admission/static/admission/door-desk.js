@@ -1,13 +1,13 @@
 // The work of a gate, without its page. Scans go to the server. If the server does not answer, they are decided here,
-// kept, and sent when the server answers again. `DoorDesk` calls back when something has changed.
+// kept, and sent when the server answers again. `DoorDesk` calls the functions of its page when something has changed.
 
 import { DoorList } from "admission/door-list.js";
 import { open } from "admission/door-store.js";
 import { now } from "realtime/live.js";
 
-const PATIENCE = 3_000; // for an answer to a scan, because people wait behind
-const RETRY = 3_000;
-const BATCH = 100;
+const PATIENCE = 3_000; // milliseconds to wait for the answer to a scan; not longer, because people are waiting
+const RETRY = 3_000; // milliseconds
+const BATCH = 100; // scans in one request
 const TOO_MANY = 429;
 const NOT_ADMITTED = ["not_found", "not_admitted"]; // the server's errors when there is nothing to undo
 
@@ -18,13 +18,14 @@ export class DoorDesk {
     this.kept = [];
     this.isOffline = false;
     this.isResting = false; // another page of this browser works: this one sends nothing and lets nobody in
-    this.refusal = null; // the problem for which the server does not take the kept scans now
+    this.refusal = null; // the server's answer that refuses the kept scans for now, if it does
   }
 
   async begin() {
     this.remembered = this.remember();
     await this.remembered;
-    // Scans may wait even with a network: another answer may have shown that it is back, or the server refused them.
+    // Scans may wait even while there is a network: the answer to another request has shown that the network is back,
+    // or the server refused the scans.
     this.timer = setInterval(() => (this.isOffline || this.kept.length > 0) && this.renew(), RETRY);
     await this.renew();
   }
@@ -49,7 +50,8 @@ export class DoorDesk {
     if (known) this.list.take(known);
     const scans = await this.stored((store) => store.scans());
     if (!scans) return;
-    const before = new Map(this.kept.map((scan) => [scan.scan_id, scan])); // the same objects: they may be on their way
+    // The objects of the scans stay the same, because `settle` may be sending some of them.
+    const before = new Map(this.kept.map((scan) => [scan.scan_id, scan]));
     for (const { ticket } of this.kept) this.list.letIn.delete(ticket);
     // These scans were perhaps sent: before this page was loaded again, or by another page.
     this.kept = scans.map((scan) => Object.assign(before.get(scan.scan_id) ?? {}, scan, { isSent: true }));
@@ -60,8 +62,9 @@ export class DoorDesk {
     clearInterval(this.timer);
   }
 
-  /** Scan a code or a serial; return the answer. Its `result` is "unchecked" if the server did not decide. Return null
-   *  if the server did not answer, and another page works meanwhile: it would not know who was let in here. */
+  /** Scan a code or a serial; return the answer. Its `result` is "unchecked" if the holder is let in without the
+   *  server. Return null if the server did not answer and another page works now, because that page would not know who
+   *  was let in here. */
   async scan(shown) {
     const scan = { scan_id: uuid(), gate: this.gate, event: this.event, at: new Date(now()).toISOString(), ...shown };
     const isSent = !this.isOffline;
@@ -99,7 +102,7 @@ export class DoorDesk {
 
   /** Undo an admission; return the scan or the problem. Return null if the server must decide and does not answer.
    *
-   * A scan that is kept here is undone here at once. If the server may have recorded it, the server learns it later. */
+   * A scan that is kept here is undone here at once. If the server may have recorded it, the undo is sent later. */
   async undo(scanId) {
     const scan = this.kept.find(({ scan_id: id }) => id === scanId);
     if (scan === undefined) {
@@ -115,7 +118,7 @@ export class DoorDesk {
     return { scan_id: scanId, result: "admitted", undone_at: scan.at };
   }
 
-  /** Send the kept scans, and read the changes of the list. One call runs at a time; later calls repeat it once. */
+  /** Send the kept scans, and read the changes of the list. If this runs already, it runs once more afterwards. */
   renew() {
     this.isDue = true;
     this.renewing ??= this.renewAll().finally(() => (this.renewing = undefined));
@@ -171,7 +174,7 @@ export class DoorDesk {
   }
 
   async hear() {
-    const before = [...this.list.letIn.keys()]; // older than the answer
+    const before = [...this.list.letIn.keys()]; // the answer has these, unless their scans are still kept here
     const news = await this.get(`/door/events/${this.event}/list/?since=${this.list.version}`);
     if (!Array.isArray(news?.tickets) || this.isResting) return;
     this.list.take(news);
@@ -203,7 +206,7 @@ export class DoorDesk {
     return null;
   }
 
-  /** Return the server's answer, which may be a problem. Return null if there is none; then the door is offline. */
+  /** Return the server's answer, which may be a problem. Return null if no answer comes; then the door is offline. */
   async answer(path, { patience, ...options }) {
     try {
       const answer = await fetch(path, {

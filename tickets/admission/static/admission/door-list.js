@@ -9,8 +9,8 @@ export class DoorList {
     this.version = 0;
     this.keys = new Map();
     this.types = new Map();
-    this.tickets = new Map();
-    this.serials = new Map();
+    this.tickets = new Map(); // by id: [id, serial, type, issue, state, when it was admitted, gate]
+    this.serials = new Map(); // ids by serial
     this.letIn = new Map(); // let in here, but not yet in the server's list: id -> {at, gate}
   }
 
@@ -35,7 +35,9 @@ export class DoorList {
     this.serials.set(row[1], row[0]);
   }
 
-  /** Return `{ result, ticket, first, signed }` for a code or a serial. `result` is a server's, or "unchecked". */
+  /** Return `{ result, ticket, first, signed }` for a code or a serial. `result` is "unchecked" if the list gives no
+   *  reason to refuse the ticket, otherwise one of the server's results. `signed` is null if the browser cannot verify
+   *  signatures. */
   async decide({ code = "", serial = "" }) {
     if (serial) return this.decideTicket(this.serials.get(serialRead(serial)), null);
     const said = codeRead(code.trim());

@@ -11,7 +11,7 @@ import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
 import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
 
 const FILES = /^\/(static|translations|look|pictures)\//; // the files of the page; door-worker.js has the same pattern
-const NEWEST = 50;
+const NEWEST = 50; // lines in the list of answers
 const LONGEST = 300; // characters of a text that the server takes; no code of a ticket is longer
 const SAME_CODE = 4_000; // milliseconds during which the camera does not scan the same code again
 const KINDS = { admitted: "good", unchecked: "maybe", undone: "maybe" };
@@ -136,7 +136,8 @@ class DoorPage extends HTMLElement {
     this.take(scan?.undone_at ? { ...scan, result: "undone" } : (scan ?? noNetwork()), turn);
   }
 
-  /** Remove the former answer, which was for another person; return the number of the new question. */
+  /** Remove the former answer from the panel, and return a new number. Each scan and each undo is a question with its
+   *  own number. */
   wait() {
     this.show({ result: "waiting" });
     this.turn = (this.turn ?? 0) + 1;
@@ -266,7 +267,7 @@ class DoorPage extends HTMLElement {
     await this.showCamera();
   }
 
-  /** Say that the camera shows nothing more: somebody has pulled it out, or has forbidden it. */
+  /** Say that the camera no longer works: somebody has unplugged it, or has taken away the browser's permission. */
   async loseCamera() {
     this.camera.close();
     this.querySelector(".camera .error").hidden = false;
@@ -311,7 +312,7 @@ class DoorPage extends HTMLElement {
     if (!isSame) this.scan(code);
   }
 
-  /** Keep this page and its files, so that it opens without a network. The page is kept in a form without names. */
+  /** Keep this page and its files, so that it opens without a network. The kept copy of the page has no names. */
   async keepPage() {
     if (!navigator.serviceWorker) return;
     try {

@@ -1,5 +1,5 @@
 // The data that a door keeps in this browser, even after a restart: the list of its event, and the scans that are not
-// sent yet. Without IndexedDB nothing of this is kept, and the page says so. The user's choices are kept in
+// sent yet. Without IndexedDB the browser keeps neither, and the page says so. The user's choices are kept in
 // localStorage, if the browser allows it.
 
 const NAME = "door";
@@ -66,8 +66,9 @@ class Store {
     return { ...head, complete: true, tickets };
   }
 
-  /** Keep the changes of an event's list, or a complete list instead of the kept one and of those of other events that
-   *  no page has used for a while. Return false, and keep nothing, if the changes are of a list that is not kept. */
+  /** Keep the changes of an event's list. If the list is `complete`, it replaces the kept one, and the lists of other
+   *  events that no page has used for a while are removed. Return false, and keep nothing, if there are only changes,
+   *  and the browser has no list to which they belong. */
   async keepList(event, { version, complete, keys, ticket_types, tickets }) {
     const transaction = this.database.transaction(["lists", "tickets"], "readwrite");
     const [lists, rows] = ["lists", "tickets"].map((name) => transaction.objectStore(name));
@@ -84,7 +85,7 @@ class Store {
     return true;
   }
 
-  /** Return the scans that are not settled, the oldest first. */
+  /** Return the scans that are not sent yet, or whose undo is not sent yet, the oldest first. */
   async scans() {
     const all = await request(this.database.transaction("scans").objectStore("scans").getAll());
     return all.sort((one, other) => (one.at < other.at ? -1 : 1));

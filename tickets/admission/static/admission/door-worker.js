@@ -1,8 +1,8 @@
 // The door's service worker: it opens the kept page of a gate without a network, and keeps the files of the page. The
-// page itself keeps its form without names (door-page.js). All other requests go to the server.
+// copy of the page, without names, is kept by the page itself (door-page.js). All other requests go to the server.
 
 const CACHE = "door-2";
-const FORMER = ["door-1"]; // it had pages with names
+const FORMER = ["door-1"]; // a cache of an earlier release, whose pages have names
 const PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 
 self.addEventListener("install", () => self.skipWaiting());

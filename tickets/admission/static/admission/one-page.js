@@ -1,13 +1,13 @@
-// Lets only one page of this browser work as a gate at a time. The pages share the kept scans and the list: two that
-// work would both let in a ticket, and one would send what the other has undone. The page that somebody sees works;
-// one that is opened, shown or pressed takes over, and the others rest.
+// Lets only one page of this browser work as a gate at a time. The pages share the kept scans and the list. If two
+// pages worked, both could let in the same ticket, and one could send a scan that the other has undone. The page that
+// somebody sees works: a page that is opened, shown or pressed takes over, and the others rest.
 
 import { recall, remember } from "admission/door-store.js";
 
 const WORKING = "door-page"; // the name under which the browser keeps which page works
 
 export class OnePage {
-  /** `onWork()` is called when this page takes over, `onRest()` when another has. */
+  /** `onWork()` is called when this page takes over, `onRest()` when another page has taken over. */
   constructor({ onWork, onRest }) {
     Object.assign(this, { onWork, onRest });
     this.id = String(Math.random());
@@ -29,7 +29,7 @@ export class OnePage {
     this.controller.abort();
   }
 
-  /** Note that this page works. A browser that keeps nothing lets all its pages work. */
+  /** Write into localStorage that this page works. In a browser that keeps nothing, all pages work. */
   claim() {
     remember(WORKING, this.id);
     this.isKept = recall(WORKING) === this.id;
@@ -46,7 +46,7 @@ export class OnePage {
     this.onRest();
   }
 
-  /** Work, unless this page works already. */
+  /** Let this page work instead of the others, unless it works already. */
   async takeOver() {
     if (this.check()) return;
     this.isResting = false;

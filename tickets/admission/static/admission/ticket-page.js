@@ -8,7 +8,7 @@ import "shop/live-badge.js";
 
 const ASK_EVERY = 20_000; // milliseconds, while there is no stream
 const FIRST_CONNECTION = 4_000; // a page whose stream is not live by then asks the server
-const PATIENCE = 10_000;
+const PATIENCE = 10_000; // the longest wait for an answer
 
 class TicketPage extends HTMLElement {
   connectedCallback() {
@@ -44,12 +44,12 @@ class TicketPage extends HTMLElement {
     if (this.isOld) this.refresh();
   };
 
-  /** Return whether the page may be old: the stream is not live, or the page does not show its last state yet. */
+  /** Return whether the page may be old: the stream is not live, or the page does not show the stream's state yet. */
   get isOld() {
     return this.status !== "live" || (this.heard !== undefined && this.heard !== this.dataset.live);
   }
 
-  /** Handle a status of the stream. When the link no longer works, the stream is closed for good. */
+  /** Handle a status of the stream. If it is "closed", fetch the page, because the link may have ended. */
   follows(status, currentAt) {
     this.status = status;
     this.badge.show(status, currentAt);

@@ -1,14 +1,14 @@
 // <live-desk event="12">: the desk of a line. Its parts are taken from the server's page when the line has changed,
 // and regularly while its stream is not live. The stream is public and the page is not, so the page may be refused
-// while the stream is live. A form in which somebody writes stays as it is: it contains the value that it replaces, and
-// the server refuses it if this value has changed.
+// while the stream is live. A form in which somebody writes stays as it is. It also contains the value that it would
+// replace, and the server refuses the form if this value has changed meanwhile.
 
 import { follow, now } from "realtime/live.js";
 import { freshPage } from "shop/fresh-page.js";
 import { loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
-const OFTEN = 2_000; // milliseconds within which the desk follows
+const OFTEN = 2_000; // milliseconds; within this time after a change, the desk fetches the page
 
 class LiveDesk extends HTMLElement {
   connectedCallback() {
