@@ -1,7 +1,7 @@
 """Measure speed, side by side: `bin/bench [NAME]... [--quick] [--json FILE]`.
 
 Each benchmark runs its arms in turn on servers of its own, checks the invariants of the sale after each arm, and
-ends with its goals. Read ratios, not absolute figures: those of two machines, or two days, cannot be compared.
+ends with its goals. Read the ratios. The absolute figures of two machines, or of two days, cannot be compared.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> int:
             reports.append(_run(name, system, Scale(quick=given.quick)))
             print(reports[-1].as_text(), end="\n\n", flush=True)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
-            _write(given.json, reports, quick=given.quick)  # each time: a later one may fail
+            _write(given.json, reports, quick=given.quick)  # after each benchmark, because a later one may fail
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
     _say(f"Missed: {'; '.join(missed)}" if missed else "Every goal was met.")

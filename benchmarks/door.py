@@ -28,10 +28,10 @@ from tickets.models import Reservation, TicketType
 
 RATE = 100  # scans a second
 SALE_RATE = 200  # reservations a second that are requested meanwhile
-SHARE = 0.5  # of the reservations that the machine made a second in the same round, without scans
+SHARE = 0.5  # half a sale asks for this share of the reservations a second that the same round made without scans
 LEAD = 1.0  # seconds for which buyers ask before the first scan, and half as long after the last
 CONNECTIONS = 16
-STEWARD = 1
+STEWARD = 1  # the id of the user who scans
 BUYERS = 8_000  # so many that each holds only a few tickets
 ORDERS, SEATS = 50, 400  # 20,000 tickets
 SALE, QUIET = "a sale alone", "scans"
@@ -148,7 +148,7 @@ class Buyers:
 
 
 class Asked:
-    """The requests of buyers that are under way.
+    """Requests of buyers that another process is sending.
 
     The thread that waits for the result counts them. A callback of the future could run too late, after the next
     requests have begun.
@@ -165,7 +165,10 @@ class Asked:
 
 
 def _reserve(port: int, types: list[int], asked: int, seconds: float, rate: float | None) -> Tally:
-    """Request reservations, none of them twice: a buyer reserves each type once, one type after the other."""
+    """Request reservations, and skip the first `asked`, which were requested before.
+
+    None is requested twice: a buyer reserves each type once, one type after the other.
+    """
     turns = (sale.claims(range(1, BUYERS + 1), types[nth:] + types[:nth]) for nth in range(len(types)))
     claims = islice(chain.from_iterable(turns), asked, None)
     crowd = Load(port, CONNECTIONS)
@@ -189,7 +192,7 @@ def _count_scans() -> int:
 
 
 def _scans(codes: Sequence[str]) -> Iterator[bytes]:
-    """Yield a scan of each ticket, and then of each again."""
+    """Yield a scan of each ticket, then of each ticket again, and so on without end."""
     while True:
         for nth, code in enumerate(codes):
             body = json.dumps({"scan_id": str(uuid4()), "code": code, "gate": f"Gate {nth % 4}"})

@@ -145,7 +145,8 @@ def _wait_for_flushes() -> None:
 def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> None:
     """Measure ten thousand holds a minute that expire beside reservations.
 
-    Windows in which holds expire take turns with windows, half as long, of the same load in which none does.
+    Windows in which holds expire take turns with windows of the same load in which no hold expires. The latter are
+    half as long.
     """
     seconds = scale.pick(4, 10)
     port = system.start_web("web")
@@ -203,7 +204,7 @@ def _claims(types: list[int]) -> list[Iterator[bytes]]:
 
 
 def _shares() -> list[range]:
-    """Return the buyers of each connection: a multiple of the types, so that each reserves every type once."""
+    """Return the buyers of each connection: a multiple of TYPES, so that each buyer reserves every type once."""
     each = KNOWN // CONNECTIONS // TYPES * TYPES
     return [range(first, first + each) for first in range(HOLDERS + 1, HOLDERS + KNOWN + 1, each)]
 
@@ -218,7 +219,7 @@ def _wait_for_none_due() -> None:
 
 # Nothing due ---------------------------------------------------------------------------------------------
 def _idle(report: Report, scale: Scale, types: list[int]) -> None:
-    """Measure as many ticks as the worker has, while all holds end in an hour."""
+    """Measure a sweep that looks as often as the worker's, while all holds end in an hour."""
     sale.reset()
     _hold(types, first=1, count=HOLDERS // 2, due=db.now() + timedelta(hours=1))
     _settle()
@@ -248,7 +249,7 @@ def _backend_seconds() -> float:
     return int(Path(f"/proc/{row['pid']}/schedstat").read_text().split()[0]) / 1e9
 
 
-# What there is -------------------------------------------------------------------------------------------
+# Rows and checks -----------------------------------------------------------------------------------------
 def _hold(types: list[int], *, first: int, count: int, due: datetime, spread: float = 0) -> None:
     """Make `count` holds of a ticket, of the types in turn, that end from `due` over the next `spread` seconds."""
     among = {"first": types[0], "types": len(types), "due": due, "spread": spread}

@@ -37,7 +37,7 @@ def run(system: System, scale: Scale) -> Report:
     crowd = Load(system.start_web("web", RATE_LIMITS="on"), CONNECTIONS)
     arms = {KNOWN_PRESS: cookies, FIRST_PRESS: [""] * KNOWN}
     report = Report("First press")
-    for each in arms.values():  # connections to PostgreSQL, templates, imports
+    for each in arms.values():  # so that connections to PostgreSQL, templates and imports are there
         _press(crowd, page, ticket_type, each, seconds=1)
     for nth in range(scale.rounds):
         for arm, each in arms.items() if nth % 2 == 0 else reversed(arms.items()):
@@ -62,7 +62,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _sessions_make() -> list[str]:
-    """Open a session for each known buyer, and return their cookies."""
+    """Make a session for each known buyer, and return the cookies of the sessions."""
     end = timezone.now() + timedelta(days=1)
     made = []
     for user in User.objects.filter(username__startswith="bench-", pk__lte=KNOWN):
@@ -103,7 +103,7 @@ def _form(page: str, body: str, cookie: str) -> bytes:
 
 
 def _check(tally: load.Tally) -> None:
-    """Raise BrokenError unless each press reserved."""
+    """Raise BrokenError unless each press made one reservation."""
     sale.check()
     [row] = db.rows("SELECT count(*) AS made FROM tickets_reservation")
     if set(tally.statuses) != {302} or row["made"] != tally.statuses[302]:

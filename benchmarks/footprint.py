@@ -21,7 +21,7 @@ from overlord.embedded.state import Folder
 SETTLING = 3.0  # seconds in which a process that has just started is not idle yet
 GIVE_UP = 600.0  # seconds, for a start that also installs
 STOPPING = 30.0
-# What the suite sets for its own processes; `bin/up` starts servers of its own.
+# Variables that the benchmarks set for their own processes. `bin/up` does not get them: it starts its own servers.
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OVERLORD_DATA", "DJANGO_SETTINGS_MODULE")
 MB = 1e6
 
@@ -29,7 +29,7 @@ Groups = dict[str, list[psutil.Process]]
 
 
 def run(_system: System, scale: Scale) -> Report:
-    """Measure the footprint. The suite's own servers are idle beside it and are not counted."""
+    """Measure the footprint. The benchmarks' own servers are idle meanwhile, and are not counted."""
     report = Report("Footprint")
     with _folder() as data:
         with _up(data) as (_, pid):  # may install packages, so it is not timed

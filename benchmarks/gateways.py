@@ -16,8 +16,8 @@ from benchmarks.system import System
 from overlord.kernel import db
 
 CALL_SECONDS = 1
-PRESSED, WITHIN = 500, 5.0  # payments, and the seconds in which they are pressed
-HANGING = 200
+PRESSED, WITHIN = 500, 5.0  # payments, and the seconds within which their buyers press Pay
+HANGING = 200  # payments with a slow card
 GIVE_UP = 120.0  # seconds
 CONNECTIONS = 16
 RUSH, HUNG = f"{PRESSED} pressed within {WITHIN:.0f} s", f"one while {HANGING} hang"
@@ -52,7 +52,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _measure_rush(report: Report, system: System, load: Load, ticket_type: int) -> None:
-    """Press 500 payments within five seconds, and wait for the last outcome."""
+    """Press Pay for 500 payments within five seconds, and wait for the last outcome."""
     _open(load, PRESSED, ticket_type)
     pressed = _press(load, db.rows(_OPENED), "a card", rate=PRESSED / WITHIN)
     worker = psutil.Process(system.children["payments"].pid)
@@ -75,7 +75,7 @@ def _measure_rush(report: Report, system: System, load: Load, ticket_type: int) 
 
 
 def _measure_hanging(report: Report, load: Load, ticket_type: int) -> None:
-    """Let 200 payments hang at their gateway, and press another one."""
+    """Let 200 payments hang at their gateway, and press Pay for another one."""
     _open(load, HANGING + 1, ticket_type)
     *hanging, quick = db.rows(_OPENED)
     _press(load, hanging, "slow", rate=None)
@@ -108,7 +108,7 @@ def _open(load: Load, many: int, ticket_type: int) -> None:
 
 
 def _press(load: Load, payments: list[dict[str, int]], card: str, *, rate: float | None) -> float:
-    """Pay them; return when the last was answered, by `time.monotonic()`."""
+    """Press Pay for these payments; return when the last request was answered, by `time.monotonic()`."""
     presses = [
         request(
             "POST",

@@ -21,7 +21,8 @@ BUYERS = 20_000
 APART = 0.3  # seconds between the reservations of the idle arm
 IDLE, BUSY = "one every 0.3 s", f"{CONNECTIONS} connections"
 
-# A row lock gives the reservations of a type one order, that of their commits and of the type's versions.
+# The lock of the inventory lets the reservations of a type commit one after the other. So their commits are in the
+# order of the type's versions.
 _COMMITS = """
 SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) AS at FROM tickets_reservation ORDER BY at
 """

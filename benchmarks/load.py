@@ -56,7 +56,7 @@ class _Connection:
         self.socket.sendall(data)
 
     def answered(self) -> int | None:
-        """Read what has arrived; return the status once the answer is complete, else None."""
+        """Read what has arrived; return the status if the answer is complete, otherwise None."""
         data = self.socket.recv(65536)
         if not data:
             raise ConnectionError("The server closed the connection.")
@@ -100,10 +100,10 @@ class Load:
             self._selector.register(key.data.socket, selectors.EVENT_READ, key.data)
 
     def run(self, requests: Sequence[Iterator[bytes]], *, seconds: float, rate: float | None = None) -> Tally:
-        """Send requests for so many seconds, each connection its own, and wait for the last answers.
+        """Send requests for so many seconds, and wait for the last answers. Each connection has its own `requests`.
 
-        With a `rate` so many requests are sent a second, by any free connection, and latency counts from the time
-        when the request was due. The run ends early when a connection has no request left.
+        With a `rate`, this many requests are sent a second, by any free connection, and the latency of a request
+        counts from the time at which it was due. The run ends early when a connection has no request left.
         """
         self._connect_again()
         tally = Tally()

@@ -71,7 +71,7 @@ def run(system: System, scale: Scale) -> Report:
 
 
 def _buy(shop: Shop, *, buyers: int, seconds: float, thinking: float) -> list[Order]:
-    """Let `buyers` at once buy for some seconds, each again once the screen shows the last ticket as paid."""
+    """Let `buyers` at once buy for some seconds. Each buys again when the screen shows the last ticket as paid."""
     until = time.perf_counter() + seconds
     with ThreadPoolExecutor(buyers) as pool:
         return list(chain(*pool.map(lambda _: _queue(shop, until, thinking), range(buyers))))

@@ -12,7 +12,7 @@ LIMITED = {"most_held": "10", "expired": "3", "cooling": "1800"}
 
 
 def claim(types: Sequence[int], *, limits: dict[str, str] = UNLIMITED) -> str:
-    """Return the script of `tickets.sql.CLAIM`, which has the check of the buyer, for one of these types."""
+    """Return the script of `tickets.sql.CLAIM`, with the check of the buyer. Each claim is for one of the types."""
     named = {
         "buyer": "n",
         "ticket_type": ":type",
@@ -40,7 +40,7 @@ def order(types: Sequence[int], *, limits: dict[str, str] = UNLIMITED) -> str:
 
 
 def claim_unchecked(types: Sequence[int]) -> str:
-    """Return the script of the claim without the check of the buyer."""
+    """Return the script of `claim`, but without the check of the buyer."""
     unchecked = "SELECT c.* FROM buyer_next, reservation_claim(n, :type, 1, NULL, interval '900 s') c"
     return f"\\set type random({types[0]}, {types[-1]})\n" + _with_next_buyer(unchecked)
 

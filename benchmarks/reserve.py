@@ -23,7 +23,7 @@ class Arm:
     name: str
     crowd: Load
     web: str
-    claims: Callable[[int], list[Iterator[bytes]]]  # of the round
+    claims: Callable[[int], list[Iterator[bytes]]]  # by the number of the round: the claims of each connection
 
 
 def run(system: System, scale: Scale) -> Report:
@@ -82,7 +82,7 @@ def _arms(system: System, types: list[int]) -> list[Arm]:
 def _stay_connected(arms: list[Arm]) -> None:
     """Keep the connections open: Granian closes one after 30 s without a request.
 
-    A new connection may lead to the process that has not cached its buyers' tokens.
+    A new connection may lead to another process, which has not cached the tokens of the connection's buyers.
     """
     for arm in arms:
         arm.crowd.run([iter([load.request("GET", "/livez/")]) for _ in range(CONNECTIONS)], seconds=60)

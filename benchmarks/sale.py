@@ -29,7 +29,7 @@ SELECT encode(sha256(lpad(to_hex(n), 40, '0')::bytea), 'hex'), n, 0, now(), now(
 _TOKENS_KEEP = (
     "UPDATE accounts_apitoken t SET login_epoch = u.login_epoch FROM accounts_user u WHERE u.id = t.user_id"
 )
-OTHERS_FROM = 1_000_000_000
+OTHERS_FROM = 1_000_000_000  # the least id of an account that signs up
 _OTHERS_FROM = (
     "SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), greatest(%s, max(id))) FROM accounts_user"
 )
@@ -44,7 +44,7 @@ SELECT (SELECT count(*) FROM tickets_reservation) AS reservations,
          WHERE i.outcome = 'succeeded') AS charged
 """
 _IN_FLIGHT = "SELECT count(*) AS count FROM checkout_payment WHERE status IN ('PENDING', 'PROCESSING')"
-# Ticket types whose counters and reservations disagree (I1).
+# Ticket types whose counters and reservations disagree.
 _WRONG = """
 SELECT i.ticket_type_id FROM tickets_inventory i
   LEFT JOIN (SELECT ticket_type_id,

@@ -14,7 +14,7 @@ TEXT, PING, PONG = 0x81, 0x89, 0x8A
 class Socket:
     """One WebSocket. `texts` waits for data unless the socket is non-blocking.
 
-    With a token it authenticates by it, as a program does, and sends no Origin.
+    With a token, it authenticates by the token, as a program does, and sends no Origin.
     """
 
     def __init__(self, port: int, path: str, *, token: str | None = None, source: str = HOST) -> None:

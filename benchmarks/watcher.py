@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection
 from benchmarks import sockets
 
 WATCHERS = 8
-SETTLED = 5.0  # seconds within which public screens equal the database (I7)
+SETTLED = 5.0  # seconds within which public screens equal the database
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The ticket type on one screen, and since when (in seconds since the epoch)."""
+    """The ticket type on one screen, and since when (in seconds since 1970)."""
 
     at: float
     version: int

@@ -47,7 +47,7 @@ def all_arms(valkey: Valkey) -> list[Arm]:
 
 
 def bare(valkey: Valkey) -> Arm:
-    """Return the arm that sends and does nothing else: what a message costs the kernel."""
+    """Return the arm that sends and does nothing else. It shows what a message costs the kernel."""
     port = ports.any_free()
     given = (str(port), str(valkey.port), valkey.password, CHANNEL)
     argv = (sys.executable, "-m", "benchmarks.fanout.bare", *given)
@@ -136,7 +136,7 @@ def _frame(version: int, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node_ready() -> bool:
-    """Return whether Node can run its arms; install their packages into an ignored folder, once."""
+    """Return whether Node can run its arms. Install their packages into an ignored folder if they are missing."""
     if not shutil.which("node") or not shutil.which("npm"):
         return False
     NODE_FOLDER.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Serve the least that sends a message to many sockets: one call of the kernel for each, and nothing else.
 
-Forgets a socket as soon as it sends or ends, keeps no state of it, and never waits for a slow one. So its cost is a
-bound for each server that sends its frames one by one. Arguments: port, Valkey's port and password, channel.
+It forgets a socket when the socket sends something or ends, keeps no state of sockets, and never waits for a slow
+one. So no server that sends its frames one by one can cost less. Arguments: port, Valkey's port and password,
+channel.
 """
 
 import asyncio

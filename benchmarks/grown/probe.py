@@ -116,6 +116,6 @@ def _explained(sql: str, params: Any) -> tuple[int, int]:
 
 
 def _searches() -> int:
-    """Return what this backend has counted and not reported yet; a rollback does not change it."""
+    """Return how many searches of indexes this backend has counted and not reported. A rollback keeps the count."""
     [row] = db.rows(_SEARCHES)
     return int(row["times"])

@@ -39,7 +39,10 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request, and what its answer must be: the status, the event, the number of rows."""
+    """A request, and the status and the number of rows that its answer must have.
+
+    `event` is the event whose cached copy is deleted before the request, if the request reads one.
+    """
 
     path: str
     method: str = "GET"
@@ -93,7 +96,7 @@ def asked(size: Size) -> dict[str, Callable[[int], Asked]]:
 
 
 def stats_after(size: Size, event: int, *, rows: int) -> Asked:
-    """Return the request for the stats of the events after one."""
+    """Return the request for the page of stats that begins after an event."""
     cursor = urlencode({"after": f"{_date(event).isoformat()}~{event}"})
     return Asked(path=f"/stats/events/?{cursor}", user=size.staff, rows=rows)
 

@@ -17,8 +17,8 @@ from tickets.models import Event, Inventory, Reservation
 
 HOLD = timedelta(hours=1)
 TICK = timedelta(seconds=0.5)
-PACE = 600  # places a minute of a line that staff have slowed, while the time is looked at
-STAFF = 1  # the id of the user who slows it down further
+PACE = 600  # places a minute: the pace of the line in `error_of_times`
+STAFF = 1  # the id of the user who slows this line down
 LOOKS_EVERY = 10  # ticks
 SHORT = 10.0  # seconds; the error of a shorter wait does not count
 
@@ -66,7 +66,7 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 
 def draw(event_id: int, *, people: int) -> None:
-    """Draw the places, and check that each place is there once."""
+    """Draw the places, and check that each place exists exactly one time."""
     if services.draw(event_id=event_id) != people:
         raise sale.BrokenError("The draw did not draw all.")
     [row] = db.rows(

@@ -30,7 +30,7 @@ _SERVED = re.compile(rb'"served": ?(\d+)')
 
 @dataclass(frozen=True)
 class _Arm:
-    """A server with sockets, and how its served counter moves."""
+    """A server with sockets. `move` sets the served counter of its line."""
 
     name: str
     port: int
@@ -42,8 +42,8 @@ class _Arm:
 def measure(system: System, scale: Scale, report: Report) -> None:
     """Move the served counter of a line some times, and read each of the many sockets that watch it.
 
-    Ours, Node's and a server that only sends take turns. Each turn has new sockets. They are so many that the work
-    that a server does each second without them counts little.
+    Our server, Node's and a server that only sends take turns. Each turn has new sockets. There are so many sockets
+    that the work that a server does each second without them counts little.
     """
     sockets, moves = scale.pick(500, 3_000), scale.pick(4, 8)
     _allow_files(sockets)
@@ -133,7 +133,7 @@ def _state(event_id: int) -> dict[str, Any]:
 
 
 def _others(system: System, state: dict[str, Any]) -> list[_Arm]:
-    """Start the servers that are compared with ours, and send the same frames; Node's only if it is there."""
+    """Start the servers that are compared with ours and send the same frames; without Node, not its server."""
     nodes = [arm for arm in arms.all_arms(system.valkey) if arm.name == "ws"]
     plain: dict[str, Any] = json.loads(dumps(state))
     others = []

@@ -67,7 +67,7 @@ def run(system: System, scale: Scale) -> Report:
 
 # The parts -----------------------------------------------------------------------------------------------
 def _measure_visits(report: Report, system: System, visitors: list[Stranger]) -> None:
-    """Let visitors load the home page; add the cost of each. They are many, as the page is made once for all."""
+    """Let many visitors load the home page; add the cost of each. The server makes the page once for all of them."""
     meter = Meter(system, {name: [name] for name in system.children})
 
     async def visit() -> None:
@@ -121,9 +121,10 @@ def _add_part(report: Report, name: str, spent: dict[str, float], *, among: int,
 
 # The steps -----------------------------------------------------------------------------------------------
 def _find_the_most(report: Report, system: System, crowd: Crowd, scale: Scale) -> tuple[int, int]:
-    """Offer twice as many a minute until a step fails, or half as many until one holds; then halve the gap twice.
+    """Find how many strangers a minute the shop can serve.
 
-    Return the most that held (0: none), and how many strangers met an error.
+    Let twice as many arrive until a step fails, or half as many until a step does not fail. Then halve the gap
+    twice. Return the most with which a step did not fail (0 if all failed), and how many strangers met an error.
     """
     held, broken, errors, rate = 0, 0, 0, FIRST
     for _ in range(scale.pick(3, 12)):
@@ -191,7 +192,7 @@ async def _arrive(strangers: list[Stranger], *, a_minute: float) -> None:
 
 # The check and the conclusion ----------------------------------------------------------------------------
 def _check(strangers: list[Stranger]) -> None:
-    """Raise BrokenError unless all that strangers saw is stored, and all tables agree once nothing is in flight."""
+    """Raise BrokenError unless all that strangers saw is stored, and all tables agree when nothing is in flight."""
     sale.settle(seconds=PATIENCE)
     sale.check()
     books = sale.books()

@@ -1,8 +1,8 @@
 """A browser that uses little CPU: connections, a cache, what a page loads, and sockets.
 
-It runs in the benchmark's process. It asks for one file after another on one connection, as HTTP/2 shares one, and
-keeps what the answers allow. A page or a module with the same content is parsed only once, so that the load uses
-less CPU than the servers.
+It runs in the benchmark's process. It asks for one file after another on one connection, because HTTP/2 also needs
+only one, and caches what the answers allow. A page or a module with the same content is parsed only once, so that
+the load uses less CPU than the servers.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Browser:
             self._streams = None
 
     async def page(self, path: str) -> str:
-        """Load a page with all its files; return its text. Raises WrongAnswerError."""
+        """Load a page with all its files; return its text. Raise WrongAnswerError."""
         answer = await self._ask("GET", path, "Accept: text/html\r\nAccept-Encoding: gzip\r\n")
         if answer.status != 200:
             raise WrongAnswerError(path, answer.status, answer.content)
@@ -110,7 +110,7 @@ class Browser:
         return text
 
     async def api(self, method: str, path: str, expected: int, **body: object) -> dict[str, Any]:
-        """Send a request to the API; return its answer. Raises WrongAnswerError."""
+        """Send a request to the API; return its answer. Raise WrongAnswerError unless the status is `expected`."""
         sent = json.dumps(body).encode() if body else b""
         headers = "Accept: application/json\r\nContent-Type: application/json\r\n" + self._who()
         answer = await self._ask(method, path, headers, sent)
@@ -134,7 +134,7 @@ class Browser:
             await _hang_up(streams[1])
 
     async def _file(self, name: str) -> tuple[str, ...]:
-        """Load a file unless the cache has it; return what it imports. Raises WrongAnswerError."""
+        """Load a file unless the cache has it; return what it imports. Raise WrongAnswerError."""
         kept = self._cache.get(name)
         if kept and time.monotonic() < kept.fresh_until:
             return kept.imports
@@ -181,7 +181,7 @@ class Stream:
         self._path, self._reader, self._writer = path, reader, writer
 
     async def state(self) -> Any:
-        """Wait for the next frame that shows the stream's state, and return that. Raises WrongAnswerError."""
+        """Wait for the next frame with the stream's state, and return the state. Raise WrongAnswerError."""
         while True:
             frame = json.loads(await self._text())
             if frame["type"] in ("snapshot", "update"):

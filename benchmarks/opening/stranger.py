@@ -28,7 +28,7 @@ STEPS = ("home page", "event page", *Known, "reserve", "own socket", "pay")
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """The ports and the ticket types. A returning buyer is called `bench-<number>`."""
+    """The port of the front server, the event that opens, and its ticket types."""
 
     port: int
     event: int
@@ -50,7 +50,7 @@ class Stranger:
     browser: Browser = field(init=False)
 
     def __post_init__(self) -> None:
-        # Each has its own address, as most people have: the shop limits the requests from one address.
+        # Each stranger has its own address, as most people have: the shop limits the requests from one address.
         high, low = divmod(self.number % 60_000, 250)
         self.browser = Browser(self.shop.port, source=f"127.1.{high}.{low + 1}")
         self._screen = contextlib.AsyncExitStack()
@@ -115,6 +115,7 @@ class Stranger:
         return stream
 
     async def _log_in(self) -> None:
+        """Log in as a buyer whom `sale.buyers_make` made, with this stranger's number."""
         given = {"username": f"bench-{self.number}", "password": PASSWORD}
         self.browser.token = (await self.browser.api("POST", "/api-auth/login/", 200, **given))["token"]
 

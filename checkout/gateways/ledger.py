@@ -80,7 +80,7 @@ class Ledger:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Return the answer that is stored for a key. If there is none, do the work, store its answer and return it.
+        """Return the stored answer for a key. If there is none, do the work, store its answer and return it.
 
         Raise InProgress, or KeyReused if the key was used with another body.
         """

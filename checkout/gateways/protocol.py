@@ -43,7 +43,7 @@ class ForgedWebhook(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A gateway's message: an intent or a refund has changed. It is only a hint, and a worker asks for the state."""
+    """A gateway's message: an intent or a refund has changed. It is only a hint; a worker asks for the state."""
 
     event_id: str
     intent: str | None  # None if the message is about something else

@@ -142,8 +142,7 @@ def _signature(at: str, body: bytes) -> str:
 
 
 def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Do the work of a key once, and return its answer at each call with this key; raise GatewayUnknown at a fault.
-    """
+    """Do the work of a key once, and return its answer at each call; raise GatewayUnknown at a fault."""
     _lose(operation, "before")
     failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:

@@ -1,4 +1,4 @@
-// socket.io, a room per event.
+// socket.io, with a room for each event.
 const { Server } = require("socket.io");
 const [port, redis, password, channel] = process.argv.slice(2);
 const server = new Server(Number(port), { transports: ["websocket"] });

@@ -1,4 +1,5 @@
-// The texts published on a Redis channel, one call each. As much of Redis's protocol as that needs.
+// Calls `each` with every text that is published on a channel of Redis. It knows only the part of Redis's protocol that
+// this needs.
 const net = require("node:net");
 
 module.exports = function subscribe({ port, password, channel }, each) {

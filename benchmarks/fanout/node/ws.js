@@ -1,4 +1,4 @@
-// `ws`, as its documentation broadcasts: one text, sent to each client.
+// `ws`, which broadcasts as its documentation says: it sends the same text to each client.
 const { WebSocketServer, WebSocket } = require("ws");
 const [port, redis, password, channel] = process.argv.slice(2);
 const server = new WebSocketServer({ port: Number(port), host: "127.0.0.1" });
