@@ -145,8 +145,8 @@ def _wait_for_flushes() -> None:
 def _spread(system: System, scale: Scale, report: Report, types: list[int]) -> None:
     """Measure ten thousand holds a minute that expire beside reservations.
 
-    Windows in which holds expire take turns with windows of the same load in which no hold expires. The latter are
-    half as long.
+    Windows in which holds expire take turns with windows of the same load in which no hold expires. Windows of the
+    second sort are half as long.
     """
     seconds = scale.pick(4, 10)
     port = system.start_web("web")

@@ -321,7 +321,7 @@ def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
 
 
 def charged_references(*, gateway: str, references: Collection[str]) -> set[str]:
-    """Return those of these intents at a gateway that belong to a payment that is charged, or not settled yet."""
+    """Return which of these intents at a gateway belong to a payment that is charged or not settled yet."""
     found = Payment.objects.filter(gateway=gateway, gateway_reference__in=references)
     uncharged = (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE)
     return set(found.exclude(status__in=uncharged).values_list("gateway_reference", flat=True))

@@ -67,7 +67,7 @@ def run(system: System, scale: Scale) -> Report:
 
 # The parts -----------------------------------------------------------------------------------------------
 def _measure_visits(report: Report, system: System, visitors: list[Stranger]) -> None:
-    """Let many visitors load the home page; add the cost of each. The server makes the page once for all of them."""
+    """Let many visitors load the home page; add the cost of each. The server makes the page once for all."""
     meter = Meter(system, {name: [name] for name in system.children})
 
     async def visit() -> None:

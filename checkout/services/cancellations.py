@@ -60,7 +60,7 @@ def cancellation_retry(*, staff_id: int, event_id: int) -> int:
 
 
 def cancellations_go_on() -> int:
-    """Go on with each cancelled event that is due; return for how many orders it started a refund or return.
+    """Go on with each cancelled event that is due; return how many orders were handled.
 
     Only one process at a time does this.
     """
@@ -73,7 +73,7 @@ def cancellations_go_on() -> int:
 def _go_on(event_id: int) -> int:
     """Find the orders of a cancelled event, revoke their tickets, and start refunds, up to IN_FLIGHT at a time."""
     with db.transaction():
-        # Read this before `orders_collect`. If a payment succeeds later than this, a later pass finds it.
+        # Read this first. A payment that succeeds after this is found by `orders_collect` or by a later pass.
         may_grow = selectors.is_reserved_now(event_id=event_id)
         operations.orders_collect(event_id=event_id, now=db.now())
     while _revoke(event_id) == REVOKED_AT_ONCE:

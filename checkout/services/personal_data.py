@@ -63,8 +63,8 @@ def register_eraser(erase: Callable[..., None]) -> None:
     """Register a function that erases the data which an app above checkout keeps about a person.
 
     The call is `erase(user_id=..., others=...)`, in the transaction of the erasure. `others` has the person's
-    addresses, each with the ids of the other users who have it too, and who keep it. These users are locked. An app
-    registers its function when it is loaded.
+    addresses, each with the ids of the other users who keep it. These users are locked. An app registers its
+    function when it is loaded.
     """
     _erasers.append(erase)
 

@@ -42,7 +42,7 @@ TASKS: dict[type[Model], tuple[str, str]] = {
 LOOKED_AFTER: dict[type[Model], int] = {Payment: 500, Refund: 500}  # how many of each kind at once
 LOOKED_AFTER |= dict.fromkeys(MAILS, 1)  # one is enough to know that mails are due
 MAIL_QUEUE_MOST = 100  # messages; a longer queue gets none, because each message sends all mails that are due
-MESSAGE_EXPIRES = 4.0  # seconds; later it is not needed, because `look_after` runs again every two seconds
+MESSAGE_EXPIRES = 4.0  # seconds; an older message is not needed, because `look_after` runs every two seconds
 
 
 def payment_process(*, payment_id: int) -> None:
