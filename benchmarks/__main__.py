@@ -54,7 +54,7 @@ def main() -> int:
             reports.append(_run(name, system, Scale(quick=given.quick)))
             print(reports[-1].as_text(), end="\n\n", flush=True)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
-            _write(given.json, reports, quick=given.quick)  # after each benchmark, because a later one may fail
+            _write(given.json, reports, quick=given.quick)  # now, because a later benchmark may fail
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
     _say(f"Missed: {'; '.join(missed)}" if missed else "Every goal was met.")

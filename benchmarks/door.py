@@ -28,7 +28,8 @@ from tickets.models import Reservation, TicketType
 
 RATE = 100  # scans a second
 SALE_RATE = 200  # reservations a second that are requested meanwhile
-SHARE = 0.5  # half a sale asks for this share of the reservations a second that the same round made without scans
+# Half a sale asks for this share of the reservations a second that the same round made without scans.
+SHARE = 0.5
 LEAD = 1.0  # seconds for which buyers ask before the first scan, and half as long after the last
 CONNECTIONS = 16
 STEWARD = 1  # the id of the user who scans

@@ -23,7 +23,7 @@ class Arm:
     name: str
     crowd: Load
     web: str
-    claims: Callable[[int], list[Iterator[bytes]]]  # by the number of the round: the claims of each connection
+    claims: Callable[[int], list[Iterator[bytes]]]  # by round: the claims of each connection
 
 
 def run(system: System, scale: Scale) -> Report:

@@ -104,7 +104,7 @@ def payment_begin(
     _payment_move(
         payment,
         PaymentStatus.PENDING,
-        is_marked=True,  # `order_begin_paying` marks the stream after the commit
+        is_told=True,  # `order_begin_paying` marks the stream after the commit
         amount_minor=amount_minor,
         error="",
         gateway_token=token,
@@ -180,7 +180,7 @@ def payment_succeed(*, payment: Payment, reservations: Sequence[Reservation], no
     """Sell the tickets of a locked payment, and owe the buyer a receipt."""
     _check_amount(payment, reservations)
     tickets.order_validate(reservations=reservations, now=now)
-    _payment_move(payment, PaymentStatus.SUCCESS, is_marked=True, error="", **AT_REST)
+    _payment_move(payment, PaymentStatus.SUCCESS, is_told=True, error="", **AT_REST)
     _receipt_owe(payment, now)
 
 
@@ -277,11 +277,11 @@ def payment_remove(*, payment: Payment) -> None:
     db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 
-def _payment_move(payment: Payment, target: PaymentStatus, *, is_marked: bool = False, **changes: Any) -> None:
+def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
     """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
 
-    `is_marked` says that a step on the reservations in the same transaction marks the buyer's stream. Otherwise
-    this function marks the stream.
+    `is_told` says that a step on the reservations in the same transaction marks the buyer's stream, so that this
+    function does not.
     """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]
@@ -292,7 +292,7 @@ def _payment_move(payment: Payment, target: PaymentStatus, *, is_marked: bool = 
     for name, value in {"status": target, **changes}.items():
         setattr(payment, name, value)
     _log(payment, f"payment_{target.lower()}", reason=payment.error)
-    if not is_marked:
+    if not is_told:
         db.after_commit(partial(projections.announce, buyer_id=payment.buyer_id))
 
 

@@ -40,7 +40,7 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
         if order_id is None:
             raise NotFound()
         parties = {"guest_id": guest_id, "buyer_id": buyer_id}
-        line.entry_follow(order_id=order_id, **parties)  # the entry is locked before the payment and the order
+        line.entry_follow(order_id=order_id, **parties)  # first: the entry is locked before the payment
         follow_operations.payments_follow(order_id=order_id, **parties)
         tickets.order_follow(order_id=order_id, **parties)
         follow_operations.check_payments_followed(order_id=order_id, guest_id=guest_id)

@@ -83,7 +83,7 @@ def payment_pay(
         rules.check_may_pay(payment.status)
         check_version(version, payment.version)
         _check_payable(order, now=now)
-        rules.check_answered(payment.status)  # after `_check_payable`: that a hold has expired helps the buyer more
+        rules.check_answered(payment.status)  # last, because an expired hold is the more helpful reason
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
