@@ -126,14 +126,15 @@ def _progress(attempt: _Attempt) -> Charge:
     deadline = payment.deadline or now
     if payment.gateway_reference:
         known = attempt.ask(gateway.retrieve, intent=payment.gateway_reference)
+        step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
     elif now >= deadline:
         return Charge(outcome=Outcome.CANCELLED)  # an intent whose name we never learnt was never confirmed
     else:
-        known = Charge(outcome=Outcome.UNCONFIRMED)
+        # Even at a late attempt: the earlier ones learnt no name, so they confirmed nothing.
+        known, step = Charge(outcome=Outcome.UNCONFIRMED), Step.CONFIRM
         _create_intent(attempt)
     if payment.status == PaymentStatus.ABANDONED:
         return _withdraw(attempt, known)
-    step = rules.next_step(known, attempts=payment.attempts, deadline=deadline, now=now)
     if step == Step.CONFIRM:
         return attempt.ask(gateway.confirm, key=attempt.key("confirm"), intent=payment.gateway_reference)
     if step == Step.CANCEL:

@@ -122,6 +122,24 @@ class TestUnknown:
         assert state(payment) == ("SUCCESS", "validated")
         assert charges(payment) == ["succeeded"]
 
+    def test_an_intent_that_only_the_third_attempt_can_make_is_still_charged(
+        self, api: APIClient, payment: Payment, settings: Any
+    ) -> None:
+        settings.SANDBOX_FAULTS = {"create_intent": "before"}
+        pay(api, payment)
+        work(payment)
+        lapse()
+        work(payment)
+        assert state(payment) == ("PROCESSING", "paying")
+
+        settings.SANDBOX_FAULTS = {}
+        lapse()
+        work(payment)
+
+        assert (payment.attempts, charges(payment)) == (3, ["succeeded"])
+        assert state(payment) == ("SUCCESS", "validated")
+        audit()
+
     def test_a_time_out_that_charged_is_a_success(self, api: APIClient, payment: Payment) -> None:
         pay(api, payment, "timeout_charged")
         work(payment)
