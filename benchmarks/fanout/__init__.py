@@ -22,7 +22,7 @@ from realtime.store import Frame
 
 OURS, EACH_SENT, NODE = "ours", "ours, conflation off", "ws"
 AT_FIFTY = (OURS, EACH_SENT, NODE, "socketio")  # also at fifty changes a second
-SETTLED = 5.0  # seconds within which public screens equal the database (I7)
+SETTLED = 5.0  # seconds within which public screens equal the database
 WARM_UP = 1.2  # seconds, in which the hub of the arm before also leaves the group of the stream
 MESSAGE, CHANGE = "us a message", "us a change and socket"
 

@@ -2,7 +2,9 @@
 
 const AT_ONCE = 2_000; // keys that are computed before the page can react again
 
-/** Return the place of a number by the published rule; null if the browser has no SHA-256, as with plain http. */
+/** Return the place of a number by the published rule; null if the browser has no SHA-256, as with plain http.
+ *
+ * The numbers up to `drawn` take part in the draw; a later number is its own place. `value` is the public value. */
 export async function placeOf(seed, digest, drawn, number, value = null) {
   if (number > drawn) return number;
   if (!globalThis.crypto?.subtle) return null;
