@@ -76,8 +76,8 @@ class Token(serializers.Serializer):
         source="last_used_at",
         allow_null=True,
         help_text=(
-            "When the token was last used, with a precision of ten minutes. Null if it was not used"
-            " since it was created."
+            "When the token was last used, with a precision of ten minutes. Null if it was used only in"
+            " the first ten minutes after it was created, or not at all."
         ),
     )
     expires_at = InstantField()

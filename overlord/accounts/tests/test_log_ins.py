@@ -388,6 +388,16 @@ class TestOwnTokens:
         assert client.post(f"/account/tokens/{number}/end/").status_code == 302
         assert api.get("/event/reservations/").status_code == 401
 
+    def test_the_page_does_not_deny_a_use_that_is_not_recorded(self, buyer: User) -> None:
+        """A use in the first ten minutes after the log-in is not recorded."""
+        api, client = api_of(buyer), Client(headers={"accept": "text/html"})
+        client.force_login(buyer)
+        assert api.get("/event/reservations/").status_code == 200
+        assert ApiToken.objects.get().last_used_at is None
+        page = client.get("/account/tokens/").content.decode()
+        assert "Not used yet" not in page
+        assert "Used only in the first ten minutes after the log-in, or not at all." in page
+
     def test_another_process_is_notified_of_the_end(self, buyer: User) -> None:
         api, cache = api_of(buyer), TokenCache()
         token = ApiToken.objects.get()
