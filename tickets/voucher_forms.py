@@ -160,7 +160,7 @@ class CodeForm(forms.Form):
 
     def _is_never_valid(self, begins: datetime, chosen: Sequence[int]) -> bool:
         """Return whether the sales of all its ticket types have ended when the code begins to be valid."""
-        meant = [each for each in self.types if not chosen or each.pk in chosen]
+        meant = [each for each in self.types if (each.pk in chosen if chosen else not each.hidden)]
         ends = [each.inventory.closes_at for each in meant if hasattr(each, "inventory")]
         return bool(ends) and max(ends) <= begins
 

@@ -127,6 +127,25 @@ class TestMaking:
         assert sentence in answer.content.decode()
         assert Voucher.objects.count() == 1
 
+    @pytest.mark.parametrize("is_chosen", [False, True])
+    def test_the_sale_of_a_hidden_type_counts_only_if_the_code_is_for_this_type(
+        self,
+        organiser: Client,
+        event: Event,
+        ticket_type_make: Callable[..., TicketType],
+        is_chosen: bool,
+    ) -> None:
+        hidden = ticket_type_make(event=event, closes_at=event.date + timedelta(days=10))
+        TicketType.objects.filter(pk=hidden.pk).update(hidden=True)
+        begins = event.date + timedelta(days=5)
+        fields = {"valid_from_0": f"{begins:%Y-%m-%d}", "valid_from_1": "12:00"}
+        chosen = {"ticket_types": str(hidden.pk)} if is_chosen else {}
+
+        answer = make(organiser, event, **fields, **chosen)
+
+        assert ("The sale of these tickets ends before" in answer.content.decode()) is not is_chosen
+        assert Voucher.objects.exists() is is_chosen
+
 
 class TestOne:
     def test_the_page_of_a_code_shows_its_sales(
