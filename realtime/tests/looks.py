@@ -46,4 +46,4 @@ def seconds(kind: type[daphne.server.Server]) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"ours": seconds(server.RarelyCheckingServer), "daphne": seconds(daphne.server.Server)}))  # noqa: T201
+    print(json.dumps({"ours": seconds(server.LeanServer), "daphne": seconds(daphne.server.Server)}))  # noqa: T201
