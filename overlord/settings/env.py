@@ -135,10 +135,7 @@ for _name in SECRETS:
 
 
 def _required(name: str, how: str) -> str:
-    """Return the value of a variable; "" if it is not set.
-
-    In production, add a sentence with the advice `how` to `_missing`, if it is not set and this process needs it.
-    """
+    """Return a variable, or "". If production lacks a variable it needs, add the advice `how` to `_missing`."""
     value = _env.str(name, "").strip(", ")
     if PRODUCTION and not value and _reads(name):
         _missing.append(f"{name} is not set. {how}")
