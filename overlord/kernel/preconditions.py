@@ -1,7 +1,8 @@
 """The header If-Match: a client says which version of a resource it has read.
 
-No answer has an ETag with such a version. Some fields change without a new version: the seconds left of a hold, and
-the price of an unpaid payment. So a cache must not treat two answers with the same version as equal.
+The version is a field of the answer, and not in an ETag header: a cache would treat two answers with the same ETag
+as equal. But some fields change without a new version: the seconds left of a hold, and the price of an unpaid
+payment.
 """
 
 import re

@@ -25,7 +25,7 @@ def prune(rows: Callable[[], QuerySet[Model]]) -> int:
     while True:
         with db.transaction():
             keys = _locked_keys(rows())
-            # The query is run again: before a row was locked, it can have changed, or got a row that refers to it.
+            # The query runs again: before the lock, somebody can have changed a row, or made one that refers to it.
             _, deleted = rows().filter(pk__in=keys).delete()
         now_deleted = deleted.get(rows().model._meta.label, 0)
         if not now_deleted:

@@ -24,9 +24,9 @@ AT_ONCE = 300  # streams that one call marks
 class Healing:
     """The healing of one hub.
 
-    `report()` records in Redis that the hub runs and returns whether flushes succeed; it raises when Redis is away.
-    `read_kept(streams)` takes the kept frames that are newer than the hub's. `tell(live=, now=)` tells the sockets
-    whether changes get through.
+    `report()` records in Redis that the hub runs and returns whether flushes succeed; it raises an error when Redis
+    is away. `read_kept(streams)` reads the frames of these streams from Redis and gives the newer ones to the hub.
+    `tell(live=, now=)` tells the sockets whether changes get through.
     """
 
     def __init__(

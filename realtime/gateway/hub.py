@@ -298,7 +298,7 @@ class Hub:
             await asyncio.to_thread(publish.streams_mark, streams=unknown)
 
     async def read_kept(self, names: list[str]) -> list[str]:
-        """Take those kept frames that are newer than the hub's; return the streams without a kept frame."""
+        """Read the frames that Redis keeps of these streams, and take them; return the streams without one."""
         kept = await self.source.frames(names)
         for frame in kept:
             self.take(frame)

@@ -1,6 +1,7 @@
 """`live_epoch`: begin a new epoch of versions and ids (`realtime/worker/epoch.py`).
 
-Run by `bin/up` and by compose: after migrations, a reset and a restore of a backup.
+`bin/up`, compose and the job `migrate` of Kubernetes run it each time after the migrations. The command `restore`
+runs it too.
 """
 
 from typing import Any
