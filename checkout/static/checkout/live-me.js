@@ -17,7 +17,7 @@ class LiveMe extends HTMLElement {
     this.see = this.see.bind(this);
     document.addEventListener("visibilitychange", this.see);
     this.stream = follow("/ws/me/", {
-      onState: (mine, { version }) => this.show(mine, version),
+      onState: (mine, frame) => this.show(mine, frame),
       onStatus: (status, _code, currentAt) => {
         this.badge.show(status, currentAt);
         this.poll.hear("me", status);
@@ -59,9 +59,11 @@ class LiveMe extends HTMLElement {
     this.poll.hear("mail", waits ? "waits" : "live");
   }
 
-  /** Load the page again if a frame is newer, as soon as the page is visible. */
-  show(frame, version) {
-    if (version > this.askedFor && this.isBehind(frame)) this.due = version;
+  /** Load the page again if a frame is newer, or is another user's, as soon as the page is visible. */
+  show(mine, { stream, version }) {
+    this.owner ??= stream;
+    const isOther = stream !== this.owner; // another user has logged in in this browser
+    if (isOther || (version > this.askedFor && this.isBehind(mine))) this.due = version;
     this.see();
   }
 

@@ -31,7 +31,11 @@ class PaymentStatus extends HTMLElement {
     this.badge = this.querySelector("live-badge");
     this.poll = whileNotLive(() => this.ask());
     this.stream = follow("/ws/me/", {
-      onState: (mine) => this.show(mine),
+      onState: (mine, { stream }) => {
+        this.owner ??= stream;
+        if (stream === this.owner) this.show(mine);
+        else loadAnew(); // another user has logged in in this browser
+      },
       onStatus: (status, _code, currentAt) => {
         this.badge.show(status, currentAt);
         this.poll.hear("me", status);

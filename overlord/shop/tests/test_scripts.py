@@ -445,7 +445,7 @@ function loaded(versions, reservations, payments = []) {
   loads = 0;
   history.state = null;
   const opened = page(versions);
-  opened.show({ reservations, payments }, 1);
+  opened.show({ reservations, payments }, { version: 1 });
   opened.disconnectedCallback();
   return loads;
 }
@@ -477,7 +477,7 @@ def test_my_tickets_are_loaded_again_for_what_changed_before_the_first_frame(tmp
 def test_hidden_my_tickets_are_loaded_again_when_they_are_visible(tmp_path: Path) -> None:
     script = """
       document.hidden = true;
-      page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] }, 1);
+      page({ reservations: { 7: 3 } }).show({ reservations: [held(7, 4)], payments: [] }, { version: 1 });
       const found = [loads];
       document.hidden = false;
       document.dispatchEvent(new Event("visibilitychange"));
@@ -489,9 +489,9 @@ def test_hidden_my_tickets_are_loaded_again_when_they_are_visible(tmp_path: Path
 def test_my_tickets_are_loaded_once_for_a_frame_with_a_deleted_row(tmp_path: Path) -> None:
     script = """
       const gone = { reservations: [held(7, 4)], payments: [] };
-      for (const version of [5, 5, 5, 4]) page({}).show(gone, version); // each page is the reloaded one
+      for (const version of [5, 5, 5, 4]) page({}).show(gone, { version }); // each page is the reloaded one
       const found = [loads];
-      page({}).show(gone, 6);
+      page({}).show(gone, { version: 6 });
       done([...found, loads]);
     """
     assert scripts.run(tmp_path, ME + script) == [1, 2]
@@ -675,6 +675,30 @@ def test_my_tickets_asks_whether_the_mail_was_sent_as_long_as_it_waits(tmp_path:
     """
     found = scripts.run(tmp_path, NOT_LIVE + script)
     assert found == ["live", [20_000, 40_000], "It was sent.", []]
+
+
+@pytest.mark.parametrize(("stream", "loads"), [("me.2", 1), ("me.1", 0)])
+@pytest.mark.parametrize("name", ["live-me", "payment-status"])
+def test_a_page_of_a_user_is_loaded_again_when_another_user_has_logged_in(
+    name: str, stream: str, loads: int, tmp_path: Path
+) -> None:
+    script = f"""
+      let socket;
+      globalThis.WebSocket = class {{ constructor() {{ socket = this; }} close() {{}} send() {{}} }};
+      history.replaceState = () => {{}};
+      const page = new types["{name}"]();
+      page.versions = '{NOTHING}';
+      page.connectedCallback();
+      const data = {{ reservations: [], payments: [] }};
+      const hear = (stream, version) =>
+        socket.onmessage({{ data: JSON.stringify({{ type: "snapshot", stream, version, data }}) }});
+      hear("me.1", 7);
+      socket.onclose({{ code: 4401 }}); // the session has ended
+      page.stream.resync(); // connects by the session that the browser has now
+      hear("{stream}", 3); // the version says nothing about the other stream
+      done(gone.length);
+    """
+    assert scripts.run(tmp_path, NOT_LIVE + script) == loads
 
 
 def test_a_page_whose_stream_is_live_asks_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
 //   import { follow, now } from "/static/realtime/live.js";
 //   const stream = follow("/ws/events/12/", { onState: (event) => show(event), onStatus: (status) => badge(status) });
 //
-// onState(data, frame)     called with the whole state, each time a newer one comes
+// onState(data, frame)     called with the whole state, each time a newer one comes. On /ws/me/, `frame.stream` is another
+//                          one once another user has logged in in this browser
 // onStatus(status, code, currentAt)
 //                          called when the status changes: "live" | "reconnecting" | "stale" | "closed". The state is
 //                          known to be current only while the status is "live". "closed" is final. Its code is 4401,
@@ -59,6 +60,7 @@ class Stream {
     this.url = new URL(path, globalThis.location.href);
     this.url.protocol = this.url.protocol === "https:" ? "wss:" : "ws:";
     this.handlers = { onState, onStatus, onAdvice };
+    this.name = null; // of the stream, from its frames
     this.version = -1;
     this.status = null;
     this.failures = 0;
@@ -147,6 +149,8 @@ class Stream {
 
   replace(frame) {
     this.liveSince ??= performance.now();
+    if (frame.stream !== this.name) this.version = -1; // versions are compared within one stream
+    this.name = frame.stream;
     if (frame.version > this.version) {
       this.version = frame.version;
       this.handlers.onState?.(frame.data, frame);

@@ -319,6 +319,30 @@ def test_a_page_whose_log_in_has_ended_and_comes_back_follows_the_own_stream_aga
     assert run(tmp_path, script) == [[None, None, 1], 1, "given"]
 
 
+@pytest.mark.parametrize(("stream", "state"), [("me.2", None), ("me.1", "waiting")])
+def test_a_page_shows_no_place_of_the_user_before_when_another_user_has_logged_in(
+    stream: str, state: str | None, tmp_path: Path
+) -> None:
+    script = f"""
+      const page = open(waiting);
+      await served(0);
+      const mine = async (stream) => {{
+        const data = {{ reservations: [] }}, server_time = new Date().toISOString();
+        const frame = {{ type: "snapshot", stream, version: ++version, server_time, data }};
+        sockets.get(ME).onmessage({{ data: JSON.stringify(frame) }});
+        await settled();
+      }};
+      await mine("me.1");
+      await lose(ME, 4401);
+      present = {{ ...present, number: undefined, state: undefined, place: undefined }};
+      await until(1_000); // connects by the session that the browser has now
+      await mine("{stream}");
+      await until(2_000);
+      done(page.state);
+    """
+    assert run(tmp_path, script) == state
+
+
 def test_own_tickets_from_outside_the_line_change_the_title_only_until_the_page_is_fetched(
     tmp_path: Path,
 ) -> None:

@@ -70,7 +70,11 @@ class LiveLine extends HTMLElement {
   followOwn() {
     if (this.number !== null) {
       this.own ??= follow("/ws/me/", {
-        onState: ({ reservations }) => this.showOwn(reservations),
+        onState: ({ reservations }, { stream }) => {
+          if (stream !== (this.owner ?? stream)) this.renew(0); // another user has logged in in this browser
+          this.owner = stream;
+          this.showOwn(reservations);
+        },
         onStatus: (status, _code, currentAt) => {
           this.badge.show(status, currentAt, "own");
           this.poll.hear("own", status);
