@@ -130,6 +130,7 @@ def _checkout_page(
         "total": total,
         "payment_error": _(payment["error"]) if payment and payment["error"] else "",
         "error_sentences": {each: _(each) for each in rules.ERRORS},
+        "action": payment["requires_action"] if payment else None,
         "refunded": _refunded(order_id) if stage == Stage.PAID else None,
         "stage": stage,
         "is_cancelled": reservation["event_is_cancelled"],

@@ -1,5 +1,6 @@
 """The page of an order, made by the server."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -53,6 +54,24 @@ def test_frames_have_their_errors_in_the_language_of_the_page(buyer: User, payme
 
     assert set(texts) == set(rules.ERRORS)
     assert all(german != english for english, german in texts.items())
+
+
+@pytest.mark.parametrize("secure", [{"type": "stripe", "client_secret": "pi_1_secret_1"}, None])
+def test_a_page_says_what_the_bank_asks_of_the_buyer(
+    buyer: User, payment: Payment, secure: dict[str, str] | None
+) -> None:
+    """A page without a stream hears of it from the server's page alone."""
+    pay(api_of(buyer), payment, "timeout_uncharged")
+    work(payment)
+    Payment.objects.update(requires_action=secure)
+    client = Client()
+    client.force_login(buyer)
+
+    page = client.get(f"/checkout/{payment.reservation_id}/").content.decode()
+
+    [status] = re.findall(r"<payment-status [^>]*>", page)
+    said = re.search(r' action="([^"]*)"', status)
+    assert (said and json.loads(unescape(said[1]))) == secure
 
 
 @pytest.mark.parametrize("status", [EventStatus.ON_SALE, EventStatus.CANCELLED])

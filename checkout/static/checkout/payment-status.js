@@ -1,6 +1,7 @@
 // <payment-status reservation="7" versions="{...}">: the stage of a reservation, live. The page has panels for every
 // stage, and shows those of the present stage. `versions` says which versions of the rows the page shows, because the
-// first frame may be newer or older. Without a stream, the page asks the server regularly.
+// first frame may be newer or older. Without a stream, the page asks the server regularly. `action` is what the bank asks
+// of the buyer, if anything: without a stream, no frame says it.
 
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
@@ -18,6 +19,7 @@ class PaymentStatus extends HTMLElement {
     this.page = JSON.parse(this.getAttribute("versions"));
     this.lines = linesOf(Object.entries(this.page.held));
     this.errors = JSON.parse(this.getAttribute("errors")); // the sentences to show, by the English sentences in frames
+    this.action = JSON.parse(this.getAttribute("action")); // kept for stripe-form.js, which starts later
     this.countdown = this.querySelector("hold-countdown");
     this.extension = this.querySelector(".extension");
     const offered = Number(this.getAttribute("extension-offered"));
@@ -80,7 +82,7 @@ class PaymentStatus extends HTMLElement {
     const isNew = this.isNew(payment, reservation);
     if (isNew && stage === "paid" && this.dataset.stage === "paid") return loadAnew();
     this.showStage(stage);
-    this.action = payment?.requires_action ?? null; // kept for stripe-form.js, which may start later
+    this.action = payment?.requires_action ?? null;
     this.dispatchEvent(new CustomEvent("action"));
     return undefined;
   }

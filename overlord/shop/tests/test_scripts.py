@@ -677,6 +677,29 @@ def test_my_tickets_asks_whether_the_mail_was_sent_as_long_as_it_waits(tmp_path:
     assert found == ["live", [20_000, 40_000], "It was sent.", []]
 
 
+def test_a_bank_can_be_answered_on_a_page_without_a_stream(tmp_path: Path) -> None:
+    script = """
+      let press;
+      const confirmed = [];
+      const place = { hidden: true, querySelector: () => ({ addEventListener: (_, act) => { press = act; } }) };
+      const page = new types["payment-status"]();
+      page.getAttribute = (name) => ({
+        versions: '{"reservations":{},"held":{},"payments":{}}', errors: "{}", action: '{"client_secret": "s1"}',
+      })[name] ?? null;
+      page.querySelector = (css) => (css.includes("action") ? place : css === "live-badge" ? badge : nothing);
+      page.connectedCallback();
+      document.querySelector = () => page;
+      globalThis.Stripe = () => ({
+        elements: () => ({ create: () => ({ mount() {} }) }),
+        handleNextAction: ({ clientSecret }) => confirmed.push(clientSecret),
+      });
+      await import("checkout/stripe-form.js");
+      press();
+      done([place.hidden, confirmed]);
+    """
+    assert scripts.run(tmp_path, NOT_LIVE + script) == [False, ["s1"]]
+
+
 @pytest.mark.parametrize(("stream", "loads"), [("me.2", 1), ("me.1", 0)])
 @pytest.mark.parametrize("name", ["live-me", "payment-status"])
 def test_a_page_of_a_user_is_loaded_again_when_another_user_has_logged_in(
