@@ -28,6 +28,7 @@ _KEY = re.compile(r"[0-9a-f]{32}")  # 128 random bits, made by the script of a p
 _FORMER_GUEST = "guest"
 
 _followers: list[Callable[..., None]] = []
+_kept: list[str] = []  # keys in a session
 
 
 def register_follower(follow: Callable[..., None]) -> None:
@@ -37,6 +38,11 @@ def register_follower(follow: Callable[..., None]) -> None:
     would prevent the log-in. An app registers it when the app is loaded.
     """
     _followers.append(follow)
+
+
+def register_kept(name: str) -> None:
+    """Keep the value with this key of a guest's session when the guest logs in to an account on a page."""
+    _kept.append(name)
 
 
 @contextmanager
@@ -167,9 +173,11 @@ def guest_logged_in(request: HttpRequest, *, guest_id: int, user: User) -> None:
 def log_in_of_guest(request: HttpRequest) -> Iterator[None]:
     """If a guest makes the request, give what the guest has to the account that the block logs in."""
     guest_id = request.user.pk if is_guest(request) else None
+    kept = {name: request.session[name] for name in _kept if name in request.session}
     yield
     user = request.user
     if guest_id is not None and isinstance(user, User) and user.pk != guest_id:
+        request.session.update(kept)  # the log-in has emptied the session of another user
         guest_logged_in(request, guest_id=guest_id, user=user)
 
 

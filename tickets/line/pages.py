@@ -33,6 +33,7 @@ from tickets.line.rules import EntryOutdated, EntryState, Items, Phase
 
 RELOAD_SECONDS = 20
 WISHES = "line_wishes"  # the key in a session: wishes that wait for a mailed code or for a log-in
+guests.register_kept(WISHES)
 SECOND = "second_"  # the names of the second choice's fields begin with this
 # The fields that refusals are about, by the codes of the refusals.
 WRONG_FIELDS = {"email_has_account": "email", "address_in_line": "email", "wrong_email_code": "code"}
@@ -65,6 +66,8 @@ def line(request: HttpRequest, event_id: int) -> HttpResponse:
         else:
             _enter(request, event_id)
     except rules.AccountRequired:
+        if "code" not in request.POST:  # with a code, the session has the wish already
+            _keep_wish(request, event_id, _choices(request.POST))
         return redirect(f"{reverse('signup')}?next={reverse('line', args=[event_id])}")
     except NotFound:
         # The visitor does not wait in this line. If there is no such event, the call below raises NotFound again.

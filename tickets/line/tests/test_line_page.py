@@ -354,6 +354,22 @@ class TestGuests:
         assert re.search(rf'name="amount_{types[0].pk}" [^>]*value="2"', page), "the wish is kept"
         assert 'name="email"' not in page
 
+    def test_a_guest_who_logs_in_to_an_account_keeps_the_wish(
+        self, client: Client, types: list[TicketType], user_make: Callable[..., User]
+    ) -> None:
+        account = user_make()
+        wish = {f"amount_{types[0].pk}": "2"}
+        post(client, types, email="other@example.org", **wish)
+        assert User.objects.filter(is_guest=True).exists(), "the session is that of a guest now"
+
+        post(client, types, email=account.email, **wish)
+        client.post("/login/", {"username": account.email, "password": "correct horse"})
+
+        page = client.get(place(types)).content.decode()
+        assert re.search(rf'name="amount_{types[0].pk}" [^>]*value="2"', page)
+        send(client, types, **wish)
+        assert client.session["line_wishes"] == {}, "a wish that was entered is forgotten"
+
     @pytest.mark.parametrize("wrong", ["", "ada", "ada@"])
     def test_a_malformed_address_is_refused(
         self, client: Client, types: list[TicketType], wrong: str
@@ -372,6 +388,9 @@ class TestGuests:
 
         assert answer.headers["Location"].startswith("/signup/")
         assert not EmailCode.objects.exists()
+        client.post(answer.headers["Location"], {"email": ADA, "password": "correct horse"})
+        page = client.get(place(types)).content.decode()
+        assert re.search(rf'name="amount_{types[0].pk}" [^>]*value="1"', page), "the wish is kept"
 
 
 @pytest.mark.parametrize("amount", ["0", "x", "-1", "99999999999"])
