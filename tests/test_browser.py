@@ -946,6 +946,21 @@ def test_a_code_that_is_refused_has_the_focus(
     assert first.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+def test_the_chosen_numbers_are_kept_when_a_code_is_entered(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    voucher_make(ticket_type.event)
+    first.go(f"/events/{ticket_type.event_id}/")
+    first.press("[data-step='1']")
+    first.press("[data-step='1']")
+    first.says("output", "€45.00")
+    for code, total in (("NOTHING", "€45.00"), ("SPRING", "€40.50")):
+        first.write("#code", f"{code}\n")
+        first.wait(lambda page, code=code: f"code={code}" in page.path)
+        first.says("output", total)
+    assert first.complaints() == []
+
+
 # The figures of the page that are in more than one line.
 BROKEN = """
   const range = document.createRange();

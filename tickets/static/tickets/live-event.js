@@ -18,6 +18,7 @@ class LiveEvent extends HTMLElement {
     this.list = this.querySelector(".types");
     this.order = this.querySelector("form.order");
     for (const row of this.rows()) this.prepare(row);
+    this.addEventListener("formdata", ({ target, formData }) => this.keepChoice(target, formData));
     this.edits = editsOfCode(this);
     const badge = this.querySelector("live-badge");
     this.streams = [
@@ -245,6 +246,13 @@ class LiveEvent extends HTMLElement {
       });
     }
     input.addEventListener("input", () => this.showTotal());
+  }
+
+  /** Send the chosen numbers along with a code, so that the page with the code has them too. */
+  keepChoice(form, formData) {
+    if (!form.matches("form.code")) return;
+    const chosen = [...new FormData(this.order)].filter(([name, count]) => name.startsWith("amount_") && count > 0);
+    for (const [name, count] of chosen) formData.set(name, count);
   }
 
   showTotal() {
