@@ -118,6 +118,8 @@ class Signup(NextPageMixin, FormView):
             for field, sentences in refused.facts.get("errors", {}).items():
                 form.add_error(field if field in form.fields else None, sentences)
             return self.form_invalid(form)
+        except services.NotAGuest:  # the form was sent twice, and the first request has made the account
+            return HttpResponseRedirect(self.get_success_url())
         services.language_keep(user_id=user.pk, language=languages.of_request(self.request))
         login(self.request, user)
         return HttpResponseRedirect(self.get_success_url())

@@ -1,6 +1,7 @@
 """Buying without an account, on pages: the first press makes a guest, and the checkout asks for an address."""
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -15,11 +16,13 @@ from django.utils import timezone
 
 from checkout import services as checkout
 from checkout.models import Payment, Receipt
-from overlord.accounts import guests
+from overlord.accounts import guests, operations
 from overlord.accounts import services as accounts
 from overlord.accounts.models import EmailCode, User
+from overlord.kernel import db
 from tests.threads import together
 from tickets.models import Reservation, TicketType
+from tickets.tests.reserving import waiting_for_a_lock
 from tickets.tests.vouchers import voucher_make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,11 +55,15 @@ def reserve_with(key: str, ticket_type: TicketType, amount: int = 1) -> tuple[Cl
     return browser, browser.post(f"/events/{ticket_type.event_id}/", body)
 
 
-def submit(browser: Client, page: str, action: str, **fields: str) -> Any:
-    """Send a form of a page, with the page's token."""
+def token_of_form(browser: Client, page: str) -> dict[str, str]:
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', browser.get(page).content.decode())
     assert token
-    return browser.post(action, {**fields, "csrfmiddlewaretoken": token[1]})
+    return {"csrfmiddlewaretoken": token[1]}
+
+
+def submit(browser: Client, page: str, action: str, **fields: str) -> Any:
+    """Send a form of a page, with the page's token."""
+    return browser.post(action, {**fields, **token_of_form(browser, page)})
 
 
 def text(answer: Any) -> str:
@@ -378,6 +385,32 @@ class TestBecomingAnAccount:
         elsewhere = Client(headers={"accept": "text/html"})
         elsewhere.post("/login/", {"username": "ada@example.org", "password": PASSWORD})
         assert elsewhere.get(place).status_code == visitor.get(place).status_code == 200
+
+    def test_a_password_that_is_sent_twice_at_the_same_moment_makes_one_account(
+        self, visitor: Client, ticket_type: TicketType
+    ) -> None:
+        """The page of a slow site lets people press again, and says that nothing is done twice."""
+        place = reserve(visitor, ticket_type)["Location"]
+        form = {"email": GUEST["email"], "password": PASSWORD, "next": place, **token_of_form(visitor, place)}
+        tabs = [new_visitor(), new_visitor()]
+        locked = threading.Event()
+
+        def lock() -> None:
+            with db.transaction():
+                operations.user_lock(user_id=User.objects.get().pk)
+                locked.set()
+                waiting_for_a_lock(len(tabs))
+
+        def press(tab: Client) -> Any:
+            tab.cookies.update(visitor.cookies)
+            locked.wait(60)
+            return tab.post("/signup/", form)
+
+        _, *answers = together(lock, *[partial(press, tab) for tab in tabs])
+
+        assert [answer["Location"] for answer in answers] == [place, place]
+        assert not User.objects.get().is_guest
+        assert [tab.get(place).status_code for tab in tabs] == [200, 200]
 
     def test_a_weak_password_is_refused_with_the_form(self, visitor: Client, ticket_type: TicketType) -> None:
         place = reserve(visitor, ticket_type)["Location"]
