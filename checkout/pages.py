@@ -41,14 +41,15 @@ EXTENSION_OFFERED = 300  # seconds before a hold expires; from then on the page 
 
 
 class PayForm(forms.Form):
-    """The token of the card, from the gateway's form, the contact of a guest, and the price on the page."""
+    """The token of the card, from the gateway's form, the contact of a guest, and what the page showed."""
 
     token = forms.CharField(
         max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please enter or choose a card.")}
     )
     email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
     name = OneLineField(max_length=texts.PERSON_NAME_LENGTH, required=False)
-    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)  # as the page showed it
+    price = forms.CharField(max_length=money.TEXT_LENGTH, required=False)
+    calendar_version = WholeNumberField(min_value=0, max_value=LARGEST_ID, required=False)  # of the event
 
 
 @allow("GET")
@@ -95,6 +96,7 @@ def pay(request: HttpRequest, reservation_id: int) -> HttpResponse:
                 name=given["name"] if "name" in form.data else None,  # accounts are not asked for a name
             ),
             price=given["price"] or None,
+            calendar_version=given["calendar_version"],
             language=languages.of_request(request),
         )
     except NotFound:

@@ -1,4 +1,4 @@
-"""What a payment costs, and the price that its buyer was shown: decisions on plain values."""
+"""What a payment costs, and what its buyer was shown of the order: decisions on plain values."""
 
 import re
 from collections.abc import Sequence
@@ -14,6 +14,14 @@ PRICE = r"[0-9]{1,19}(\.[0-9]{1,4})?"  # as clients write a price
 class OrderChanged(Conflict):
     code = "order_changed"
     sentence = "The price of the order has changed since you opened the page. You were not charged."
+
+
+class EventMoved(Conflict):
+    code = "event_moved"
+    sentence = (
+        "The event has changed since you opened the page. You were not charged. Check the date and the place,"
+        " then pay."
+    )
 
 
 def price_minor(
@@ -39,3 +47,12 @@ def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str
     price = money.to_text(sum(totals_minor), currency)
     if shown is not None and (re.fullmatch(PRICE, shown) is None or Decimal(shown) != Decimal(price)):
         raise OrderChanged(price=price, currency=currency)
+
+
+def check_event(shown: int | None, calendar_version: int) -> None:
+    """Raise EventMoved if the event has another calendar version than a buyer was shown.
+
+    A buyer who was shown none (None) accepts every date and place.
+    """
+    if shown not in (None, calendar_version):
+        raise EventMoved()

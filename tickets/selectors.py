@@ -211,8 +211,8 @@ def order_described(*, buyer_id: int, reservation_id: int, now: datetime) -> lis
 def reservations_described(*, buyer_id: int, most: int, now: datetime) -> list[dict[str, Any]]:
     """Return a buyer's newest reservations as the API shows them, with more fields for pages.
 
-    These are `event_name`, `event_date`, `event_time_zone`, `event_is_cancelled`, `ticket_type_name`,
-    `paying_since` and `validated_at`.
+    These are `event_name`, `event_date`, `event_time_zone`, `event_is_cancelled`, `event_calendar_version`,
+    `ticket_type_name`, `paying_since` and `validated_at`.
     """
     return _described(db.rows(sql.ROWS_OF_BUYER, {"buyer": buyer_id, "most": most}), now=now)
 
@@ -223,6 +223,7 @@ def _described(rows: Sequence[dict[str, Any]], *, now: datetime) -> list[dict[st
         "event_date",
         "event_time_zone",
         "event_is_cancelled",
+        "event_calendar_version",
         "ticket_type_name",
         "paying_since",
         "validated_at",

@@ -63,6 +63,7 @@ def payment_pay(
     payment_id: int,
     token: str,
     price: str | None = None,
+    calendar_version: int | None = None,
     version: int | None = None,
     contact: Contact | None = None,
     language: str = "",
@@ -72,8 +73,9 @@ def payment_pay(
     The order is paid at its price of this moment. The mails about the order are in `language`.
 
     Raise NotFound, PaymentInProgress, AlreadyPaid, EventCancelled, Invalid or OverLimit; Outdated if the buyer saw
-    another `version` of the payment; OrderChanged if the buyer was shown another `price`; ReservationExpired, with
-    the ids of the expired reservations; for a guest also EmailRequired or EmailHasAccount.
+    another `version` of the payment; OrderChanged if the buyer was shown another `price`; EventMoved if the buyer
+    was shown another `calendar_version` of the event; ReservationExpired, with the ids of the expired reservations;
+    for a guest also EmailRequired or EmailHasAccount.
     """
     rules.check_token(token)
     with person_limit_errors(), db.transaction():
@@ -86,6 +88,7 @@ def payment_pay(
         rules.check_answered(payment.status)  # last, because an expired hold is the more helpful reason
         reservations = tickets.order_begin_paying(order=order, now=now)
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
+        price_rules.check_event(calendar_version, order[0].ticket_type.event.calendar_version)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)
     return OrderPayment(payment=payment, order=order)
 
@@ -97,6 +100,7 @@ def reservation_pay(
     gateway: str,
     token: str,
     price: str | None = None,
+    calendar_version: int | None = None,
     contact: Contact | None = None,
     language: str = "",
 ) -> OrderPayment:
@@ -110,6 +114,7 @@ def reservation_pay(
         payment_id=opened.payment.pk,
         token=token,
         price=price,
+        calendar_version=calendar_version,
         contact=contact,
         language=language,
     )

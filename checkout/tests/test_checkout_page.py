@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,7 +15,9 @@ from checkout import rules
 from checkout.models import Payment
 from checkout.tests.paying import expire, pay, states, work
 from overlord.accounts.models import User
+from overlord.kernel import db
 from tests.clients import api_of
+from tickets import event_operations
 from tickets import services as tickets
 from tickets.event_rules import EventStatus
 from tickets.models import Event, Inventory, Reservation, TicketType
@@ -175,3 +178,37 @@ def test_a_free_order_that_costs_something_now_or_the_reverse_is_not_concluded_f
     assert client.post(f"/checkout/{order}/pay/", {"token": "ok", "price": now}).status_code == 302
     assert work(payment).amount_minor == after
     assert payment.status == "SUCCESS"
+
+
+def test_nobody_pays_for_an_event_whose_move_the_page_does_not_show(buyer: User, payment: Payment) -> None:
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+    order, event = payment.reservation_id, payment.reservation.ticket_type.event
+
+    def pay_as_shown_by(page: str) -> Any:
+        shown = dict(re.findall(r'name="(price|calendar_version)" value="([^"]*)"', page))
+        assert shown.keys() == {"price", "calendar_version"}
+        return client.post(f"/checkout/{order}/pay/", {"token": "ok", **shown})
+
+    page = client.get(f"/checkout/{order}/").content.decode()
+    with db.transaction():
+        Event.objects.filter(pk=event.pk).update(date=event.date + timedelta(days=366))
+        event_operations.calendar_version_raise(event_id=event.pk)
+
+    refused = pay_as_shown_by(page)
+
+    assert refused.status_code == 409
+    now = refused.content.decode()
+    assert "The event has changed since you opened this page." in now
+    assert (event.date + timedelta(days=366)).isoformat() in now
+    payment.refresh_from_db()
+    assert (payment.status, states(payment)) == ("NOT_STARTED", ["held"])
+    assert pay_as_shown_by(now).status_code == 302
+    assert work(payment).status == "SUCCESS"
+
+
+def test_a_page_of_the_former_release_pays_without_a_calendar_version(buyer: User, payment: Payment) -> None:
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+    assert client.post(f"/checkout/{payment.reservation_id}/pay/", {"token": "ok"}).status_code == 302
+    assert work(payment).status == "SUCCESS"

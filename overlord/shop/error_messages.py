@@ -168,6 +168,10 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
         _("Your order and its price have changed."),
         _("You were not charged. Check the new total, then pay."),
     ),
+    "event_moved": lambda _facts: (
+        _("The event has changed since you opened this page."),
+        _("You were not charged. Check the date and the place, then pay."),
+    ),
     "order_full": lambda _facts: (
         _("An order can have at most twenty ticket types."),
         _("Pay for this order first, or choose fewer ticket types."),
