@@ -188,6 +188,9 @@ def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     facts = _facts(payment)
     sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
     facts |= _receipt_facts(payment, sold, facts["event"])
+    documents = documents_of(shown, order_id=payment.reservation_id, now=now)
+    # There are none if all tickets were handed over: only the holders see the codes.
+    facts["has_codes"] = bool(documents)
     # Mail programs hide a second mail with the same id.
     again = f"-{receipt.issue}" if receipt.issue > 1 else ""
     message = EmailMultiAlternatives(
@@ -200,7 +203,7 @@ def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
         },
     )
     message.attach_alternative(render_to_string("checkout/receipt.html", facts), "text/html")
-    for document in documents_of(shown, order_id=payment.reservation_id, now=now):
+    for document in documents:
         message.attach(document.name, document.content, document.kind)
     return message
 

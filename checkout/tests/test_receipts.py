@@ -26,7 +26,9 @@ from overlord.shop import look
 from overlord.shop.models import Look
 from tests.clients import api_of, permit
 from tests.threads import together
+from tickets.admission.hand_over_services import ticket_hand_over
 from tickets.admission.models import Ticket
+from tickets.admission.selectors import Reach
 from tickets.models import Reservation, TicketType
 from tickets.tests.reserving import reserve
 from tickets.tests.vouchers import reserve_with, voucher_make
@@ -129,6 +131,47 @@ def free(api: APIClient, ticket_type_make: Callable[..., TicketType]) -> Payment
     pay(api, payment)
     payment.refresh_from_db()
     return payment
+
+
+OF_PAYMENT = ("Your payment has been", "Ihre Zahlung", "Paid on", "Bezahlt am")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_receipt_of_free_tickets_speaks_of_no_payment(free: Payment, paid: Payment, language: str) -> None:
+    User.objects.update(language=language)
+    assert services.mails_send() == 2
+    number = "Bestellnummer:" if language == "de" else "Order number:"
+    said = {}
+    for message in mail.outbox:
+        assert isinstance(message, EmailMultiAlternatives)
+        order = message.body.partition(number)[2].split()[0]
+        texts = (message.body, str(message.alternatives[0][0]))
+        said[order] = [any(word in text for word in OF_PAYMENT) for text in texts]
+    assert said == {str(free.reservation_id): [False, False], str(paid.reservation_id): [True, True]}
+
+
+def test_a_receipt_speaks_of_the_codes_only_if_the_buyer_has_some(
+    paid: Payment, user_make: Callable[..., User]
+) -> None:
+    services.mails_send()
+    for ticket in Ticket.objects.all():
+        ticket_hand_over(
+            reach=Reach(order_id=paid.reservation_id),
+            ticket_id=ticket.pk,
+            email="bob@example.org",
+            holder="",
+            seen=None,
+            now=timezone.now(),
+        )
+    resend(paid, permit(user_make(), Permission.MANAGE_ORDERS))
+    services.mails_send()
+
+    receipts = [each for each in mail.outbox if isinstance(each, EmailMultiAlternatives)]
+    told = [
+        (len(each.attachments), "attached PDF" in each.body, "attached PDF" in str(each.alternatives[0][0]))
+        for each in receipts
+    ]
+    assert told == [(2, True, True), (0, False, False)]
 
 
 def give_back(reservation: Reservation, staff: User) -> None:
