@@ -142,7 +142,7 @@ def payment_charged(*, order_id: int) -> Payment | None:
 
 
 def refunds_failed_late(*, payment: Payment) -> QuerySet[Refund]:
-    """Select the refunds of a payment that failed after they had succeeded, and that no other refund replaced."""
+    """Select a payment's refunds that failed after they had succeeded, and that no other refund replaced."""
     missing_minor = payment.amount_minor - paid_back_minor(payment=payment)
     return payment.refunds.filter(
         status=RefundStatus.FAILURE, notice__isnull=False, amount_minor__lte=missing_minor
@@ -157,9 +157,10 @@ def paid_back_minor(*, payment: Payment) -> int:
 
 
 def refund_refused(*, payment: Payment) -> Refund | None:
-    """Return a refund of a payment that can be tried again, or None: the latest one, if the gateway refused it.
+    """Return the refund that staff can try again, or None if there is none.
 
-    For a payment that was refunded in full, return a refund that failed after it had succeeded, however old it is.
+    This is the payment's latest refund, if the gateway refused it. If the payment's status is REFUNDED, it is the
+    newest refund that failed after it had succeeded and was not replaced, also if later refunds exist.
     """
     if payment.status == PaymentStatus.REFUNDED:
         return refunds_failed_late(payment=payment).order_by("-id").first()

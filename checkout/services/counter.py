@@ -62,7 +62,10 @@ def counter_sell(
 
 
 def counter_refusals(*, quantities: Mapping[int, int]) -> dict[int, DomainError]:
-    """Return by ticket type why so many cannot be sold at the counter now. Types that can be sold are left out."""
+    """Return, by ticket type, the reason why its quantity cannot be sold at the counter now.
+
+    Types that can be sold are left out.
+    """
     found = {
         ticket_type: counter_operations.claim_refused(ticket_type=ticket_type, quantity=quantity)
         for ticket_type, quantity in quantities.items()

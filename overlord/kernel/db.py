@@ -45,7 +45,7 @@ class TransactionError(RuntimeError):
 def transaction(*, awaited: bool = True) -> Iterator[None]:
     """Open a transaction, and commit it at the end of the block. It cannot be nested.
 
-    Only services, commands and actions of the admin use it.
+    The use case opens it (a service, a command, an action of the admin); an operation never does.
 
     Raise CommitUnknown if the transaction is committed on this server, but perhaps on no standby. Raise
     StandbyAway, before anything is done, if the standby did not answer lately. A transaction that is not `awaited`
@@ -60,7 +60,10 @@ def transaction(*, awaited: bool = True) -> Iterator[None]:
 
 
 def transaction_required() -> None:
-    """Raise TransactionError unless a transaction is open. Each operation calls this first."""
+    """Raise TransactionError unless a transaction is open.
+
+    Each operation calls this first, except one that is a single autocommitted statement (`autocommit_required`).
+    """
     if not connection.in_atomic_block:
         raise TransactionError("This works inside a transaction that its caller opens.")
 
