@@ -225,7 +225,7 @@ def shown_status(status: PaymentStatus | str) -> ShownStatus:
 
 
 def check_may_pay(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress if a payment is in flight or is being refunded late, AlreadyPaid if it was paid."""
+    """Raise PaymentInProgress if a payment is in flight or refunds late money, AlreadyPaid if it was paid."""
     if status in (*IN_FLIGHT, PaymentStatus.REFUNDING):
         raise PaymentInProgress()
     if status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):

@@ -42,8 +42,8 @@ from tickets.voucher_rules import VoucherFacts
 CLAIM_ATTEMPTS = 3  # one, another after due holds were released, and one more if another buyer was quicker
 SWEEP_BATCH = 1000
 SWEEP_TYPES = 200
-# A sweep begins this long before its first instant: longer than a pause between two sweeps. To announce a change
-# twice is harmless.
+# How far a sweep looks back at its first instant. This is longer than a pause between two sweeps. To announce a
+# change twice is harmless.
 BOUNDARY_OVERLAP = timedelta(seconds=15)
 
 

@@ -81,7 +81,7 @@ class Voucher(models.Model):
 
 
 def voucher_of_reservation() -> "models.ForeignKey[Voucher | None, Voucher | None]":
-    """Return the column of a reservation's voucher. A foreign key in the database would make every claim slower."""
+    """Return the column of a reservation's voucher. A constraint or index on it would make every claim slower."""
     return models.ForeignKey(
         Voucher,
         models.PROTECT,

@@ -227,7 +227,7 @@ def _wait(payment: Payment, *, until: datetime, now: datetime, action: dict[str,
 
 
 def look_after() -> int:
-    """Hand the payments, refunds and mails that are due to workers; return for how many payments and refunds.
+    """Let workers take what is due: payments, refunds and mails. Return how many payments and refunds are enqueued.
 
     A row is due because a message or a worker was lost, or because the time of its next look has come. While no
     worker takes messages, there are never more waiting messages than due rows.

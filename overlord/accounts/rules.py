@@ -91,9 +91,9 @@ class Rights:
 def check_change(*, actor_id: int, rights: Rights, user_id: int, theirs: Rights) -> None:
     """Raise NotYourself for the actor's own rights, and RightsBeyondYours if the actor lacks a right of the person.
 
-    `rights` are those of the actor, and `theirs` those of the person `user_id`. Only staff with the
-    right to manage staff can take this right from others, and nobody can take it from themselves. So there is
-    always somebody who can manage staff.
+    `rights` are those of the actor, and `theirs` those of the person `user_id`. Only staff with the right to manage
+    staff can take this right from others, and nobody can take it from themselves. So there is always somebody who
+    can manage staff.
     """
     if actor_id == user_id:
         raise NotYourself()

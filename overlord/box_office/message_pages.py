@@ -1,7 +1,7 @@
 """The organiser's pages of messages to buyers: write a message, preview it, send it, see its progress.
 
-The views decide nothing: each reads the request, calls services of other apps, and shows the result.
-The pages work without JavaScript.
+The views decide nothing: each reads the request, calls services of other apps, and shows the result. The pages work
+without JavaScript.
 """
 
 import secrets

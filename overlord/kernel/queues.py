@@ -86,8 +86,8 @@ ROUTES = {
 def enqueue(task: str, queue: str | None = None, /, *, expires: float | None = None, **ids: int) -> bool:
     """Put a task on its queue in ROUTES, or on `queue`; return False if the message could not be sent.
 
-    If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait only as
-    briefly as every call of `redis_client`: callers have committed, and Redis must not stop them.
+    If the message has waited longer than `expires` seconds, the worker drops it. Raise no error, and wait no
+    longer than any other call of Redis does: callers have committed, and Redis must not stop them.
     """
     queue = queue or ROUTES[task]
     try:

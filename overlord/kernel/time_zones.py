@@ -61,9 +61,9 @@ def comes_twice(local: datetime) -> bool:
 
 
 def _offset_rises(local: datetime) -> timedelta:
-    """Return by how much the offset from UTC rises at a time that is skipped, or falls at one that comes twice.
+    """Return the rise of the offset from UTC at a time that is skipped, and minus the fall at one that comes twice.
 
-    The result is zero for all other times (PEP 495).
+    At all other times the result is zero (PEP 495).
     """
     first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
     return (second or timedelta()) - (first or timedelta())

@@ -26,7 +26,7 @@ from realtime.rate_limits import CLIENT_FRAMES, CLIENT_FRAMES_SECONDS, Concurren
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
-# The largest message of a client, in bytes. Daphne itself refuses messages above a higher limit (server.py).
+# The largest message of a client, in bytes. Daphne's own limit is higher (server.py): Daphne closes without a code.
 LARGEST_FRAME = 4096
 RESYNC = {"type": "resync"}
 
