@@ -142,7 +142,10 @@ def payment_charged(*, order_id: int) -> Payment | None:
 
 
 def refunds_failed_late(*, payment: Payment) -> QuerySet[Refund]:
-    """Select a payment's refunds that failed after they had succeeded, and that no other refund replaced."""
+    """Select a payment's refunds that failed after they had succeeded, and that are still owed.
+
+    Only refunds that had succeeded have a notice. A refund is still owed if at least its amount has not gone back. Otherwise another refund has replaced it.
+    """
     missing_minor = payment.amount_minor - paid_back_minor(payment=payment)
     return payment.refunds.filter(
         status=RefundStatus.FAILURE, notice__isnull=False, amount_minor__lte=missing_minor
@@ -208,7 +211,7 @@ def cancellation_cost(*, event_id: int) -> dict[str, int]:
 
 
 def cancellations_due(*, now: datetime) -> list[int]:
-    """Return the ids of the cancelled events on which workers have to go on, the longest due first."""
+    """Return the ids of the cancelled events for which work is due now, the longest due first."""
     due = EventCancellation.objects.filter(next_look_at__lte=now).order_by("next_look_at")
     return list(due.values_list("pk", flat=True))
 
@@ -313,8 +316,8 @@ def payment_of_intent(*, gateway: str, reference: str) -> int | None:
     return paid.values_list("pk", flat=True).first()
 
 
-def refund_of_name(*, gateway: str, intent: str, reference: str) -> int | None:
-    """Return the id of the refund that has this name at the gateway and is of this intent, or None."""
+def refund_of_reference(*, gateway: str, intent: str, reference: str) -> int | None:
+    """Return the id of the refund of this intent that has this reference at the gateway, or None."""
     named = Refund.objects.filter(
         payment__gateway=gateway, payment__gateway_reference=intent, gateway_reference=reference
     )

@@ -102,8 +102,8 @@ class EventForm(forms.ModelForm):
         late = event_selectors.types_closing_between(event_id=self.instance.pk, after=date, before=before)
         if late:
             sentence = _(
-                "The event would begin before the sale of %(name)s ends. Choose a later date, or ask somebody who"
-                " may change ticket types to end this sale earlier."
+                "The event would begin before the sale of %(name)s ends. Choose a later date. Or ask somebody"
+                " with the permission to change ticket types: this sale must end earlier."
             )
             raise forms.ValidationError(sentence % {"name": late[0]})
 

@@ -1,6 +1,7 @@
-"""When staff may change, publish or cancel an event, and its sale state: decisions on plain values.
+"""When staff may publish an event, make it a draft again, or pause and resume its sale; and its sale state.
 
-Nothing here reads a clock, a row or a setting. The sale state of a ticket type is decided in `tickets.rules`.
+These are decisions on plain values: nothing here reads a clock, a row or a setting. The sale state of a ticket type
+is decided in `tickets.rules`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -189,8 +190,8 @@ def check_unpublishable(status: EventStatus | str, *, reserved: bool) -> None:
 def resumed(types: Iterable[PauseOfType], *, now: datetime) -> list[int]:
     """Return the ids of the paused ticket types that are on sale again when staff resume the sale of their event.
 
-    Types that staff paused one by one stay paused, unless they alone stop the whole sale: no type was paused with
-    the event, and every type that is not paused has ended its sale. Then all of them are resumed.
+    Types that were paused with the event are resumed; types that staff paused one by one stay paused. But if no
+    type was paused with the event, and no other type still sells, all paused types are resumed.
     """
     known = list(types)
     paused = [each for each in known if each.paused]

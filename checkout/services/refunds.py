@@ -163,7 +163,7 @@ def refund_process(*, refund_id: int) -> None:
 
 def refund_look_again_request(*, gateway: str, intent: str, reference: str) -> None:
     """Let a worker look again at the refund that has this name at the gateway, if it is one of ours."""
-    refund_id = selectors.refund_of_name(gateway=gateway, intent=intent, reference=reference)
+    refund_id = selectors.refund_of_reference(gateway=gateway, intent=intent, reference=reference)
     if refund_id is not None:
         enqueue("checkout.refund_look_again", refund_id=refund_id)
 

@@ -29,7 +29,9 @@ def webhook_take(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> No
     with db.transaction():
         fresh = operations.webhook_note(gateway=gateway, message_id=news.event_id[:255], now=db.now())
     if not fresh:
-        db.commits_await()  # the gateway will not repeat a message that is acknowledged, so a standby must have it
+        # An earlier request recorded this message, and perhaps no standby has its commit yet. After our answer the
+        # gateway does not repeat the message.
+        db.commits_await()
     if not fresh or news.intent is None:
         return
     if news.refund is not None:

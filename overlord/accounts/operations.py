@@ -173,10 +173,10 @@ def second_factor_delete(*, user_id: int) -> None:
 
 # Staff ---------------------------------------------------------------------------------------------------
 def staff_lock(*, actor_id: int) -> None:
-    """Lock the rows of all staff, so that nobody's access changes until the transaction ends.
+    """Lock the rows of all staff, so that nobody's roles or rights change until the transaction ends.
 
-    Raise Forbidden if the actor no longer has the right to manage staff. A superuser can still change which
-    permissions a role has.
+    The lock does not cover the roles themselves: meanwhile a superuser can change which permissions a role has.
+    Raise Forbidden if the actor no longer has the right to manage staff.
     """
     staff_rows_lock()
     if not selectors.permitted(user_ids=[actor_id], permission=MANAGE_STAFF):

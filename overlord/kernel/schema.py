@@ -27,7 +27,10 @@ _generating = Lock()
 
 
 class Problem(serializers.Serializer[Any]):
-    """The body of a refusal by RFC 9457, with a `code` that never changes. Its facts are further members."""
+    """The body of an error answer, in the format of RFC 9457 (problem details).
+
+    Its `code` never changes. Facts about the error are further fields of the body.
+    """
 
     type = serializers.CharField()
     title = serializers.CharField()

@@ -202,6 +202,6 @@ def order_tickets(request: HttpRequest, reservation_id: int) -> HttpResponse:
     if request.method == "POST":
         services.order_link_renew(buyer_id=actor_id(request), reservation_id=reservation_id)
         messages.success(
-            request, _("The link in your mail no longer works. Use the link of this page from now on.")
+            request, _("The link in your mail no longer works. From now on, use the address of this page.")
         )
     return redirect("tickets_shown", selectors.order_link(order_id=order_id))
