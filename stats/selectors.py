@@ -1,4 +1,7 @@
-"""Figures for the stats API, from the counters of inventories, and those of `/metrics` and `manage.py doctor`."""
+"""Read the figures that the stats API, `/metrics` and `manage.py doctor` show.
+
+Those of the stats API come from the counters of inventories.
+"""
 
 import json
 from collections.abc import Sequence
@@ -51,9 +54,9 @@ def _sum(column: str) -> Coalesce:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Read the figures of at most `most` events by date and id: those after `after`, a (date, id); None: the first.
+    """Read the figures of at most `most` events by date and id.
 
-    Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
+    They are those after `after`, a (date, id), or the first ones if it is None. Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
     """
     date, event_id = after or ("-infinity", 0)
     return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})

@@ -1,9 +1,9 @@
 """Steps with which staff edit events, ticket types and their sale, inside an open transaction.
 
-The admin calls these steps too, because Django opens the transaction in which it saves. The event is locked first,
-then its inventories by id. An edit of several steps ends with `event_changed`, which announces the event once,
-after the commit. A step that is a whole edit (adding, deleting, a picture, a status, a pause) announces the event
-itself. `now` is when the request or the command began.
+The admin calls these steps itself, without a service, because Django has already opened the transaction in which
+the admin saves. The event is locked first, then its inventories by id. An edit of several steps ends with
+`event_changed`, which announces the event once, after the commit. A step that is a whole edit (adding or deleting
+an event, a picture, a status, a pause) announces the event itself. `now` is when the request or the command began.
 """
 
 from collections.abc import Collection
@@ -165,7 +165,7 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
 
 
 def type_names_free(*, ticket_types: Collection[int]) -> None:
-    """Give ticket types that are being renamed names that no other has, so that two can take each other's name.
+    """Give each of these ticket types a unique temporary name, so that two of them can exchange their names.
 
     The index of unique names compares each row as it is written, not when the transaction ends.
     """

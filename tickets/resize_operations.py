@@ -97,5 +97,6 @@ def _voucher_step(reservation: Reservation, step: int) -> bool:
             unit_price_minor=reservation.unit_price_minor,
             discount_minor=reservation.discount_minor or 0,
         )
+        # Uses that a due hold will give back do not count yet.
         voucher_rules.check_left(replace(facts, due_holds=()), quantity=step)
     return facts is not None and facts.opens_early

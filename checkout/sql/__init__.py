@@ -35,8 +35,8 @@ _PAYMENTS = f"SELECT {columns(Payment, of='p')} FROM checkout_payment p"  # noqa
 _PAYMENT = f"{_PAYMENTS} WHERE p.id = %(payment)s"
 PAYMENT_LOCK = f"{_PAYMENT} FOR NO KEY UPDATE"
 # An abandoned payment stays abandoned, and its next look does not come earlier. The version rises only if the
-# status changes, because clients see no other column that this changes. The statement is its own transaction, so
-# `now()` is the time at which it begins.
+# status changes: of the columns that this statement writes, clients see only the status. The statement is its own
+# transaction, so `now()` is the time at which it begins.
 PAYMENT_TAKE = (
     "UPDATE checkout_payment p SET lease_until = now() + %(lease)s, attempts = p.attempts + 1,"  # noqa: S608
     " version = p.version + (p.status = %(pending)s)::int,"

@@ -111,7 +111,10 @@ def guest_add(*, email: str, name: str) -> int:
 
 
 def language_keep(*, user_id: int, language: str) -> None:
-    """Set the language of the mails to a user. Write nothing if it is the same, or unknown ("")."""
+    """Set the language in which a user gets mails.
+
+    Write nothing if the user has this language already, or if `language` is unknown ("").
+    """
     db.transaction_required()
     if language:
         db.rows(LANGUAGE_KEEP, {"user": user_id, "language": language})
@@ -156,7 +159,10 @@ def user_anonymise(*, user_id: int) -> None:
 
 
 def _invitations_delete(user: User) -> None:
-    """Delete the invitations that the user accepted, and those to addresses that no other user has."""
+    """Delete the invitations that the user accepted, and those to the user's addresses.
+
+    Keep those to an address that another user has too.
+    """
     sent = Q(accepted_by=user.pk)
     for address in user.addresses:
         if not selectors.others_with(address=address, user_id=user.pk).exists():

@@ -21,7 +21,10 @@ def invitation_send(*, invitation_id: int, **_kwargs: object) -> None:
 
 @shared_task(name="accounts.second_factor_notice_send")
 def second_factor_notice_send(*, user_id: int, **_kwargs: object) -> None:
-    """Mail one of the staff that a second factor was set up. A mail that is lost is not sent again."""
+    """Tell a member of staff by mail that their account has a second factor now.
+
+    A mail that is lost is not sent again.
+    """
     second_factor_services.notice_send(user_id=user_id, base_url=settings.BASE_URL)
 
 

@@ -13,7 +13,8 @@ from overlord.mailings.models import Mailing, Recipient, Unsubscription
 from overlord.mailings.rules import Audience, Kind
 from overlord.mailings.selectors import To
 
-# A trial is due this much earlier than other mails, so that it is sent before all mails that wait.
+# A trial is a message to its author alone. It is due this much earlier than other mails, so that it is sent before
+# all mails that wait.
 TRIAL_FIRST = timedelta(days=1)
 FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 
@@ -174,7 +175,10 @@ def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
 
 
 def _mails_reassign(user_id: int, address: str, users: Sequence[int]) -> None:
-    """Give each waiting mail of a user to one of `users`, or to the holder of a ticket. Trials are left out."""
+    """Give each mail of a user that waits for this address to one of `users`, or to the holder of a ticket.
+
+    Trials are left out. A mail without a next owner stays as it is.
+    """
     waiting = Recipient.objects.filter(person=user_id, address__iexact=address, next_look_at__isnull=False)
     for recipient in waiting.exclude(mailing__is_trial=True).select_related("mailing"):
         to = {**_to_of(recipient.mailing).params(), "address": address, "users": [*users]}

@@ -69,9 +69,9 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     _turns_note(entries, given, now=now)
     if entries:
         _line_moved(line, entries, now=now)
+    # Without entries somebody may still wait behind: the statement may have found an entry whose owner left before
+    # it was locked. Then nothing happens here, and the next run of this task finds the next entry.
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
-        # All people behind have left. (If somebody waits behind, but was not found above because another person has
-        # just left, the next run of this task finds this entry.)
         line_changed(line=line, served=line.entered)  # each number has a place, so this is the last place
         line_rest(line=line, now=now)
     return len(entries)
@@ -176,7 +176,8 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 def line_rest(*, line: Line, now: datetime) -> None:
     """Open to direct claims the types that nobody in a locked line wishes. If nobody waits, open the whole sale.
 
-    If somebody waits for tickets that can never be given, the line stands still: staff may add such tickets.
+    If somebody still waits, the line stands still. This is so even if the wish cannot be fulfilled now, because
+    staff may change what prevents it: the capacity, a hidden type, the end of a sale.
     """
     wished = selectors.types_wished(event_id=line.pk, served=line.served)
     tickets.line_first_set(event_id=line.pk, types=wished, now=now)
@@ -188,9 +189,9 @@ def line_rest(*, line: Line, now: datetime) -> None:
 
 
 def _line_first_extend(line: Line, left: Mapping[int, Left], *, now: datetime) -> None:
-    """Let people in a locked line that gives nothing now come first for all types that they wish.
+    """Let the people in a locked line come first for all types that they wish.
 
-    Types that they do not wish stay as they are.
+    The line gives nothing at the moment. Types that nobody wishes stay as they are.
     """
     first = {each for each, of_type in left.items() if of_type.line_first}
     if not first.issuperset(selectors.types_of(event_id=line.pk)):
