@@ -56,7 +56,8 @@ def _sum(column: str) -> Coalesce:
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
     """Read the figures of at most `most` events by date and id.
 
-    They are those after `after`, a (date, id), or the first ones if it is None. Drafts are left out. An event's figures are those of all its ticket types, also of hidden ones.
+    They are those after `after`, a (date, id), or the first ones if it is None. Drafts are left out. An event's
+    figures are those of all its ticket types, also of hidden ones.
     """
     date, event_id = after or ("-infinity", 0)
     return db.rows(sql.EVENTS, {"date": date, "id": event_id, "most": most})
