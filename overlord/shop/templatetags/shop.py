@@ -140,7 +140,7 @@ def module(context: template.Context, name: str) -> SafeString:
     named: set[str] = context.get("modules_named") or set()
     context["modules_named"] = named
     preloads = [each for each in modules.loaded_with(name) if each not in named]
-    named.update(preloads)
+    named.update([name, *preloads])
     lines = [format_html('<script type="module" src="{}"></script>', static(name))]
     lines += [format_html('<link rel="modulepreload" href="{}">', static(each)) for each in preloads]
     return mark_safe("\n  ".join(lines))  # noqa: S308

@@ -12,6 +12,8 @@ import brotli
 import pytest
 from django.contrib.staticfiles import finders
 from django.core.files.storage import FileSystemStorage
+from django.template import Context, Template
+from django.templatetags.static import static
 
 from overlord.shop import modules, static_files
 from overlord.shop.static_files import EditedStaticFiles, StaticFiles
@@ -110,3 +112,11 @@ def test_each_module_is_loaded_with_all_that_it_imports() -> None:
     }
     for name in modules.MODULES:
         assert set(modules.loaded_with(name)) <= set(modules.MODULES)
+
+
+def test_a_page_names_each_module_once() -> None:
+    page = Template('{% load shop %}{% module "shop/page.js" %}{% module "tickets/live-events.js" %}')
+    named = re.findall(r'(?:src|href)="([^"]+)"', page.render(Context()))
+    loaded = {*modules.loaded_with("tickets/live-events.js"), "tickets/live-events.js"}
+    assert "shop/page.js" in loaded
+    assert sorted(named) == sorted(static(name) for name in loaded)
