@@ -1,4 +1,4 @@
-"""`bin/setup` notices an incomplete environment, and does not wait for a process that has ended."""
+"""`bin/setup` notices an incomplete environment, and does not wait for what never comes."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.processes
 def shell(root: Path, command: str) -> int:
     """Run a command with the functions of bin/setup; return its exit code."""
     script = f'root="{root}"; . "{ROOT}/bin/setup"; {command}'
-    return subprocess.run(["/bin/sh", "-c", script], check=False).returncode
+    return subprocess.run(["/bin/sh", "-c", script], check=False, capture_output=True, timeout=60).returncode
 
 
 @pytest.fixture
@@ -50,3 +50,15 @@ def test_setup_waits_only_for_a_process_that_installs(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
     assert shell(tmp_path, f"installs {process.pid}") == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "before", "made"),
+    [("here", "true", True), ("missing", "true", False), ("here", "ulimit -f 0", False)],
+    ids=["control", "no file can be made", "a file can be made but not filled"],
+)
+def test_setup_ends_where_it_can_write_no_lock(tmp_path: Path, folder: str, before: str, made: bool) -> None:
+    (tmp_path / "here").mkdir()
+
+    assert (shell(tmp_path / folder, f"{before}; acquire_lock") == 0) is made
+    assert [file.name for file in (tmp_path / "here").iterdir()] == ([".venv.lock"] if made else [])
