@@ -4,9 +4,16 @@
 import os
 import sys
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "overlord.settings")
+    try:
+        _ = settings.DEBUG  # reads the settings
+    except ImproperlyConfigured as error:
+        sys.exit(f"The settings are wrong. {error}")
     if sys.argv[1:2] == ["up"]:  # without loading the apps, which take ten times its own memory
         from overlord.embedded.management.commands.up import Command
 

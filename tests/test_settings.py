@@ -146,6 +146,9 @@ def test_a_process_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ({"DEFAULT_FROM_EMAIL": "Shop <shop>"}, "it must be one address"),
         ({"DEFAULT_FROM_EMAIL": "Shop <shop@example.org>, shop@example.com"}, "it must be one address"),
         ({"DEFAULT_FROM_EMAIL": "Shop <shop@example.org>\nBcc: all@example.org"}, "it must be one address"),
+        ({"ALLOWED_HOSTS": "https://a.example"}, "ALLOWED_HOSTS has 'https://a.example'"),
+        ({"ALLOWED_HOSTS": "a.example,b.example:443"}, "ALLOWED_HOSTS has 'b.example:443'"),
+        ({"STATS_PUBLIC": "yse"}, "STATS_PUBLIC is 'yse'; it must be true or false"),
         ({"ENVIRONMENT": "staging"}, "must be development, test or production"),
     ],
 )
@@ -192,10 +195,61 @@ def test_one_redis_serves_all_purposes_unless_others_are_named(tmp_path: Path) -
     assert own["REDIS_CHANNEL_URLS"] == ["redis://c/0", "redis://d/0"]
 
 
-def test_right_values_are_read(tmp_path: Path) -> None:
-    read = settings_reader.reader(tmp_path)(**STRIPE)
+@pytest.mark.parametrize("secrets", ["whsec_1,whsec_2", "whsec_1, whsec_2,"])
+def test_several_secrets_are_read(tmp_path: Path, secrets: str) -> None:
+    read = settings_reader.reader(tmp_path)(**{**STRIPE, "STRIPE_WEBHOOK_SECRETS": secrets})
 
     assert read["STRIPE_WEBHOOK_SECRETS"] == ["whsec_1", "whsec_2"]
+
+
+def test_right_values_are_read(tmp_path: Path) -> None:
+    load = settings_reader.reader(tmp_path)
+    hosts = ["a.example", ".b.example", "10.0.0.1", "[::1]", "*"]
+    assert load(ALLOWED_HOSTS=", ".join(hosts))["ALLOWED_HOSTS"] == hosts
+    assert [load(STATS_PUBLIC=text)["STATS_PUBLIC"] for text in ("", "False", "0", "true", "on")] == (
+        [False, False, False, True, True]
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfHOLD_SECONDS=60\r\n",
+        b"# A comment\n  # another\n \t\nexport HOLD_SECONDS='60'\n",
+        b'HOLD_SECONDS="60"',
+    ],
+    ids=["byte order mark and CRLF", "comments and blanks", "quotes"],
+)
+def test_the_env_file_is_read(tmp_path: Path, text: bytes) -> None:
+    load = settings_reader.reader(tmp_path)
+    (tmp_path / "checkout" / ".env").write_bytes(text)
+
+    assert load()["HOLD_SECONDS"] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"HOLD_SECONDS=60\nSECRET_KEY = hidden\n", r"\.env, line 2, cannot be read: write NAME=value"),
+        (b"SECRET_KEY hidden\n", r"\.env, line 1, cannot be read"),
+        (b" SECRET_KEY=hidden\n", r"\.env, line 1, cannot be read"),
+        (b"TIME_ZONE=K\xf6ln\n", r"\.env cannot be read: it must be a text file in UTF-8"),
+        (None, r"\.env cannot be read: it must be a text file"),
+    ],
+    ids=["blanks around =", "no =", "a blank before the name", "not UTF-8", "a folder"],
+)
+def test_an_env_file_that_cannot_be_read_is_refused_and_not_quoted(
+    tmp_path: Path, text: bytes | None, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = settings_reader.reader(tmp_path)
+    file = tmp_path / "checkout" / ".env"
+    if text is None:
+        file.mkdir()
+    else:
+        file.write_bytes(text)
+    with pytest.raises(ImproperlyConfigured, match=sentence) as refused:
+        load()
+    assert "hidden" not in f"{refused.value}{caplog.text}"
 
 
 @pytest.mark.parametrize("kind", ["sk", "rk"])
@@ -213,3 +267,14 @@ def test_a_process_starts_on_right_values_alone(variables: dict[str, str], start
 
     assert (started.returncode == 0) is starts, started.stderr
     assert ("HOLD_SECONDS must be a whole number" in started.stderr) is not starts
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", ["check", "up"])
+def test_a_command_names_a_wrong_value_without_a_traceback(command: str) -> None:
+    variables = {**os.environ, "HOLD_SECONDS": "soon"}
+    argv = [sys.executable, "manage.py", command]
+    started = subprocess.run(argv, cwd=ROOT, env=variables, capture_output=True, text=True)
+
+    assert started.returncode == 1
+    assert started.stderr == "The settings are wrong. HOLD_SECONDS must be a whole number of seconds.\n"

@@ -8,7 +8,6 @@ What must stay true: only this module and the supervisor (`overlord/embedded/`) 
 whose name is in OVERLORD_PROCESS keeps no secret that it does not need.
 """
 
-import io
 import os
 import re
 from email import policy
@@ -21,7 +20,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from overlord.kernel import time_zones
-from overlord.settings import addresses
+from overlord.settings import addresses, env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,26 +37,7 @@ class _Environment(environ.Env):
 _env = _Environment()
 _missing: list[str] = []
 
-
-def _read(file: Path) -> None:
-    """Set those variables that are not set yet to the values in a file, if it exists. Empty values are ignored."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except PermissionError:
-        raise ImproperlyConfigured(f"{file} cannot be read: run this as the user that owns it.") from None
-
-    class Found(environ.Env):
-        ENVIRON: dict[str, str] = {}
-
-    Found.read_env(io.StringIO(text))
-    for name, value in Found.ENVIRON.items():
-        if value and not os.environ.get(name):
-            os.environ[name] = value
-
-
-_read(ROOT / ".env")
+env_file.read(ROOT / ".env")
 
 # The secrets. Instead of NAME, an operator can set NAME_FILE to the path of a file with the value, for example of a
 # mounted secret.
@@ -128,7 +108,7 @@ EMBEDDED_ENV = DATA_DIR / "env"
 # The folder of the uploaded pictures, which Caddy serves.
 PICTURES_DIR = ROOT / _env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
 if not PRODUCTION:
-    _read(EMBEDDED_ENV)
+    env_file.read(EMBEDDED_ENV)
 for _name in SECRETS:
     if not _reads(_name):
         os.environ.pop(_name, None)
@@ -185,6 +165,11 @@ REDIS_BROKER_URL = _brokers[0]
 REDIS_CHANNEL_URLS = _redis_urls("REDIS_CHANNEL_URLS")
 
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "Name the hosts you serve: tickets.example.org")
+for _host in ALLOWED_HOSTS:
+    if not re.fullmatch(r"\*|\.?[^*/:\s]+|\[[0-9A-Fa-f:.]+\]", _host):  # no request would ever have this host
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS has {_host!r}; a host is like tickets.example.org, without https:// and port."
+        )
 CSRF_TRUSTED_ORIGINS = _list(
     "CSRF_TRUSTED_ORIGINS", "Name the addresses you serve, as browsers show them: https://tickets.example.org"
 )
@@ -257,7 +242,10 @@ BASE_URL = _base_url()
 # The password of the two users that `load_demo` makes; `bin/up` generates one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
-STATS_PUBLIC = _env.bool("STATS_PUBLIC", False)
+_stats_public = _env.str("STATS_PUBLIC", "false").lower()
+if _stats_public not in {*_Environment.BOOLEAN_TRUE_STRINGS, "false", "off", "n", "no", "0"}:
+    raise ImproperlyConfigured(f"STATS_PUBLIC is {_stats_public!r}; it must be true or false.")
+STATS_PUBLIC = _stats_public in _Environment.BOOLEAN_TRUE_STRINGS
 
 # With this token, /metrics can be read through the front server. Without a token, it can be read only from a web
 # process directly.
@@ -343,7 +331,7 @@ if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
 SANDBOX_SECONDS = _whole("SANDBOX_SECONDS", 0, least=0, most=15, of="seconds")
 STRIPE_SECRET_KEY = _env.str("STRIPE_SECRET_KEY", "")
 STRIPE_PUBLISHABLE_KEY = _env.str("STRIPE_PUBLISHABLE_KEY", "")
-STRIPE_WEBHOOK_SECRETS = [secret for secret in _env.list("STRIPE_WEBHOOK_SECRETS", default=[]) if secret]
+STRIPE_WEBHOOK_SECRETS = _env.str("STRIPE_WEBHOOK_SECRETS", "").replace(",", " ").split()
 STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
 
 
