@@ -31,7 +31,7 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request is wrong at any time. The fact `errors`, if there is one, has lists of sentences by field."""
+    """The request itself is wrong. The fact `errors`, if there is one, has lists of sentences by field."""
 
     code = "invalid"
     sentence = "The request is not valid."

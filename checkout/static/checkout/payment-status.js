@@ -1,7 +1,7 @@
 // <payment-status reservation="7" versions="{...}">: the stage of a reservation, live. The page has panels for every
 // stage, and shows those of the present stage. `versions` says which versions of the rows the page shows, because the
-// first frame may be newer or older. Without a stream, the page asks the server regularly. `action` is what the bank asks
-// of the buyer, if anything: without a stream, no frame says it.
+// first frame may be newer or older. Without a stream, the page asks the server regularly. `action` is what the bank
+// asks of the buyer, if anything: without a stream, no frame says it.
 
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";

@@ -4,8 +4,8 @@
 //   import { follow, now } from "/static/realtime/live.js";
 //   const stream = follow("/ws/events/12/", { onState: (event) => show(event), onStatus: (status) => badge(status) });
 //
-// onState(data, frame)     called with the whole state, each time a newer one comes. On /ws/me/, `frame.stream` is another
-//                          one once another user has logged in in this browser
+// onState(data, frame)     called with the whole state, each time a newer one comes. On /ws/me/, `frame.stream` changes
+//                          when another user has logged in in this browser
 // onStatus(status, code, currentAt)
 //                          called when the status changes: "live" | "reconnecting" | "stale" | "closed". The state is
 //                          known to be current only while the status is "live". "closed" is final. Its code is 4401,

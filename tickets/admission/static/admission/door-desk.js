@@ -168,7 +168,7 @@ export class DoorDesk {
 
   async forget(scans) {
     const ids = scans.map(({ scan_id: id }) => id);
-    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first, so that none of them is sent meanwhile
+    this.kept = this.kept.filter(({ scan_id: id }) => !ids.includes(id)); // first, so that none is sent meanwhile
     await this.stored((store) => store.forgetScans(ids));
     this.onNetwork();
   }
