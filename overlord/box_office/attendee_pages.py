@@ -36,7 +36,7 @@ class FilterForm(forms.Form):
 
 
 def _asked(request: HttpRequest, event_id: int) -> tuple[Event, dict[str, Any], Any]:
-    """Return the event, the filter by the names of its fields, and the tickets that pass it; raise NotFound."""
+    """Return the event, the filter's values by field name, and the tickets that pass the filter; raise NotFound."""
     event = selectors.event_published(event_id=event_id)
     form = FilterForm(request.GET)
     form.is_valid()

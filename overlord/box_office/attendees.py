@@ -65,7 +65,8 @@ def _named(word: str) -> Q:
 class Part:
     """A part of the list.
 
-    `before` and `after` are the arguments of `part` for the parts before and after this one. None: there is none.
+    `before` and `after` are the arguments of `part` for the parts before and after this one; None if there is no
+    such part.
     """
 
     rows: list[dict[str, Any]]

@@ -1,6 +1,7 @@
-"""The page on which staff cancel an event. Before the cancellation it shows the consequences, then the progress.
+"""The page on which staff cancel an event.
 
-The page needs no JavaScript.
+Before the cancellation, the page shows its consequences. Afterwards it shows the progress of the refunds. The page
+needs no JavaScript.
 """
 
 from http import HTTPStatus
@@ -85,7 +86,7 @@ def cancel(request: HttpRequest, event_id: int) -> HttpResponse:
 @allow("GET", "POST")
 @staff_with(Permission.CANCEL_EVENT)
 def cancel_retry(request: HttpRequest, event_id: int) -> HttpResponse:
-    """Try all failed refunds of the event again: the gateway refused them, or they failed later."""
+    """Try again all refunds of the event that the gateway refused or that failed later."""
     if request.method == "POST":
         count = services.cancellation_retry(staff_id=actor_id(request), event_id=event_id)
         sentence = ngettext(

@@ -101,10 +101,10 @@ def _revenue(row: object, currency: str) -> str:
 
 
 def _first(event: Event, tone: str, user: Any) -> str:
-    """Return the name of the action whose button the page shows first; `tone` is that of the event's label.
+    """Return the name of the action whose button the page shows first; `tone` is the tone of the event's label.
 
-    Return "" if no action fits the state of the event, or if the user lacks the permission for the action. For a
-    draft, no action fits.
+    Return "" if no action fits the state of the event (for example, a draft), or if the user lacks the permission
+    for the action.
     """
     if event.status == Event.Status.CANCELLED:
         return "refunds" if user.has_perm(MoneyPermission.CANCEL_EVENT) else ""
@@ -161,7 +161,7 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
         context["look"] = "look" in request.POST
         context["added"] = "more" in request.POST
         is_fresh = event_id is None and request.method != "POST"
-        # The browser's time zone is suggested only if the installation's settings name none.
+        # The browser's time zone is suggested only if the installation's time zone is the default, UTC.
         context["takes_browsers_zone"] = is_fresh and default_time_zone() == time_zones.UTC
         # The page is rendered inside this block, so that the form shows its times in the event's zone.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))

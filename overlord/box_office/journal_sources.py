@@ -36,8 +36,8 @@ NOTHING = Q(pk__in=[])
 class Deed:
     """One action of staff, as a page shows it.
 
-    `actor` is None for a command on the server. `event` and `order` are ids, and `person` is the user to whom it
-    was done. They are None if the action is about no event, order or person.
+    `actor` is None for a command on the server. `event` and `order` are the ids of the event and the order that the
+    action is about, and `person` is the user that it is about. Each is None if the action is about none.
     """
 
     at: datetime
@@ -54,8 +54,10 @@ class Source:
     """A table that records deeds.
 
     `rows` selects its rows, `at` is the field with the time of a row, and `deed` turns a row into a deed.
-    `of_event`, `of_order` and `of_person` take an id, and return the condition for the rows about this event, order
-    or person. `of_action` does the same for an action. `labels` returns the texts of its actions, by action.
+    `of_event` and `of_order` take an id, and return the condition for the rows about this event or order.
+    `of_person` takes the id of a user, and returns the condition for what this user did, and for what was done to
+    this user if the table records that. `of_action` returns the condition for an action. `labels` returns the texts
+    of the table's actions, by action.
     """
 
     rows: Callable[[], QuerySet[Any]]

@@ -14,7 +14,7 @@ class Label:
 
 
 def of_event(event: Any, *, now: datetime) -> Label:
-    """Return the label of an event with the figures of `selectors.with_figures`."""
+    """Return the label of an event. The event has the figures that `selectors.with_figures` adds."""
     if event.status == event.Status.DRAFT:
         return Label(tone="held", text=_("Draft"))
     if event.status == event.Status.CANCELLED:

@@ -227,7 +227,7 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
 
 
 def _changed_sentence(order_id: int, *, is_address: bool) -> str:
-    """Return the sentence after a change. If the order has tickets, it also says what staff should do next."""
+    """Return the sentence after a change. If an order with tickets has a new address, it says what to do next."""
     if not is_address:
         return _("The name was changed.")
     if checkout.has_tickets_to_send(order_id=order_id):
@@ -391,6 +391,9 @@ def _refund_sentence(payment: Payment) -> str:
 
 
 def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:
-    """Return the arguments of `redirect` after a refund: the page of the order, if the user may see it."""
+    """Return the arguments of `redirect` after a refund.
+
+    They lead to the order's page if the user may see it, else to the page of refunds.
+    """
     may_see = request.user.has_perm(Permission.MANAGE_ORDERS)
     return ("office_order" if may_see else "office_order_refund"), order_id

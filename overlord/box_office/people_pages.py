@@ -67,7 +67,7 @@ class EndForm(forms.Form):
 
 
 class InvitationForm(forms.Form):
-    """The issue of an invitation that the actor saw."""
+    """The issue of the invitation, as the actor saw it."""
 
     issue = WholeNumberField(min_value=1, max_value=LARGEST_ID, widget=forms.HiddenInput())
 

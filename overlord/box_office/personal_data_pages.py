@@ -27,7 +27,7 @@ from overlord.shop.permissions import staff_with
 
 
 class EraseForm(forms.Form):
-    """The name of the person to erase, typed by the actor to confirm."""
+    """The e-mail address or username of the person to erase, which the actor types to confirm."""
 
     said = forms.CharField(
         label=_lazy("Type the e-mail address or username shown above to confirm"),

@@ -178,7 +178,7 @@ def order(*, order_id: int) -> list[Reservation]:
 
 
 def tickets(*, order_id: int) -> list[Ticket]:
-    """Return the tickets of an order, by type and seat."""
+    """Return the tickets of an order, by reservation and seat."""
     found = Ticket.objects.filter(reservation__in=reservations_of_order(order_id))
     return list(found.select_related("reservation__ticket_type").order_by("reservation_id", "seat"))
 

@@ -41,7 +41,8 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
 # The names of the errors whose first argument is a sentence that a page can show.
 SAY_WHY = {"ValueError", "WrongValue", "Invalid", "LineActionRefused", "LineClosed"}
 
-Found = tuple[str, str | tuple[str, ...], str | None]  # a file, its text or its texts, and their context
+# A file, a text (or its singular and plural), and the context of the text.
+Found = tuple[str, str | tuple[str, ...], str | None]
 
 
 def texts_of(domain: str) -> Iterator[Found]:

@@ -27,7 +27,7 @@ class ErrorMessage:
 
 
 def of_error(error: DomainError, *, time_zone: str | None = None) -> ErrorMessage:
-    """Return the message of a domain error. Its times are in `time_zone`, or in the installation's (None)."""
+    """Return the message of a domain error. Its times are in `time_zone`; None is the installation's time zone."""
     return of_code(error.code, {**error.facts, "time_zone": time_zone}, otherwise=detail_of(error))
 
 
@@ -63,7 +63,7 @@ def _too_late(facts: Facts) -> TitleAndAdvice:
 def _not_extendable(facts: Facts) -> TitleAndAdvice:
     """Return why a hold cannot be extended.
 
-    An outdated page can offer this for a hold that has ended, or is being paid for, or is paid.
+    An outdated page can offer to extend a hold that has ended, or is being paid for, or is paid.
     """
     match facts.get("state"):
         case "validated":

@@ -36,7 +36,7 @@ class Memory:
         return self._look
 
     def remember(self, look: Look, *, seconds: float | None = None) -> None:
-        """Keep this look in memory for so many seconds; by default SECONDS."""
+        """Keep this look in memory for `seconds`; by default for SECONDS."""
         self._look = look
         self._ends_at = time.monotonic() + (SECONDS if seconds is None else seconds)
 

@@ -144,7 +144,7 @@ class LookForm(forms.ModelForm):
 
 
 def _checked_colour(text: str, scheme: colours.Scheme) -> str:
-    """Return the colour; raise ValidationError if it is none, or if text in it is hard to read."""
+    """Return the colour; raise ValidationError if `text` is not a colour, or if text in it is hard to read."""
     colour = text.lower()
     if not colours.is_colour(colour):
         raise forms.ValidationError(_("Write a colour as # and six digits, for example #0d6b4c."))

@@ -1,8 +1,8 @@
 """Turn the Markdown that organisers write into HTML for pages, or into one line of plain text for other uses.
 
-What must stay true: no text can run a script in a reader's browser. So HTML tags in a text are shown as text, and
-then each tag and attribute that is not in the lists below is removed. Pictures are removed too, because pages show
-no pictures of other sites.
+What must stay true: no text can run a script in a reader's browser. So HTML tags that an organiser writes are shown
+as text. From the HTML that the Markdown becomes, each tag and attribute that is not in the lists below is removed.
+Pictures are removed too, because pages show no pictures of other sites.
 """
 
 import html

@@ -66,7 +66,10 @@ class Look(models.Model):
 
     @property
     def sender(self) -> str:
-        """Return the sender of mails: a name that staff have set, and the installation's e-mail address."""
+        """Return the sender of mails: the name that staff have set, and the installation's e-mail address.
+
+        If staff have set no name, return DEFAULT_FROM_EMAIL.
+        """
         if not (self.sender_name or self.name):
             return settings.DEFAULT_FROM_EMAIL
         address = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]

@@ -14,7 +14,7 @@ from overlord.shop.request_checks import allowed_methods
 NOT_AFTERWARDS = {"login", "logout", "signup"}
 # After a log-in without `next`, staff are redirected to the first of these pages that they may see.
 STAFF_PAGES = ("office", "door", "monitor")
-# The parameters of a page's address that contain what a buyer has chosen there.
+# If a parameter of a page's address begins with one of these, it contains what a buyer has chosen there.
 CHOSEN = ("amount", "ticket_type", "card")
 
 

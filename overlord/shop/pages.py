@@ -41,7 +41,7 @@ def _text_page(request: HttpRequest, title: str, text: str) -> HttpResponse:
 def stylesheet(_request: HttpRequest, named: str) -> HttpResponse:
     """Answer with a stylesheet; `named` is the part of its address with the two accent colours (`Look.stylesheet`).
 
-    Raise NotFound if it is not two colours, or if text in one of them is hard to read.
+    Raise NotFound if `named` is not two colours, or if text in one of them is hard to read.
     """
     accent, dash, dark = named.partition("-")
     accent, dark = f"#{accent}", f"#{dark}"

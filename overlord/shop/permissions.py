@@ -74,8 +74,8 @@ def _permissions_of(page: str) -> tuple[str, ...]:
 def _guard(is_allowed: Callable[[Any], bool], permissions: tuple[str, ...]) -> Callable[[View], View]:
     """Return a decorator: only users for whom `is_allowed` is true see the page.
 
-    Visitors who are not logged in are redirected to the log-in page; for all others it raises Forbidden. The view
-    gets the attribute `permissions`, which `may_open` reads.
+    Visitors who are not logged in are redirected to the log-in page. Logged-in users who are not allowed get
+    Forbidden. The view gets the attribute `permissions`, which `may_open` reads.
     """
 
     def decorate(view: View) -> View:

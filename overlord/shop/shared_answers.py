@@ -133,7 +133,8 @@ class SharedAnswers:
             return self._application(environ, start_response)
         answer = self._answers.get(key)
         if answer is None:
-            # Until the first answer, nobody knows whether this view is shared. If not, it needs method and cookies.
+            # Before the first answer, it is unknown whether this view is shared. A view that is not shared needs
+            # the request's method and cookies.
             if environ["REQUEST_METHOD"] == "HEAD" or _other_cookies(environ):
                 return self._application(environ, start_response)
             return self._make(key, _Answer(), environ, start_response)

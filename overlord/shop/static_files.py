@@ -19,7 +19,7 @@ from django.core.files.storage import Storage
 
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".txt"}
 SMALLEST = 200  # bytes; smaller files are not compressed, because this would save less than the headers need
-# The quality of gzip and of Brotli. A higher one takes ten times as long, and saves only another 5 % of the size.
+# The quality of gzip and of Brotli. A higher quality of Brotli takes ten times as long, and saves only another 5 %.
 QUALITY = 9
 
 Paths = Mapping[str, tuple[Storage, str]]
@@ -68,7 +68,7 @@ class EditedStaticFiles(StaticFiles):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._since = self.manifest_time()
-        self._collected: dict[str, float] = {}  # by name: when the file was edited that was last collected
+        self._collected: dict[str, float] = {}  # by name: when the collected content was edited
 
     def url(self, name: str, force: bool = False) -> str:  # type: ignore[override]
         """Return the address of a file with its current content."""
