@@ -206,7 +206,7 @@ def test_right_values_are_read(tmp_path: Path) -> None:
     load = settings_reader.reader(tmp_path)
     hosts = ["a.example", ".b.example", "10.0.0.1", "[::1]", "*"]
     assert load(ALLOWED_HOSTS=", ".join(hosts))["ALLOWED_HOSTS"] == hosts
-    assert [load(STATS_PUBLIC=text)["STATS_PUBLIC"] for text in ("", "False", "0", "true", "on")] == (
+    assert [load(STATS_PUBLIC=text)["STATS_PUBLIC"] for text in ("", "False", "0", "true ", "on")] == (
         [False, False, False, True, True]
     )
 

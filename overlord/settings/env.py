@@ -242,7 +242,7 @@ BASE_URL = _base_url()
 # The password of the two users that `load_demo` makes; `bin/up` generates one and shows it.
 DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
 
-_stats_public = _env.str("STATS_PUBLIC", "false").lower()
+_stats_public = _env.str("STATS_PUBLIC", "false").strip().lower()
 if _stats_public not in {*_Environment.BOOLEAN_TRUE_STRINGS, "false", "off", "n", "no", "0"}:
     raise ImproperlyConfigured(f"STATS_PUBLIC is {_stats_public!r}; it must be true or false.")
 STATS_PUBLIC = _stats_public in _Environment.BOOLEAN_TRUE_STRINGS
