@@ -7,12 +7,12 @@ an event, a picture, a status, a pause) announces the event itself. `now` is whe
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Cast
 
 from overlord.kernel import db
@@ -23,6 +23,9 @@ from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
 from tickets.rules import Opening
 
 NOTICES_AT_ONCE = 2000  # rows in one statement
+OUTCOME_AFTER = timedelta(
+    minutes=30
+)  # after a hold has ended: by then its payment has an outcome, or is abandoned
 
 
 def event_lock(*, event_id: int) -> Event | None:
@@ -88,11 +91,18 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
 
     A buyer for whom such a mail still waits for its first try gets only that one. The waiting mails are locked:
     otherwise a worker could write one of them with the old facts, before this edit is committed.
+
+    A buyer who has a hold may pay for the earlier date, by API or at the bank. The mail to this buyer is due when
+    the payment has an outcome. It is not sent if the buyer has no tickets then.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
     list(waiting.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    sold = Reservation.objects.filter(ticket_type__event_id=event_id, state=Reservation.State.VALIDATED)
+    reservations = Reservation.objects.filter(ticket_type__event_id=event_id).order_by()
+    live = reservations.filter(state__in=Reservation.LIVE).values_list("buyer_id").annotate(Max("expires_at"))
+    due = {buyer_id: max(ends, now) + OUTCOME_AFTER for buyer_id, ends in live}
+    sold = reservations.filter(state=Reservation.State.VALIDATED).values_list("buyer_id", flat=True)
+    due |= dict.fromkeys(sold.distinct(), now)
     notices = [
         MoveNotice(
             event_id=event_id,
@@ -101,9 +111,9 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
             time_zone_before=before.time_zone,
             venue_before=before.venue,
             address_before=before.address,
-            next_look_at=now,
+            next_look_at=next_look_at,
         )
-        for buyer_id in sold.order_by("buyer_id").values_list("buyer_id", flat=True).distinct()
+        for buyer_id, next_look_at in sorted(due.items())
     ]
     MoveNotice.objects.bulk_create(notices, batch_size=NOTICES_AT_ONCE, ignore_conflicts=True)
 

@@ -1,15 +1,26 @@
-"""Rows of reservations that are deleted after a time. The counters of inventories stay, and so do all figures."""
+"""Rows of reservations that are deleted after a time. The counters of inventories stay, and so do all figures.
+
+Mails about a move that were not needed are deleted too, so that they do not keep a guest who bought nothing.
+"""
 
 from datetime import datetime
 
 from django.db.models import Q
 
 from overlord.kernel.pruning import prune, unreferenced
-from tickets.models import Reservation
+from tickets.models import MoveNotice, Reservation
 from tickets.rules import ENDED_STATES
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete holds that ended before `before` and that nobody began to pay for; return {what: how many}."""
+    """Delete unneeded mails about moves, and holds that ended before `before` and that nobody began to pay for.
+
+    Return {what: how many}.
+    """
     ended = Q(state__in=ENDED_STATES, ended_at__lt=before, validated_at=None)
-    return {"holds that were never paid": prune(lambda: unreferenced(Reservation.objects.filter(ended)))}
+    return {
+        "mails about moves that were not sent": prune(
+            lambda: MoveNotice.objects.filter(next_look_at=None, sent_at=None)
+        ),
+        "holds that were never paid": prune(lambda: unreferenced(Reservation.objects.filter(ended))),
+    }

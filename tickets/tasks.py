@@ -17,5 +17,5 @@ def holds_expire(**_kwargs: object) -> None:
 
 @shared_task(name="tickets.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete old holds that were never paid, and pictures that no event shows."""
+    """Delete old holds that were never paid, unneeded mails about moves, and pictures that no event shows."""
     return {**pruning.rows_prune(before=clock.now() - settings.RETENTION), **event_services.pictures_prune()}

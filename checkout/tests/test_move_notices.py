@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.db import connection
+from django.db.models import Max
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -17,9 +18,9 @@ from checkout.tests.paying import heal, pay, work
 from overlord.accounts.models import User
 from overlord.kernel import db
 from tests.threads import together
-from tickets import event_operations
+from tickets import event_operations, pruning
 from tickets.event_rules import PlaceAndTime
-from tickets.models import Event, MoveNotice
+from tickets.models import Event, MoveNotice, Reservation
 from tickets.tests.forms import Form
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,6 +119,55 @@ def test_a_buyer_without_valid_tickets_is_not_told(paid: Payment, user_make: Cal
     move(paid, timedelta(days=1))
     assert services.mails_send() == 0
     assert mail.outbox == []
+
+
+@pytest.mark.parametrize("is_paying", [True, False])
+def test_a_buyer_who_reserved_before_a_move_and_pays_is_told_too(
+    is_paying: bool, api: APIClient, payment: Payment
+) -> None:
+    Event.objects.update(date=BEGINS, time_zone="UTC")
+    if is_paying:
+        pay(api, payment)
+    move(payment, timedelta(days=1))
+    move(payment, timedelta(days=1))
+    if not is_paying:
+        pay(api, payment)
+    work(payment)
+    services.mails_send()
+    assert [message.subject[:12] for message in mail.outbox] == ["Your tickets"], "the move is told later"
+    mail.outbox.clear()
+    outcome(MoveNotice.objects.get())
+
+    assert services.mails_send() == 1
+    [message] = mail.outbox
+    assert "New: Fri, Jan 10, 2031" in message.body
+    assert "Before: Wed, Jan 8, 2031" in message.body
+
+
+def test_a_buyer_who_reserved_before_a_move_and_buys_nothing_is_not_told(payment: Payment) -> None:
+    move(payment, timedelta(days=1))
+    outcome(MoveNotice.objects.get())
+
+    assert services.mails_send() == 0
+    assert mail.outbox == []
+    assert MoveNotice.objects.exists()
+    pruning.rows_prune(before=db.now())
+    assert not MoveNotice.objects.exists()
+
+
+def outcome(notice: MoveNotice) -> None:
+    """Let the time come at which the payments for all holds from before a move have an outcome."""
+    ends = Reservation.objects.aggregate(ends=Max("expires_at"))["ends"]
+    assert notice.next_look_at == ends + event_operations.OUTCOME_AFTER
+    MoveNotice.objects.update(next_look_at=db.now())
+
+
+def test_a_mail_that_waits_or_was_sent_is_not_pruned(paid: Payment) -> None:
+    move(paid, timedelta(days=1))
+    for _ in range(2):
+        pruning.rows_prune(before=db.now())
+        assert MoveNotice.objects.count() == 1
+        services.mails_send()
 
 
 def test_a_move_by_the_admins_form_is_told(paid: Payment, user_make: Callable[..., User]) -> None:
