@@ -413,6 +413,18 @@ def test_who_wishes_more_than_one_person_may_have_reads_the_limit(
     assert not EmailCode.objects.exists()
 
 
+def test_who_wishes_more_than_there_are_when_none_is_left_reads_no_number(
+    client: Client, types: list[TicketType]
+) -> None:
+    Inventory.objects.filter(pk=types[0].pk).update(sold=2)
+    page = post(client, types, email=ADA, **{f"amount_{types[0].pk}": "3"})
+
+    name = types[0].name
+    assert f"{name}: There are fewer tickets of this type left than you asked for." in page
+    assert "Only 0" not in page
+    assert not EmailCode.objects.exists()
+
+
 def test_a_limit_that_was_lowered_since_is_said_before_the_turn_and_at_it(
     client: Client, types: list[TicketType]
 ) -> None:
