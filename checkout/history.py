@@ -288,6 +288,8 @@ def _scan_facts(scan: Scan) -> Iterator[Fact]:
         "gate": scan.gate,
         "result": SCANS[Scan.Result(scan.result)],
     }
+    if scan.unchecked and scan.result != Scan.Result.ADMITTED:
+        known["result"] = _("%(result)s, but the gate had no network and let the person in") % known
     what = _("%(who)s scanned ticket %(serial)s: %(result)s")
     if scan.gate:
         what = _("%(who)s scanned ticket %(serial)s at gate %(gate)s: %(result)s")

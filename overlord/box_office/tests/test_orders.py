@@ -577,6 +577,10 @@ def test_the_history_names_the_actor_ticket_and_gate_of_scans(
     asked = {"scan_id": scan, "event": ticket.event_id, "serial": ticket.serial, "gate": "North"}
     assert door.post("/door/scans/", asked, format="json").json()["result"] == "admitted"
     assert f"dora scanned ticket {ticket.serial} at gate North: admitted" in page_of(office, paid)
+    kept = {"scans": [{**asked, "scan_id": str(uuid4())}]}
+    assert door.post("/door/scans/batch/", kept, format="json").json()[0]["result"] == "already_admitted"
+    conflict = "already admitted, but the gate had no network and let the person in"
+    assert page_of(office, paid).count(conflict) == 1
     assert door.post(f"/door/scans/{scan}/undo/").status_code == 200
     assert f"dora undid the admission of ticket {ticket.serial}" in page_of(office, paid)
 
