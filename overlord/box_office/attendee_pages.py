@@ -18,7 +18,7 @@ from overlord.kernel.numbers import LARGEST_ID
 from overlord.shop import searches
 from overlord.shop.permissions import staff_with
 from tickets.admission.models import Ticket
-from tickets.models import Event
+from tickets.models import Event, TicketType
 
 MOST_TO_PRINT = 5_000
 
@@ -100,12 +100,21 @@ def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
 def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the tickets that are not revoked, in the order of names, to print for a door without a network.
 
-    The page shows at most MOST_TO_PRINT tickets, and says so if there are more.
+    The page shows at most MOST_TO_PRINT tickets, and says so if there are more. It also says from when the list is,
+    and by what it is filtered, so that nobody takes a part for the whole list.
     """
     event, asked, tickets = _asked(request, event_id)
     not_revoked = tickets.exclude(state=Ticket.State.REVOKED)
     rows = list(attendees.rows(not_revoked)[: MOST_TO_PRINT + 1])
     found = [attendees.shown(row, zone=event.time_zone) for row in rows[:MOST_TO_PRINT]]
     found.sort(key=lambda row: (row["holder"] or row["buyer"] or row["email"]).casefold())
-    context = {"event": event, "rows": found, "is_cut": len(rows) > MOST_TO_PRINT, "asked": asked}
+    context = {
+        "event": event,
+        "rows": found,
+        "is_cut": len(rows) > MOST_TO_PRINT,
+        "asked": asked,
+        "is_part": bool(asked["type"] or asked["state"] or asked["q"]),
+        "type": TicketType.objects.filter(event=event, pk=asked["type"]).first(),
+        "now": clock.now(),
+    }
     return render(request, "box_office/attendees_print.html", context)

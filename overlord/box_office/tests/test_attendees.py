@@ -206,6 +206,23 @@ def test_the_list_to_print_has_the_valid_tickets_by_name(office: Client, paid: P
     assert revoked.serial not in page
 
 
+def test_the_list_to_print_says_from_when_it_is_and_that_it_is_a_part(
+    office: Client, paid: Payment, order_types: list[TicketType]
+) -> None:
+    address, part = f"{place(paid)}/print/", "This list does not have all tickets."
+    page = office.get(address).content.decode()
+    narrowed = {
+        query: office.get(f"{address}?{query}").content.decode()
+        for query in (f"type={order_types[1].pk}", "state=valid", "q=lovelace", "type=999999", "state=x")
+    }
+
+    assert re.search(r"As of \w+, \w+ \d+, \d{4}, \d+:\d\d\s[AP]M UTC</p>", page)
+    assert part not in page
+    assert [part in each for each in narrowed.values()] == [True, True, True, True, False]
+    assert f"It has only: {order_types[1].name}</p>" in narrowed[f"type={order_types[1].pk}"]
+    assert "“lovelace”" in narrowed["q=lovelace"]
+
+
 def followed(page: str, label: str) -> str:
     """Return the query of a link of a page of the list."""
     [found] = re.findall(rf'href="(\?[^"]*)">{label}</a>', page)
