@@ -31,6 +31,7 @@ DOORS = 3
 LINES = 3
 DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
 LATELY = timedelta(minutes=5)
+DOOR_COLUMNS = ("id", "name", "date", "time_zone", "admitted", "tickets", "conflicts")
 
 COUNTERS = {
     "reserved": "reservations",
@@ -47,7 +48,7 @@ COUNTERS = {
 def content(*, now: datetime) -> dict[str, Any]:
     """Read all that the monitor shows, as a dict of plain data. Times are datetimes, money is a decimal string."""
     reading = Reading.objects.filter(pk=Reading.ONLY).first()
-    minutes, shown = _minutes(now), _totals()
+    minutes, shown = _minutes(now), _totals(now)
     happened = db.rows(sql.FEED, {"most": FEED})
     return {
         "read_at": now,
@@ -74,13 +75,17 @@ def counters() -> dict[str, int]:
     return {name: int(total) for name, total in sums.items()}
 
 
-def _totals() -> dict[str, Any]:
-    """Return the counters and the money, summed over all ticket types except for UNSEEN ones."""
+def _totals(now: datetime) -> dict[str, Any]:
+    """Return the counters and the money, summed over all ticket types except for UNSEEN ones.
+
+    `free` counts only tickets of sales that go on: what a past or cancelled event did not sell is not available.
+    """
     by_currency: list[Any] = list(
         selectors.inventories_seen()
         .values(currency=F("ticket_type__event__currency"))
         .annotate(
             taken_minor=Sum("revenue_minor"),
+            free=Sum(F("capacity") - F("held") - F("sold"), filter=selectors.goes_on(now=now), default=0),
             **{f"all_{name}": Sum(column) for name, column in COUNTERS.items()},
         )
         .order_by("currency")
@@ -91,7 +96,7 @@ def _totals() -> dict[str, Any]:
             "capacity": total["capacity"],
             "held": total["held"],
             "sold": total["sold"],
-            "free": total["capacity"] - total["held"] - total["sold"],
+            "free": sum(int(row["free"]) for row in by_currency),
             "reservations": total["reserved"],
             "reserved_tickets": total["tickets"],
         },
@@ -145,7 +150,7 @@ def _doors(now: datetime) -> list[dict[str, Any]]:
     """Return the admissions at the open doors: in total, by minute, and by gate, with the latest at each gate."""
     return [
         {
-            **{name: door[name] for name in ("id", "name", "admitted", "tickets", "conflicts")},
+            **{name: door[name] for name in DOOR_COLUMNS},
             "gates": [
                 {**gate, "lately": _lately(door["minutes"], gate["gate"], now=now)} for gate in door["gates"]
             ],
@@ -170,6 +175,8 @@ def _line(line: Line, *, now: datetime) -> dict[str, Any]:
     return {
         "id": line.pk,
         "name": line.event.name,
+        "date": line.event.date,
+        "time_zone": line.event.time_zone,
         "status": "held" if line.is_held else "standing" if line.is_standing else line.phase,
         "entered": line.entered,
         "served": line.served,

@@ -71,7 +71,7 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
         }
         for each in detail["tickets"]
     ]
-    shown = {name: detail[name] for name in ("id", "name", "date", "sale", "switch")}
+    shown = {name: detail[name] for name in ("id", "name", "date", "time_zone", "sale", "switch")}
     for_buyers = [each for each in types if each["id"] not in detail["hidden"]]
     return {**shown, "status": _status(detail["sale"], for_buyers), "types": types}
 

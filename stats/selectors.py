@@ -85,6 +85,11 @@ def inventories_seen() -> QuerySet[Inventory]:
     return Inventory.objects.exclude(UNSEEN)
 
 
+def goes_on(*, now: datetime) -> Q:
+    """Return the condition for inventories whose sale has not ended, also if it is paused or not open yet."""
+    return Q(closes_at__gt=now, ticket_type__event__status=Event.Status.ON_SALE)
+
+
 def ticket_types(*, with_hidden: bool) -> Sequence[dict[str, Any]]:
     """Read the figures of ticket types with the same name and currency, summed over all events.
 

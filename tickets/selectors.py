@@ -46,6 +46,11 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
     return events if after is None else events.filter(date__gt=after)
 
 
+def lasts_until(instant: datetime) -> Q:
+    """Return the condition for events that begin, or end if their end is known, at an instant or later."""
+    return Q(date__gte=instant) | Q(ends_at__gte=instant)
+
+
 def events_static(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> dict[int, dict[str, Any]]:
@@ -147,10 +152,9 @@ def events_next(
 
 def months_with_events(*, now: datetime) -> list[date]:
     """Read the first day of each month that has events to come."""
-    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now).annotate(
-        month=TruncMonth(LOCAL_DAY)
-    )
-    return list(upcoming.order_by("month").values_list("month", flat=True).distinct())
+    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
+    months = upcoming.annotate(month=TruncMonth(LOCAL_DAY)).order_by("month")
+    return list(months.values_list("month", flat=True).distinct())
 
 
 def event_of_type(ticket_type: int) -> int | None:
@@ -295,8 +299,7 @@ def reservations_shown(
 def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetime) -> list[dict[str, Any]]:
     """Read the holds whose remaining seconds fell below a threshold between `after` and `until`.
 
-    Rows have reservation, buyer and expires_at. A threshold that is longer than a hold does not count for this
-    hold.
+    Rows have reservation, buyer and expires_at. A threshold that is longer than a hold does not count for it.
     """
     return db.rows(sql.HOLDS_EXPIRING, {"thresholds": list(thresholds), "after": after, "until": until})
 
@@ -348,10 +351,7 @@ def join(reservation: Reservation, ticket_type: TicketType, event: Event) -> Non
 
 
 def order_states(*, buyer_id: int, order_id: int, now: datetime) -> list[tuple[ReservationState, datetime]]:
-    """Return the state at `now` of each reservation of a buyer's order, and when it ended or will end.
-
-    The list is empty if there is no such order.
-    """
+    """Return the state at `now` and the end of each reservation of a buyer's order; [] for no such order."""
     members = Reservation.objects.filter(
         Q(pk=order_id, lead=None) | Q(lead_id=order_id), buyer_id=buyer_id
     ).order_by("id")

@@ -1,7 +1,7 @@
 """Texts for money, times and numbers in the active language. `static/shop/formats.js` makes them in the browser.
 
-A time is shown in the time zone of its event, or else of the installation. `date_time` and `time_to_the_second` add
-the name of the zone; the other formats do not.
+A time is shown in the time zone of its event, or else of the installation. `date_time`,
+`time_to_the_second` and `time_or_date` add the name of the zone; the other formats do not.
 """
 
 import re
@@ -116,6 +116,12 @@ def whole_date(instant: datetime, zone: str | None = None) -> str:
 def time_to_the_second(instant: datetime, zone: str | None = None) -> str:
     """Return a time of day to the second with the zone: "7:30:05 PM UTC"."""
     return f"{_time(instant, 'medium', zone)} {zone_name(zone)}"
+
+
+def time_or_date(instant: datetime, zone: str | None, now: datetime) -> str:
+    """Return a time of today to the second, and any other time with its date."""
+    is_today = instant.astimezone(_zone(zone)).date() == now.astimezone(_zone(zone)).date()
+    return time_to_the_second(instant, zone) if is_today else date_time(instant, zone)
 
 
 @_remembered

@@ -1,6 +1,6 @@
 -- The figures of /metrics, in one row. Counts of rows stop at %(limit)s, which limits their cost.
 SELECT count(*) FILTER (WHERE i.held + i.sold > i.capacity) AS oversold_types,
-       COALESCE(sum(i.capacity - i.held - i.sold) FILTER (WHERE v.status <> 'draft'), 0) AS available,
+       COALESCE(sum(i.capacity - i.held - i.sold) FILTER (WHERE v.status = 'on_sale' AND i.closes_at > %(now)s), 0) AS available,
        COALESCE(sum(i.held), 0) AS held,
        COALESCE(sum(i.sold), 0) AS sold,
        COALESCE(sum(i.reservations), 0) AS reservations,

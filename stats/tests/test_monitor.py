@@ -15,6 +15,7 @@ from checkout import services as checkout
 from overlord.accounts.models import User
 from overlord.kernel import db, queue_health, redis_client
 from overlord.kernel.queues import Queue
+from overlord.shop import formats
 from realtime import sockets
 from stats import monitor, selectors, services, system
 from stats.models import Minute, Reading
@@ -135,13 +136,13 @@ class TestThePicture:
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:
         shown, draft, hidden, reserved = (ticket_type_make(capacity=10) for _ in range(4))
-        before = monitor.content(now=NOON)
+        before = monitor.content(now=timezone.now())
         assert before["totals"]["capacity"] == 40  # the control
         TicketType.objects.filter(pk__in=[hidden.pk, reserved.pk]).update(hidden=True)
         Inventory.objects.filter(pk=reserved.pk).update(reservations=1, reserved_tickets=1, sold=1)
         Inventory.objects.filter(pk=draft.pk).update(paused=True)
         Event.objects.filter(pk=draft.event_id).update(status=Event.Status.DRAFT)
-        after = monitor.content(now=NOON)
+        after = monitor.content(now=timezone.now())
         assert (after["totals"]["capacity"], after["totals"]["free"]) == (20, 19)
         assert {row["id"] for row in after["top_events"]} == {
             each.event_id for each in (shown, hidden, reserved)
@@ -243,6 +244,8 @@ class TestThePicture:
         assert door == {
             "id": tonight.event_id,
             "name": tonight.event.name,
+            "date": now + timedelta(hours=1),
+            "time_zone": "UTC",
             "admitted": 2,
             "tickets": 2,
             "conflicts": 0,
@@ -252,6 +255,38 @@ class TestThePicture:
         assert sum(each["admitted"] for each in minutes) == 2
         assert minutes == sorted(minutes, key=lambda each: each["minute"], reverse=True)
         assert len({each["key"] for each in minutes}) == len(minutes)
+
+    def test_what_a_past_or_cancelled_event_did_not_sell_is_not_available(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        now = timezone.now()
+        paused, ended, cancelled, late = (ticket_type_make(capacity=n) for n in (1, 20, 300, 4000))
+        Inventory.objects.filter(pk=paused.pk).update(paused=True)
+        Inventory.objects.filter(pk=ended.pk).update(closes_at=now)
+        Inventory.objects.filter(pk=cancelled.pk).update(paused=True)
+        Event.objects.filter(pk=cancelled.event_id).update(status="cancelled")
+        Event.objects.filter(pk=late.event_id).update(date=now - timedelta(days=1))
+        totals = monitor.content(now=now)["totals"]
+
+        assert (totals["capacity"], totals["free"]) == (4321, 4001)
+        assert selectors.sale_figures(now=now)["available"] == 4001
+
+    def test_the_page_names_the_date_of_each_event_because_two_may_have_one_name(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        [ticket_type] = line_make(ticket_type_make, 2)
+        enter(ticket_type, people(1)[0])
+        event = Event.objects.filter(pk=ticket_type.event_id)
+        event.update(date=timezone.now() + timedelta(hours=11), time_zone="Asia/Tokyo")
+        [code] = codes_of(admitting.paid(user_make(), ticket_type_make(event=event.get())))
+        scan(code, actor_id=user_make().pk)
+        client = Client()
+        client.force_login(permit(user_make(), "stats.view_monitor", "tickets.pause_sale"))
+        page = client.get("/monitor/").content.decode()
+
+        date = formats.date_time(event.get().date, "Asia/Tokyo")
+        assert page.count(f'data-as="date-time">{date}</span>') == 3, "the line, the door and the event"
+        assert page.count(f'data-when="{date}"') == 2, "the questions before a pause and its end"
 
     def test_the_page_shows_admissions_by_minute(
         self, user_make: Callable[..., User], ticket_type: TicketType

@@ -196,8 +196,9 @@ _SCAN_COLUMNS = (
 
 
 def types_of(*, event_id: int) -> dict[int, str]:
-    """Return the names of an event's ticket types by id."""
-    return dict(TicketType.objects.filter(event_id=event_id).order_by("pk").values_list("pk", "name"))
+    """Return the names of an event's ticket types by id; none if it is a draft."""
+    types = TicketType.objects.filter(event_id=event_id).exclude(event__status=Event.Status.DRAFT)
+    return dict(types.order_by("pk").values_list("pk", "name"))
 
 
 def scans(*, ids: Collection[int]) -> list[dict[str, Any]]:
@@ -209,6 +210,12 @@ def scan_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a scan as `scans` does, with its ticket under `ticket`, from a row of `admission_scan_answer`."""
     ticket = {name.removeprefix(_TICKET): value for name, value in row.items() if name.startswith(_TICKET)}
     return {**row, "ticket": ticket if ticket["id"] is not None else None}
+
+
+def event_time(*, event_id: int) -> dict[str, Any]:
+    """Return when the event of a ticket begins, and its time zone, under the names of a ticket's columns."""
+    found = Event.objects.filter(pk=event_id).values(event_date=F("date"), event_time_zone=F("time_zone"))
+    return {**(found.first() or {})}
 
 
 def scans_newest(*, event_id: int, gate: str | None, only_conflicts: bool, most: int) -> list[dict[str, Any]]:
@@ -281,9 +288,15 @@ def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, 
 
 
 def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
-    """Return the events for which a door can be opened: those that begin after `since`, the earliest first."""
-    events = Event.objects.exclude(status=Event.Status.DRAFT).filter(date__gte=since).order_by("date", "id")
+    """Return the events for which a door can be opened: those that last until `since`, the earliest first."""
+    shown = Event.objects.exclude(status=Event.Status.DRAFT).filter(tickets.lasts_until(since))
+    events = shown.order_by("date", "id")
     return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]
+
+
+def has_door(*, event_id: int) -> bool:
+    """Return whether there is such an event, and it is not a draft."""
+    return Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).exists()
 
 
 def door_event(*, event_id: int) -> dict[str, Any] | None:
@@ -296,14 +309,14 @@ def door_event(*, event_id: int) -> dict[str, Any] | None:
 def doors(*, after: datetime, before: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
     """Read the admissions of events between two dates: the first `most` events by date that have scans.
 
-    Each has `id`, `name`, and the fields of `representation.door`.
+    Each has `id`, `name`, `date`, `time_zone`, and the fields of `representation.door`.
     """
     scanned = Scan.objects.filter(event=OuterRef("pk"))
     events = Event.objects.filter(Exists(scanned), date__gte=after, date__lt=before).order_by("date", "id")
-    names = dict(events.values_list("pk", "name")[:most])
-    states = {row["event"]: row for row in door_states(list(names), now=now)} if names else {}
+    shown = {row["id"]: row for row in events.values("id", "name", "date", "time_zone")[:most]}
+    states = {row["event"]: row for row in door_states(list(shown), now=now)} if shown else {}
     return [
-        {"id": pk, "name": name, **representation.door(states[pk])}
-        for pk, name in names.items()
-        if pk in states
+        {**shown[event_id], **representation.door(states[event_id])}
+        for event_id in shown
+        if event_id in states
     ]

@@ -66,6 +66,12 @@ def price(amount: str, currency: str) -> str:
 
 
 @register.simple_tag
+def time_or_date(instant: datetime, zone: str, now: datetime) -> str:
+    """Return a time of today to the second, and any other time with its date."""
+    return formats.time_or_date(instant, zone, now)
+
+
+@register.simple_tag
 def base_url() -> str:
     """Return the address of the shop, for mails and other texts outside of its pages."""
     return settings.BASE_URL

@@ -7,7 +7,7 @@
 
 import "stats/minute-chart.js";
 import { follow, now } from "realtime/live.js";
-import { duration, gettext, money, number, percent, setText, timeOfDay, timeToTheSecond } from "shop/formats.js";
+import { dateTime, duration, gettext, money, number, percent, setText, timeOfDay, timeToTheSecond } from "shop/formats.js";
 
 let labels = {};
 
@@ -17,6 +17,7 @@ const WRITE = {
   money: (value, { currency }) => money(value, currency),
   seconds: (value) => (value === null || value === undefined ? "–" : gettext("%(value)s s", { value: number(value) })),
   percent: (value) => (value === null ? "" : percent(value)),
+  "date-time": (value, { time_zone: zone }) => dateTime(value, zone),
   time: (value) => (value === null || value === undefined ? "–" : timeOfDay(value)),
   "time-to-the-second": (value) => timeToTheSecond(value),
   left: (value) => duration((Date.parse(value) - now()) / 1000),
@@ -63,7 +64,10 @@ function write(place, data) {
   }
   if (link) {
     place.href = link.replace("{id}", data.id);
-    if (place.dataset.name !== undefined) place.dataset.name = data.name;
+    if (place.dataset.name !== undefined) {
+      place.dataset.name = data.name;
+      place.dataset.when = dateTime(data.date, data.time_zone);
+    }
   }
   if (show) {
     const value = at(data, show);

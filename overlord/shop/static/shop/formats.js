@@ -75,6 +75,12 @@ export function dateTime(instant, zone = defaultZone) {
   return `${weekday(instant, zone)}, ${date}, ${timeOfDay(instant, zone)} ${zoneName(zone)}`;
 }
 
+/** Return a time of today to the second, and any other time with its date. `present` is the time now. */
+export function timeOrDate(instant, zone, present) {
+  const [then, today] = [instant, present].map((time) => write(time, { dateStyle: "short" }, zone));
+  return then === today ? timeToTheSecond(instant, zone) : dateTime(instant, zone);
+}
+
 /** Return a day of the month: "8". */
 export function day(instant, zone = defaultZone) {
   return write(instant, { day: "numeric" }, zone);

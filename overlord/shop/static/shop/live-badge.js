@@ -2,10 +2,9 @@
 // page that follows several streams is live only while all of them are.
 
 import { hearTime, now } from "realtime/live.js";
-import { dateTime, day, gettext, setText, timeToTheSecond } from "shop/formats.js";
+import { gettext, setText, timeOrDate } from "shop/formats.js";
 
 const FIRST_CONNECTION = 4_000; // milliseconds; without a connection by then, the badge says how old the data is
-const DAY = 86_400_000; // milliseconds
 const WORST_FIRST = ["closed", "stale", "reconnecting", "live"];
 
 class LiveBadge extends HTMLElement {
@@ -51,17 +50,11 @@ class LiveBadge extends HTMLElement {
   text(status) {
     if (status === "live") return gettext("Live");
     if (status === "reconnecting" && this.currentAt === undefined) return gettext("Connecting…");
-    const time = timeOrDate(this.currentAt ?? this.getAttribute("time"));
+    // The data of a kept page, or of one that slept, may be days old.
+    const time = timeOrDate(this.currentAt ?? this.getAttribute("time"), undefined, now());
     if (status === "reconnecting") return gettext("Reconnecting… Showing data from %(time)s", { time });
     return gettext("Showing data from %(time)s", { time });
   }
-}
-
-/** Return a time of today to the second, and any other time with its date. The data may be days old, if the page was
- *  kept or the computer slept. */
-function timeOrDate(instant) {
-  const isToday = day(instant) === day(now()) && now() - new Date(instant) < DAY;
-  return isToday ? timeToTheSecond(instant) : dateTime(instant);
 }
 
 function latest(one, other) {
