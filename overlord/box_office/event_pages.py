@@ -3,6 +3,7 @@
 The views decide nothing: each reads the request, calls services of other apps, and shows the result.
 """
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,7 +30,7 @@ from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
 from tickets.event_services import EventForms, EventOutdated
-from tickets.models import Event, default_time_zone
+from tickets.models import Event, TicketType, default_time_zone
 from tickets.permissions import Permission
 from tickets.selectors import event_time_zone
 
@@ -72,6 +73,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
     if shown is None:
         raise NotFound()
     is_draft = shown.status == Event.Status.DRAFT
+    types = selectors.ticket_types(event_id=event_id)
     context = {
         "event": shown,
         "label": labels.of_event(shown, now=now),
@@ -83,8 +85,9 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
                 "price": money.to_text(each.price_minor, shown.currency),
                 "taken": _revenue(getattr(each, "inventory", None), shown.currency),
             }
-            for each in selectors.ticket_types(event_id=event_id)
+            for each in types
         ],
+        "late": _late(shown, types, now=now),
         "first": _first(shown, labels.of_event(shown, now=now).tone, request.user),
         "is_draft": is_draft,
         "obstacles": services.obstacles(event=shown, now=now) if is_draft else [],
@@ -93,6 +96,14 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
         "now": now,
     }
     return render(request, "box_office/event.html", context)
+
+
+def _late(event: Event, types: list[TicketType], *, now: datetime) -> list[TicketType]:
+    """Return the ticket types whose sale goes on after the event has ended, or begun if its end is not known."""
+    over = max(event.ends_at or event.date, now)
+    if event.status == Event.Status.CANCELLED:
+        return []
+    return [each for each in types if hasattr(each, "inventory") and each.inventory.closes_at > over]
 
 
 def _revenue(row: object, currency: str) -> str:

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from overlord.box_office.journal_sources import SOURCES, Deed, Source
 from overlord.kernel.numbers import LARGEST_ID, whole_number
+from overlord.shop import formats
 from tickets.models import Event
 
 ON_A_PAGE = 50
@@ -56,7 +57,7 @@ def position_read(text: str) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalPage:
-    """The deeds of a page and the names of their events by id.
+    """The deeds of a page and the names of their events by id, each with the date: two events may have one name.
 
     `older` is the position to pass as `before` to `page` for older deeds; None if there are none.
     """
@@ -75,7 +76,8 @@ def page(*, wanted: JournalFilter, before: Position | None) -> JournalPage:
     shown = found[:ON_A_PAGE]
     deeds = [deed for _position, deed in shown]
     numbers = {deed.event for deed in deeds if deed.event is not None}
-    names = dict(Event.objects.filter(pk__in=numbers).values_list("pk", "name"))
+    events = Event.objects.filter(pk__in=numbers)
+    names = {each.pk: f"{each.name}, {formats.date_time(each.date, each.time_zone)}" for each in events}
     older = shown[-1][0] if len(found) > ON_A_PAGE else None
     return JournalPage(deeds=deeds, older=older, events=names)
 

@@ -20,7 +20,7 @@ from overlord.shop.paging import Page, page_of
 from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation, TicketType
-from tickets.selectors import reservations_of_order
+from tickets.selectors import lasts_until, reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
 ORDERS_SHOWN = 50
@@ -30,9 +30,10 @@ MOST_BUYERS = 200  # the most buyers that a search by a name considers
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
     """Return a page of the coming events, the next one first, or of the past events, the latest first.
 
-    Each has the figures of `with_figures`.
+    An event of several days is past when it has ended. Each event has the figures of `with_figures`.
     """
-    found = Event.objects.filter(date__lt=now) if past else Event.objects.filter(date__gte=now)
+    coming = lasts_until(now)
+    found = Event.objects.exclude(coming) if past else Event.objects.filter(coming)
     if not with_drafts:
         found = found.exclude(status=Event.Status.DRAFT)
     for word in searches.words(search):

@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 from overlord.accounts.models import User
 from overlord.box_office import labels, selectors
 from overlord.kernel import clock, db
+from overlord.shop import formats
 from tests.clients import permit
 from tests.threads import together
 from tickets import event_operations, operations, projections, services
@@ -646,6 +647,56 @@ def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, o
     assert "Gala" in organiser.get("/office/?q=town").content.decode()
     for page_number in ("0", "x", "99999999999999999999"):
         assert organiser.get(f"/office/?page={page_number}").status_code == 200
+
+
+def test_an_event_of_several_days_is_coming_until_it_has_ended(
+    organiser: Client, ticket_type: TicketType
+) -> None:
+    event, now = Event.objects.filter(pk=ticket_type.event_id), timezone.now()
+
+    def lists() -> list[str]:
+        return [
+            when
+            for when in ("", "past")
+            if ticket_type.event.name in organiser.get(f"/office/?when={when}").content.decode()
+        ]
+
+    found = []
+    for ends_at in (None, now - timedelta(hours=1), now + timedelta(days=1)):
+        event.update(date=now - timedelta(days=2), ends_at=ends_at)
+        found.append(lists())
+
+    assert found == [["past"], ["past"], [""]]
+
+
+@pytest.mark.parametrize(
+    ("status", "ends_after", "closes_after", "said"),
+    [
+        ("on_sale", None, timedelta(0), None),
+        ("on_sale", None, timedelta(hours=1), "after the event has begun"),
+        ("draft", None, timedelta(hours=1), "after the event has begun"),
+        ("cancelled", None, timedelta(hours=1), None),
+        ("on_sale", timedelta(hours=2), timedelta(hours=2), None),
+        ("on_sale", timedelta(hours=2), timedelta(days=30), "after the event has ended"),
+    ],
+)
+def test_the_page_says_which_sales_go_on_when_the_event_is_over(
+    organiser: Client,
+    ticket_type: TicketType,
+    status: str,
+    ends_after: timedelta | None,
+    closes_after: timedelta,
+    said: str | None,
+) -> None:
+    date, name = ticket_type.event.date, ticket_type.name
+    ends_at = None if ends_after is None else date + ends_after
+    Inventory.objects.update(paused=status != "on_sale", closes_at=date + closes_after)
+    Event.objects.update(status=status, ends_at=ends_at)
+    page = organiser.get(f"/office/events/{ticket_type.event_id}/").content.decode()
+
+    assert re.findall(f"The sale of {name} closes on .*, (.*)\\.<", page) == ([said] if said else [])
+    shown = "" if ends_at is None else f" – {formats.date_time(ends_at, 'UTC')}"
+    assert f"{formats.date_time(date, 'UTC')}{shown}</p>" in page
 
 
 @pytest.mark.parametrize("path", ["/office/", "/office/events/{event}/", "/office/events/{event}/edit/"])

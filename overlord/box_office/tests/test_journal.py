@@ -27,6 +27,7 @@ from overlord.journal import services
 from overlord.journal.actions import Action
 from overlord.journal.models import JournalEntry
 from overlord.journal.permissions import Permission
+from overlord.shop import formats
 from tests.clients import permit
 from tickets.event_services import event_copy
 from tickets.models import Event, TicketType
@@ -91,6 +92,8 @@ def test_each_action_is_listed_once_with_its_actor(
     assert f"/office/orders/{order}/" in page
     assert f"/office/journal/?order={order}" in office.get(f"/office/orders/{order}/").content.decode()
     assert f"/office/journal/?event={event.pk}" in office.get(f"/office/events/{event.pk}/").content.decode()
+    named = f">{event.name}, {formats.date_time(event.date, event.time_zone)}</a>"
+    assert named in office.get("/office/journal/").content.decode()
 
 
 def test_actions_of_organisers_on_events_are_recorded(
