@@ -27,7 +27,7 @@ from tickets.admission import codes, door_services, labels, representation, rule
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-LISTED_SINCE = timedelta(days=2)  # an event that began earlier is not in the list; its address still works
+LISTED_SINCE = timedelta(days=2)  # an event that was over earlier is not in the list; its address still works
 EVENTS_LISTED = 200
 # `connect-src`: the service worker fetches the door's page and its files.
 WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
@@ -103,10 +103,13 @@ def _found(event_id: int, words: str) -> list[dict[str, Any]]:
 
 
 def _choose(request: HttpRequest, *, refused: DomainError | None = None) -> HttpResponse:
+    """Show the form for the choice. It begins with the event whose beginning is nearest, unless one was chosen."""
     now = clock.now()
+    events = selectors.door_events(since=now - LISTED_SINCE, most=EVENTS_LISTED)
+    nearest = min(events, key=lambda event: abs(event["date"] - now), default={"id": ""})
     context = {
-        "events": selectors.door_events(since=now - LISTED_SINCE, most=EVENTS_LISTED),
-        "chosen": request.GET.get("event", ""),
+        "events": events,
+        "chosen": request.GET.get("event") or str(nearest["id"]),
         "gate": request.GET.get("gate", "")[: rules.GATE_LENGTH],
         "error": error_messages.of_error(refused) if refused else None,
     }

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from overlord.kernel import db
 from overlord.kernel.errors import NotFound
-from tickets import selectors as tickets
 from tickets.admission import codes, operations, projections, representation, rules, selectors, sql
 from tickets.admission.known_keys import known_key
 
@@ -66,6 +65,9 @@ def scan_make(
     if not found:
         raise NotFound()
     scan = selectors.scan_of_row(found[0])
+    if scan["result"] == rules.ScanResult.OTHER_EVENT:
+        # Evenings of a series have the same name. Other answers do not name the event, so they read no date.
+        scan["ticket"] |= selectors.event_time(event_id=scan["ticket"]["event_id"])
     if scan["recorded_at"] != now:  # an earlier request made this scan
         db.commits_await()
     projections.announce_scan(scan)
@@ -101,10 +103,11 @@ def admission_undo(*, scan_id: UUID, actor_id: int, now: datetime) -> dict[str, 
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
     """Return the list with which a door of an event works without a network, or its changes since a version.
 
-    `since` is the version of the list that the door has, or 0. Raise NotFound if there is no such event.
+    `since` is the version of the list that the door has, or 0. Raise NotFound if there is no such event, and for a
+    draft.
     """
     types = selectors.types_of(event_id=event_id)
-    if not types and tickets.event_time_zone(event_id) is None:
+    if not types and not selectors.has_door(event_id=event_id):
         raise NotFound()
     found = selectors.door_list(event_id=event_id, since=since)
     return representation.door_list(

@@ -52,7 +52,10 @@ def key(key: Key) -> dict[str, Any]:
 
 # The door ------------------------------------------------------------------------------------------------
 def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a ticket to staff at the door: its type, its event and its holder."""
+    """Show a ticket to staff at the door: its type, its event and its holder.
+
+    The event's date and time zone are None unless the row has them.
+    """
     name = row["contact_name"] or ("" if row["is_guest"] else row["username"])
     is_erased = row["handed_to"] == Ticket.NOBODY
     return {
@@ -67,6 +70,8 @@ def ticket_at_door(row: Mapping[str, Any]) -> dict[str, Any]:
         "email": row["email"] or row["contact_email"],
         "event": row["event_id"],
         "event_name": row["event_name"],
+        "event_date": row.get("event_date"),
+        "event_time_zone": row.get("event_time_zone"),
         "ticket_type": row["ticket_type"],
         "ticket_type_name": row["ticket_type_name"],
     }

@@ -78,6 +78,10 @@ class DoorTicket(serializers.Serializer):
     email = serializers.CharField()
     event = serializers.IntegerField()
     event_name = serializers.CharField()
+    event_date = serializers.DateTimeField(
+        allow_null=True, help_text="Only for a ticket of another event, in the answer to its scan."
+    )
+    event_time_zone = serializers.CharField(allow_null=True, help_text="As `event_date`.")
     ticket_type = serializers.IntegerField()
     ticket_type_name = serializers.CharField()
 

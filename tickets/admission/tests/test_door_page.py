@@ -1,16 +1,20 @@
 """The page of the door without JavaScript, and the parts of it that its script needs."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import zxingcpp
 from django.test import Client, override_settings
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
+from overlord.shop import formats
 from tests.clients import api_of, permit
 from tickets.admission import labels, pictures, rules
 from tickets.admission.api import door_views
@@ -93,6 +97,68 @@ def test_a_gate_counts_what_it_admitted_itself(page: Client, here: str, reservat
 
     assert '<b data-field="here">1</b>' in admitted("North")
     assert '<b data-field="here">0</b>' in admitted("South")
+
+
+def when(event: Event) -> str:
+    return formats.date_time(event.date, event.time_zone)
+
+
+def test_two_evenings_with_one_name_are_told_apart(
+    page: Client, here: str, reservation: Reservation, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    event, later = reservation.ticket_type.event, ticket_type_make().event
+    Event.objects.filter(pk=later.pk).update(name=event.name, date=event.date + timedelta(days=1))
+    later.refresh_from_db()
+    gate = page.get(f"/door/?event={later.pk}&gate=North").content.decode()
+    form = {"shown": codes_of(reservation)[0], "scan_id": uuid4()}
+    refused = page.post(f"/door/?event={later.pk}&gate=North", form)
+
+    assert when(later) in gate
+    assert when(event) not in gate
+    assert answer_of(refused) == "other_event"
+    assert f"{event.name}, {when(event)}" in refused.content.decode()
+
+
+def test_the_choice_begins_with_the_event_whose_beginning_is_nearest(
+    page: Client, ticket_type_make: Callable[..., TicketType]
+) -> None:
+    events = [ticket_type_make().event_id for _ in range(4)]
+    for event, hours in zip(events, (-30, -3, 2, 20), strict=True):
+        Event.objects.filter(pk=event).update(date=timezone.now() + timedelta(hours=hours))
+
+    def chosen(address: str) -> list[str]:
+        return re.findall(r'<option value="(\d+)" selected', page.get(address).content.decode())
+
+    assert chosen("/door/") == [str(events[2])]
+    assert chosen(f"/door/?event={events[0]}") == [str(events[0])]
+
+
+def test_an_admission_of_another_day_is_shown_with_its_date(
+    page: Client, here: str, reservation: Reservation
+) -> None:
+    [one, _] = tickets_of(reservation)
+    page.post(here, {"shown": one.serial, "scan_id": uuid4()})
+    at = timezone.now() - timedelta(days=2)
+    Scan.objects.update(at=at)
+    again = page.post(here, {"shown": one.serial, "scan_id": uuid4()}).content.decode()
+    found = page.get(f"{here}&q={one.serial}").content.decode()
+
+    date = formats.date_time(at, reservation.ticket_type.event.time_zone)
+    assert again.count(date) == 2, "in the answer and among the newest scans"
+    assert found.count(date) == 2, "beside the ticket and among the newest scans"
+
+
+def test_the_door_of_an_event_of_several_days_can_be_opened_until_it_has_ended(
+    page: Client, reservation: Reservation
+) -> None:
+    event = Event.objects.filter(pk=reservation.ticket_type.event_id)
+    name, began = event.get().name, timezone.now() - timedelta(days=6)
+    shown = []
+    for ends_at in (None, began + timedelta(days=1), began + timedelta(days=5)):
+        event.update(date=began, ends_at=ends_at)
+        shown.append(name in page.get("/door/").content.decode())
+
+    assert shown == [False, False, True]
 
 
 def test_a_gate_of_a_cancelled_event_says_so(page: Client, here: str) -> None:

@@ -172,7 +172,8 @@ const { DoorDesk } = await import("admission/door-desk.js");
 const server = { admitted: new Set(), calls: [], version: 1, network: "on", picture: { code: null } };
 const valid = (id) => [id, `T${id}`, 3, 1, server.admitted.has(id) ? "admitted" : "valid", null, ""];
 const list = () => ({
-  version: server.version, complete: true, keys: [], ticket_types: [], tickets: [1, 2, 3].map(valid),
+  version: server.version, complete: true, keys: [], ticket_types: [{ id: 3, name: "Stalls" }],
+  tickets: [1, 2, 3].map(valid),
 });
 const recorded = new Map();
 function admit({ scan_id: scan, serial }) {
@@ -252,6 +253,22 @@ def test_an_admission_that_is_undone_while_it_is_settled_is_undone_at_the_server
       done([[...server.admitted], desk.kept.length, server.calls]);
     """
     assert gate(script, tmp_path) == [[1], 0, ["batch", "list", "undo", "list"]]
+
+
+def test_a_conflict_names_the_ticket_also_if_the_server_does_not_know_it(tmp_path: Path) -> None:
+    script = """
+      const conflicts = [];
+      desk.onConflict = ({ result, ticket }) => conflicts.push([result, ticket.serial, ticket.ticket_type_name]);
+      server.network = "off";
+      await desk.scan({ serial: "T1" });
+      await desk.scan({ serial: "T2" });
+      recorded.set(desk.kept[0].scan_id, { result: "unknown", ticket: null });
+      recorded.set(desk.kept[1].scan_id, { result: "revoked", ticket: { serial: "T9" } });
+      server.network = "on";
+      await desk.renew();
+      done(conflicts);
+    """
+    assert gate(script, tmp_path) == [["unknown", "T1", "Stalls"], ["revoked", "T9", None]]
 
 
 def test_an_admission_is_remembered_until_the_list_has_it(tmp_path: Path) -> None:

@@ -156,7 +156,9 @@ export class DoorDesk {
       const undone = batch.filter(({ isUndone }) => isUndone); // while they were sent: the next round sends this
       if (undone.length > 0) this.isDue = true;
       await this.forget(batch.filter(({ isUndone }) => !isUndone));
-      for (const answer of answers) if (answer.result !== "admitted") this.onConflict(answer);
+      for (const [nth, answer] of answers.entries()) {
+        if (answer.result !== "admitted") this.onConflict({ ...answer, ticket: answer.ticket ?? this.list.known(batch[nth]) });
+      }
     }
     [this.refusal = null] = refusals;
     this.onNetwork();

@@ -65,6 +65,12 @@ export class DoorList {
     return { result: "unchecked", ticket };
   }
 
+  /** Return what is known here of a ticket whose kept scan the server does not name: a typed serial may have ended. */
+  known({ ticket: id, serial }) {
+    const row = this.tickets.get(id);
+    return { ...(row ? this.shown(row) : { id }), ...(serial ? { serial: serialRead(serial) } : {}) };
+  }
+
   shown([id, serial, type]) {
     return { id, serial, ticket_type_name: this.types.get(type) ?? "" };
   }

@@ -8,7 +8,7 @@ import { recall, remember } from "admission/door-store.js";
 import { OnePage } from "admission/one-page.js";
 import { signal, wakeSound } from "admission/signals.js";
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
-import { gettext, ngettext, number, setText, timeToTheSecond } from "shop/formats.js";
+import { dateTime, gettext, ngettext, number, setText, timeOrDate, timeToTheSecond } from "shop/formats.js";
 
 const FILES = /^\/(static|translations|look|pictures)\//; // the files of the page; door-worker.js has the same pattern
 const NEWEST = 50; // lines in the list of answers
@@ -179,7 +179,7 @@ class DoorPage extends HTMLElement {
   /** Return the sentence that says when and where a ticket was admitted, if it is refused for this reason. */
   first({ result, first: admission }) {
     if (!admission || result === "admitted") return "";
-    const time = timeToTheSecond(admission.at, this.getAttribute("zone"));
+    const time = timeOrDate(admission.at, this.getAttribute("zone"), now());
     const values = { time, gate: admission.gate, by: admission.by };
     if (admission.by) return gettext("Admitted at %(time)s at gate %(gate)s by %(by)s", values);
     return gettext("Admitted at %(time)s at gate %(gate)s", values);
@@ -346,10 +346,15 @@ function whose(ticket) {
 
 function what({ result, ticket, signed }) {
   if (!ticket) return "";
-  const parts = [result === "other_event" ? ticket.event_name : "", ticket.ticket_type_name, ticket.serial];
+  const parts = [result === "other_event" ? eventOf(ticket) : "", ticket.ticket_type_name, ticket.serial];
   if (ticket.seats > 1) parts.push(gettext("%(seat)s of %(seats)s", { seat: number(ticket.seat), seats: number(ticket.seats) }));
   if (signed === null) parts.push(gettext("signature not checked"));
   return parts.filter(Boolean).join(" · ");
+}
+
+/** Return the name of a ticket's event with its date, because evenings of a series have the same name. */
+function eventOf({ event_name: name, event_date: date, event_time_zone: zone }) {
+  return date ? `${name}, ${dateTime(date, zone)}` : name;
 }
 
 customElements.define("door-page", DoorPage);
