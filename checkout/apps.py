@@ -1,4 +1,7 @@
-"""Register in the apps below: the buyer's stream, the orders that follow at a log-in, and the second factor."""
+"""Tell other apps at the start: what a buyer's stream shows, and how a guest's orders follow at a log-in.
+
+Also tell `second_factor` which permissions move money.
+"""
 
 from django.apps import AppConfig
 

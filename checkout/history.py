@@ -134,7 +134,7 @@ def _record_facts(order_id: int) -> Iterator[Fact]:
 
 
 def _record_detail(record: OrderRecord) -> str:
-    """Return the text of a record if it names a row, which only engineers can use; otherwise an empty text."""
+    """Return the text of a record if it is for engineers, such as "refund 7"; otherwise an empty text."""
     return record.text if record.what in (OrderAction.RETURN, OrderAction.RETRY) else ""
 
 

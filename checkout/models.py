@@ -315,7 +315,7 @@ class PaymentStep(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["payment_number"], name="payment_step_of"),
-            # For the monitor's feed.
+            # The monitor's list of the latest activity reads the failed steps by this index.
             models.Index(fields=["id"], condition=Q(status="FAILURE"), name="payment_step_failed"),
         ]
 

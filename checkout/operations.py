@@ -4,8 +4,8 @@ Only `payment_take` and `payment_remember_intent` are single statements that com
 in both ways.
 
 Locks are taken in the order of docs/concurrency.md: payment, reservations, event, vouchers, inventories. Each
-transition is an UPDATE of a locked row that requires the old status. The buyer's stream is marked after the commit.
-`now` is PostgreSQL's clock, read after the lock.
+transition is an UPDATE that requires the old status. The buyer's stream is marked after the commit. `now` is
+PostgreSQL's clock, read after the lock.
 """
 
 import logging
@@ -45,7 +45,7 @@ OPEN_TO_NEWS = (PaymentStatus.PROCESSING, PaymentStatus.ABANDONED)
 
 
 def payment_lock(*, payment_id: int, buyer_id: int | None = None) -> Payment:
-    """Lock and return a payment; raise NotFound, and with `buyer_id` also for another buyer's payment."""
+    """Lock and return a payment; raise NotFound. If `buyer_id` is given, another buyer's payment is not found."""
     db.transaction_required()
     text = sql.PAYMENT_LOCK if buyer_id is None else sql.OWN_PAYMENT_LOCK
     for payment in selectors.payments(text, payment=payment_id, buyer=buyer_id):
@@ -278,10 +278,10 @@ def payment_remove(*, payment: Payment) -> None:
 
 
 def _payment_move(payment: Payment, target: PaymentStatus, *, is_told: bool = False, **changes: Any) -> None:
-    """Change a locked payment's status by an UPDATE that requires the old one; raise StateChanged.
+    """Change a locked payment's status by an UPDATE that requires the old one.
 
-    `is_told` says that a step on the reservations in the same transaction marks the buyer's stream, so that this
-    function does not.
+    Raise StateChanged if there is no such transition, or if the row has another status. `is_told` says that another
+    step of the same transaction marks the buyer's stream. Then this function does not mark it.
     """
     db.transaction_required()
     known = target in rules.PAYMENT_TRANSITIONS[PaymentStatus(payment.status)]

@@ -15,5 +15,5 @@ class Permission(StrEnum):
     CLOSE_INCIDENT = "checkout.close_incident"
 
 
-# Staff with one of these must show a second factor, if the setting STAFF_SECOND_FACTOR says so.
+# An action that needs one of these also needs a second factor, if the setting STAFF_SECOND_FACTOR says so.
 MOVES_MONEY = (Permission.REFUND, Permission.RETRY_REFUND, Permission.CANCEL_EVENT, Permission.SELL)

@@ -66,7 +66,7 @@ def refund_open(
     """Start a refund of `amount_minor` of a locked payment, and hand it to a worker.
 
     `requested_by` is the id of staff, or None if the money came late. `amount_left_out` says whether staff named no
-    amount: then `refund_repeated` expects none in a repeated request.
+    amount. Then a request with the same key must not name an amount either (`refund_repeated`).
     """
     db.transaction_required()
     refund = Refund.objects.create(
@@ -224,7 +224,10 @@ def refund_fail_late(*, payment: Payment, refund: Refund, error: str, now: datet
 
 
 def _refund_move(refund: Refund, target: RefundStatus, **changes: Any) -> None:
-    """Change a locked refund's status by an UPDATE that requires the old one; raise StateChanged."""
+    """Change a locked refund's status by an UPDATE that requires the old one.
+
+    Raise StateChanged if there is no such transition, or if the row has another status.
+    """
     db.transaction_required()
     known = target in rules.REFUND_TRANSITIONS[RefundStatus(refund.status)]
     moved = known and Refund.objects.filter(pk=refund.pk, status=refund.status).update(

@@ -225,7 +225,7 @@ def shown_status(status: PaymentStatus | str) -> ShownStatus:
 
 
 def check_may_pay(status: PaymentStatus | str) -> None:
-    """Raise PaymentInProgress if a payment is in flight or refunds late money, AlreadyPaid if it was paid."""
+    """Raise PaymentInProgress if a payment is in flight or its late money goes back, AlreadyPaid if it was paid."""
     if status in (*IN_FLIGHT, PaymentStatus.REFUNDING):
         raise PaymentInProgress()
     if status in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
@@ -281,7 +281,7 @@ def refund_amount(
 ) -> int:
     """Return how much to refund: `asked_minor`, or all that is left if `asked_minor` is None.
 
-    Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale while money is left.
+    Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale before all money does.
     """
     if status not in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
         raise NotRefundable()
@@ -345,8 +345,8 @@ def reservations_paid_for(
 ) -> list[AnyReservation]:
     """Return the reservations of an order that a payment in `status` is for.
 
-    If another try can begin (NOT_STARTED, FAILURE), these are the holds. In any other status, and if there are no
-    holds, they are the reservations of the latest try; if there was no try, all reservations of the order.
+    If another try can begin (NOT_STARTED, FAILURE), these are the holds. In any other status, or if there are no
+    holds, they are the reservations of the latest try. If there was no try, they are all reservations of the order.
     """
     if status in (PaymentStatus.NOT_STARTED, PaymentStatus.FAILURE):
         held = [each for each in order if each.state == ReservationState.HELD]

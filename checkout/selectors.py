@@ -144,8 +144,8 @@ def payment_charged(*, order_id: int) -> Payment | None:
 def refunds_failed_late(*, payment: Payment) -> QuerySet[Refund]:
     """Select a payment's refunds that failed after they had succeeded, and that are still owed.
 
-    Only refunds that had succeeded have a notice. A refund is still owed if at least its amount has not gone back.
-    Otherwise another refund has replaced it.
+    Only refunds that had succeeded have a notice. A refund is still owed if the part of the payment that has not
+    gone back is at least as large as the refund. If it is smaller, another refund has replaced this one.
     """
     missing_minor = payment.amount_minor - paid_back_minor(payment=payment)
     return payment.refunds.filter(

@@ -7,7 +7,8 @@ from overlord.kernel import money
 
 # The decimals of Stripe's API where they differ from those of ISO 4217 (docs.stripe.com/currencies).
 DECIMALS = {"ISK": 2, "MGA": 0}
-# Stripe's documentation gives these both 0 and 2 decimals. A wrong guess charges a hundred times too much.
+# Stripe's documentation says 0 decimals in one place and 2 in another. A wrong guess may charge a hundred times the
+# amount.
 UNCLEAR = {"UGX"}
 THREE_DECIMALS = 3  # Stripe requires that the last of three decimals is 0
 

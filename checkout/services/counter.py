@@ -35,7 +35,7 @@ def counter_sell(
 ) -> CounterSold:
     """Sell tickets of an event for cash that staff have taken, or give them free, all or none.
 
-    `price` is the total that staff saw; it does not matter if the tickets are free. `key` names the form, so that a
+    `price` is the total that staff saw. For free tickets, it is not checked. `key` names the form, so that a
     form sells only once. If `email` is not empty, the tickets are sent there. Raise NothingChosen, PriceChanged,
     FormSold if the form sold something else before, and the errors of `order_claim_at_counter`.
     """

@@ -32,8 +32,8 @@ def order_follow(*, guest_id: int, buyer_id: int, reservation_id: int) -> None:
     holds stays the same.
 
     Raise NotFound if the order is not the guest's; AlreadyReserved if the account already holds tickets of one of
-    its types; OverLimit if the order is being paid for, and one person may not have so many tickets; Busy if the
-    guest makes a payment for the order at the same time; also ReservationEnded and AlreadyValidated.
+    its types; OverLimit if the order is being paid for, and with it one person would have too many tickets; Busy if
+    the guest makes a payment for the order at the same time; also ReservationEnded and AlreadyValidated.
     """
     with person_limit_errors(), db.transaction():
         order_id = selectors.order_id_of(buyer_id=guest_id, reservation_id=reservation_id)

@@ -1,7 +1,7 @@
 """Owe and write the mails to the holders of tickets that were handed over, when the event is moved or cancelled.
 
-The first attempt at the mail to the ticket's buyer owes them, in its own transaction. So each of them is owed once,
-however often the buyer's mail is tried. `mails` sends them, in the upkeep worker.
+These mails are recorded in the transaction of the first attempt at the mail to the ticket's buyer. So each of them
+is owed once, however often the buyer's mail is tried. `mails` sends them, in the upkeep worker.
 """
 
 from datetime import datetime
@@ -26,7 +26,7 @@ Kind = HolderNotice.Kind
 
 
 def holders_owe(owed: MoveNotice | CancelledOrder, *, now: datetime) -> None:
-    """Owe mails to the holders of tickets that were handed over, for the tickets that the buyer's mail is about."""
+    """Owe the holder a mail for each ticket that the buyer's mail is about and that was handed over."""
     db.transaction_required()
     if isinstance(owed, MoveNotice):
         tickets = Ticket.objects.filter(event=owed.event_id, reservation__buyer=owed.buyer_id)

@@ -30,7 +30,7 @@ class OrderPayment:
 
 @contextmanager
 def person_limit_errors() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit if one of these two constraints of the database refuses the block."""
+    """Raise EmailRequired or OverLimit if the block violates the database's constraint for this rule."""
     try:
         yield
     except IntegrityError as error:

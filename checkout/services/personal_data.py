@@ -173,7 +173,9 @@ def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None
 
 
 def _lock_with_others(user_id: int) -> User:
-    """Lock a user and the other users who keep one of the user's addresses, by id; return the user. Raise NotFound.
+    """Lock a user, and the others who keep one of the user's addresses, in the order of their ids; raise NotFound.
+
+    Return the user.
 
     If each erasure locked its own user first, two users with the same address who are erased at the same time would
     wait for each other.

@@ -76,7 +76,7 @@ def payment_process(*, payment_id: int) -> None:
 
 
 def _in_doubt(payment: Payment) -> Charge:
-    """Return what is known of a payment if the gateway does not answer: no outcome, and the same step as before."""
+    """Return what is known if the gateway does not answer: no outcome, and the buyer's next step as before."""
     return Charge(outcome=Outcome.PENDING, action=payment.requires_action)
 
 

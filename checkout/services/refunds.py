@@ -195,12 +195,14 @@ def refund_look_again(*, refund_id: int) -> None:
 
 
 def _ask(refund: Refund, *, now: datetime) -> Refunded:
-    """Return the gateway's answer about a refund, taken at `now`; ask for the refund if the gateway has none.
+    """Return the gateway's answer about a refund; ask for the refund if the gateway has none.
+
+    `now` is the time at which a worker took the refund. Raise GatewayUnknown.
 
     The key alone is not enough. A gateway repeats its first answer to a key, such as `pending` or a 500, even if
     the refund has changed since. After a day it may forget the key, and then the same request makes a second
     refund. So a refund whose name is known is read by its name, and a refund that may have been started is searched
-    for first. Raise GatewayUnknown.
+    for first.
     """
     gateway = gateways.named(refund.payment.gateway)
     if refund.gateway_reference:
