@@ -57,8 +57,8 @@ class ConnectionPool:
     def give_back(self, used: connection, *, broken: bool = False) -> None:
         """Keep the connection for the next caller.
 
-        If it is `broken` or closed, or still has a transaction, close it and all connections in the pool: the
-        server may be gone for all of them.
+        If it is `broken` or closed, or still has a transaction, close it and all idle connections: the server may
+        be gone for all of them.
         """
         try:
             if broken or used.closed or used.get_transaction_status() != TRANSACTION_STATUS_IDLE:

@@ -93,7 +93,7 @@ def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
 
 
 def _take_back(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
-    """Remove the newest use. Perhaps it is the use of another request, but then it is newer only by a moment."""
+    """Remove the newest use. Perhaps another request has made this use, but only a moment later."""
     storage, key = limiter.storage, limit.item.key_for(who)
     if isinstance(storage, RedisStorage):
         redis_client.connection().lpop(storage.prefixed_key(key))

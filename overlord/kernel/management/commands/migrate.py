@@ -6,9 +6,9 @@ lock is short; the work of a migration can take any time. An index that is made 
 any time too, because nobody waits behind it.
 
 If several machines start at once, only the one that has the advisory lock migrates. The others try to take this
-lock, and if it is not free, they try again after a pause. No statement of theirs waits for the lock: PostgreSQL
-makes an index CONCURRENTLY only when all earlier statements have ended, so the index would wait for that statement,
-and the statement for the lock.
+lock, and if it is not free, they try again after a pause. They must not wait for it in a statement. PostgreSQL
+makes an index CONCURRENTLY only when all earlier statements have ended. So the index would wait for such a
+statement, and the statement would wait for the lock.
 
 An index whose making was interrupted stays in the database, invalid and unused. Each run removes such indexes
 first, so that the interrupted migration can run again.
