@@ -66,7 +66,7 @@ Ctrl-C stops everything and keeps the data.
 
 
 def services(folder: Folder) -> None:
-    """Print the file with the addresses of PostgreSQL and Valkey, if only these run."""
+    """Print where the file with the addresses of PostgreSQL and Valkey is. Used if only these two run."""
     say(
         f"""
 PostgreSQL and Valkey are ready. manage.py and pytest find them by themselves. Their addresses, with

@@ -175,8 +175,8 @@ def run(argv: list[str]) -> None:
 def end_with(parent: int, stop_signal: int) -> None:
     """Let the kernel signal this fork when the supervisor ends. If the supervisor has ended already, end now.
 
-    First wait until the supervisor, whose pid is `parent`, has become the parent: until the process in between has
-    ended. This takes ADOPTION_SECONDS at most.
+    First wait, at most ADOPTION_SECONDS, until the process in between has ended. Then the supervisor, whose pid is
+    `parent`, is the parent of this fork.
     """
     until = time.monotonic() + ADOPTION_SECONDS
     while os.getppid() != parent and time.monotonic() < until:

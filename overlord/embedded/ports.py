@@ -1,8 +1,8 @@
 """Find out which ports of this machine are taken, and choose free ones.
 
-What must stay true, unless the range has nearly all ports: the port of a server is outside of the range from which
-the kernel gives ports to outgoing connections. Otherwise a connection of any program could take the port while the
-server restarts. And a client that tries to reach the server could connect to itself.
+What must stay true: the port of a server is outside of the range from which the kernel gives ports to outgoing
+connections. Otherwise a connection of any program could take the port while the server restarts. And a client that
+tries to reach the server could connect to itself. Only if the range has nearly all ports, a port from it is used.
 """
 
 import random

@@ -277,7 +277,7 @@ def stop(
 ) -> None:
     """Send each child its stop signal, and kill those that still run after `grace` seconds.
 
-    By default, it is the longest `grace` of these programs. When `immediately` returns true, kill them at once.
+    The default is the longest `grace` of these programs. When `immediately` returns true, kill them at once.
     """
     children = list(children)
     if grace is None:

@@ -49,7 +49,7 @@ def collectstatic(*, env: Mapping[str, str]) -> Program:
 
 
 def web(port: int, *, env: Mapping[str, str]) -> Program:
-    """Return Granian, which serves HTTP: two processes with four threads, each with a connection to PostgreSQL."""
+    """Return Granian, which serves HTTP: two processes of four threads. Each thread connects to PostgreSQL."""
     return _python(
         "web",
         f"granian --interface wsgi --host {HOST} --port {port} --no-ws --log-level warning"

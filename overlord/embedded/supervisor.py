@@ -129,7 +129,7 @@ class Supervisor:
         console.application(url, self._folder, self._state, sends_mail="EMAIL_URL" in self._chosen)
 
     def _supervise(self) -> NoReturn:
-        """Restart programs that end. Raise ShutdownRequestedError at a signal, and ProcessFailedError."""
+        """Restart programs that end. Raise ShutdownRequestedError at a signal, ProcessFailedError at a failure."""
         while True:
             processes.reap_orphans(self._children())
             for child in self._children():

@@ -1,4 +1,4 @@
-"""The command `restore`: restore a backup, migrate it, begin a new epoch, and list the charges since then."""
+"""The command `restore`: restore a backup, migrate it, begin a new epoch, and list charges without a payment."""
 
 from argparse import ArgumentParser
 from pathlib import Path
