@@ -1,4 +1,7 @@
-"""The admin of events. Django opens the transaction in which a form is saved, so saving calls operations."""
+"""The admin of events.
+
+Django opens the transaction in which it saves a form, so the methods that save call operations, not services.
+"""
 
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo

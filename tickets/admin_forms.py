@@ -1,4 +1,4 @@
-"""The forms of an event and its ticket types in the admin. Prices are read as people write them in the currency."""
+"""The forms of an event and its ticket types in the admin. Staff write prices as 15.00 or 15,00."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from tickets.rules import Opening
 
 
 def _read(convert: Callable[[], Any]) -> Any:
-    """Return what `convert` returns. If it raises ValueError, its sentence becomes the field's error."""
+    """Return what `convert` returns. If it raises ValueError, the error's sentence is shown beside the field."""
     try:
         return convert()
     except ValueError as error:
@@ -25,7 +25,7 @@ def _read(convert: Callable[[], Any]) -> Any:
 
 
 class MadeFromField(forms.CharField):
-    """The sealed state of an event from which a form was made. It is hidden."""
+    """A hidden field with the sealed state of the event at the time when the form was made."""
 
     widget = forms.HiddenInput
 
@@ -40,7 +40,7 @@ class EventForm(forms.ModelForm):
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
     may_change_types = True
     moved_from: datetime | None = None  # the former date, until the sales that end at this date are moved too
-    ends_set: set[int]  # the ticket types for which this edit entered the end of the sale
+    ends_set: set[int]  # the ids of the ticket types for which the author entered an end of the sale
 
     made_from = MadeFromField(required=False)
     time_zone = forms.ChoiceField(
@@ -214,7 +214,7 @@ class TicketTypeForm(forms.ModelForm):
             )
 
     def changed_fields(self) -> set[str]:
-        """Return the names of the changed fields. In another currency every price counts as changed."""
+        """Return the names of the changed fields. If the event's currency changes, the price counts as changed."""
         # In the admin, `has_changed` is False if the user may not change ticket types.
         changed = set(self.changed_data) if self.has_changed() else set()
         is_other_currency = self.instance.pk and self.event.currency != self.currency_before

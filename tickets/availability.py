@@ -24,8 +24,8 @@ from tickets.voucher_rules import VoucherFacts
 
 TRUSTED_FOR = timedelta(seconds=3)
 CLOCK_TOLERANCE = timedelta(seconds=1)
-# The field of the hash for what staff edit, except the capacity, the times of the sale and the pause. Those are
-# figures of a ticket type, whose field has the id of the type as its name.
+# The name of the field for what staff edit, except the capacity, the times of the sale and the pause. These are
+# among the figures of a ticket type. The name of their field is the id of the type.
 STATIC = "static"
 
 

@@ -44,7 +44,7 @@ class Choice:
 def read(data: Mapping[str, str]) -> Choice:
     """Return the choice in the fields of a form or a query. Fields that are empty or 0 choose nothing.
 
-    But an empty `amount` or a 0 beside `ticket_type` is malformed.
+    But with `ticket_type`, an `amount` that is missing, empty or 0 is malformed.
     """
     choice = Choice()
     for ticket_type, written in _written(data):

@@ -20,8 +20,8 @@ def order_claim_at_counter(
     """Hold tickets for a new buyer, all or none; return the order's reservations and `now`.
 
     `quantities` has the number of tickets by ticket type. Hidden types, and events for accounts only, can be
-    claimed too. Sale state, capacity and the limit per person apply as for all buyers. Raise Invalid, Busy, or an
-    error of `rules.refusal`, whose facts contain the ticket type.
+    claimed too. Sale state, capacity and the limit per person apply as for all buyers. Raise Invalid, Busy,
+    UnknownTicketType, or an error of `rules.refusal`. The facts of the last two contain the ticket type.
     """
     db.transaction_required()
     rules.check_items(list(quantities))

@@ -172,7 +172,7 @@ def _type_names(values: Values) -> dict[str, str]:
 
 
 def _updated_form(data: QueryDict, before: Values, now: Values, *, event: Event, made_from: str) -> QueryDict:
-    """Return the form with the present values. Values that its author changed and rows that it adds stay."""
+    """Return the form with the present values. Values that its author changed stay, and so do new rows."""
     fresh = data.copy()
     for name in [name for name in fresh if name.startswith(f"{PREFIX}-")]:
         del fresh[name]

@@ -147,7 +147,7 @@ def _csv_row(
 
 
 def _separator(text: str) -> tuple[str, str, int]:
-    """Return the separator of cells, the text without a first line `sep=`, and how many lines that removed."""
+    """Return the separator of cells, the text without a first line `sep=`, and how many lines were removed."""
     first = re.split(r"\r\n|\r|\n", text, maxsplit=1)
     named = re.fullmatch(r'"?sep=(.)"?', first[0].strip("\ufeff ").rstrip(" "), re.IGNORECASE)
     if named:
@@ -195,7 +195,7 @@ def _json_rows(text: str, columns: Columns, mistakes: list[Mistake]) -> Iterator
 
 
 def _named(*names: Any) -> str:
-    """Return the names of an event and its ticket type, to put before a mistake: one line may have many."""
+    """Return the names of an event and its ticket type, to put before a mistake. One line may have many events."""
     known = [name[:40] for name in names if isinstance(name, str) and name.strip()]
     return f"{', '.join(known)}: " if known else ""
 

@@ -67,7 +67,7 @@ class _Reading:
     def __init__(self) -> None:
         self.events: dict[tuple[str, datetime], EventToLoad] = {}
         self.mistakes: list[tuple[int, str]] = []
-        # By name and date, as they are written: the time zone, and the first line with its date.
+        # By an event's name and date as they are written: its time zone; its first line, and its date.
         self._zones: dict[tuple[str, str], str] = {}
         self._dates: dict[tuple[str, str], tuple[int, datetime]] = {}
 
@@ -212,7 +212,7 @@ class _Cells:
                         " night. Write a time before or after that hour."
                     )
                     raise ValueError(sentence)
-                # In UTC, because to Python a time that comes twice is never equal to a time in another zone.
+                # In UTC: when clocks go back, a time occurs twice. For Python it equals no time in another zone.
                 instant = instant.astimezone(UTC)
             rules.check_instant(instant)
             return instant

@@ -64,7 +64,7 @@ class OfficeEventForm(Folded, EventForm):
     """The organiser's form of an event.
 
     A draft may keep a date that has passed, for example if it is the copy of an earlier event. A note beside the
-    field says so. A new date that has passed is refused, unless it corrects the date of an event that has begun.
+    field says so. A new date in the past is refused, unless it corrects the date of an event that has begun.
     """
 
     folded = ("ends_at", "address", "currency", "description", "buyers", "opening")

@@ -35,7 +35,7 @@ def event_lock(*, event_id: int) -> Event | None:
 
 
 def event_add(*, event: EventToLoad, now: datetime) -> Event:
-    """Add an event of a file, with its ticket types, on sale; return its row."""
+    """Add an event of a file, with its ticket types, and put it on sale; return its row."""
     db.transaction_required()
     added = Event.objects.create(
         name=event.name,
@@ -81,7 +81,7 @@ def sale_ends_move(
 
 
 def calendar_version_raise(*, event_id: int) -> None:
-    """Raise the calendar version of an event, so that calendars take its next file for a newer one."""
+    """Raise the calendar version of an event, so that calendars know that its next file is newer."""
     db.transaction_required()
     Event.objects.filter(pk=event_id).update(calendar_version=F("calendar_version") + 1)
 

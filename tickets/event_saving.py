@@ -58,7 +58,8 @@ def event_write(*, form: EventForm, now: datetime) -> None:
 def types_write(*, form: EventForm, formset: Any) -> None:
     """Save the ticket types of an event; raise ProtectedError if a type to delete was reserved meanwhile.
 
-    `form` is the form of the event. Its `ends_set` gets the types for which this edit entered the end of the sale.
+    `form` is the form of the event. Its `ends_set` gets the ids of the types for which the author entered an end of
+    the sale.
     """
     formset.save(commit=False)
     for deleted in formset.deleted_objects:

@@ -149,7 +149,7 @@ def order_validate(*, reservations: Sequence[Reservation], now: datetime) -> Non
 
 
 def order_sell(*, reservations: Sequence[Reservation], is_free: bool, now: datetime) -> None:
-    """Validate locked holds without a gateway, and count their tickets as sold: at 0 if `is_free`."""
+    """Validate locked holds without a gateway, and count their tickets as sold. If `is_free`, the price is 0."""
     if is_free:
         Reservation.objects.filter(pk__in=[each.pk for each in reservations]).update(unit_price_minor=0)
     for each in reservations:
@@ -349,7 +349,7 @@ class Left:
 
 
 def inventories_lock(*, event_id: int) -> dict[int, Left]:
-    """Lock all inventories of an event by id; return by ticket type how many tickets are left."""
+    """Lock all inventories of an event by id; return what is left: {ticket type: Left}."""
     db.transaction_required()
     return {
         row["ticket_type"]: Left(

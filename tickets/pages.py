@@ -65,7 +65,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """List the upcoming events by date, filtered by a search and a month."""
     search, month = searches.text_asked(request), _month(request.GET.get("month"))
     asked = {"search": search, "month": month and month[0]}
-    # The template keeps the HTML of the list for a second, and calls this function only to make it again.
+    # The template keeps the HTML of the list for a second, and calls `programme` only to make it again.
     return render(request, "tickets/home.html", {**asked, "programme": lambda: _programme(search, month)})
 
 
@@ -119,7 +119,7 @@ def _by_month(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _month(text: str | None) -> tuple[date, date] | None:
-    """Return the first day of the month "2027-01" and of the one after it, or None for anything else."""
+    """Return the first day of a month such as "2027-01", and that of the next month; None for any other text."""
     try:
         first = date.fromisoformat(f"{text}-01")
         return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)

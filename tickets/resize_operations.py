@@ -18,8 +18,8 @@ from tickets.rules import ReservationState
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
     """Change the quantity of a locked hold; return False if the inventory has too few tickets.
 
-    Raise the errors of `rules.check_resizable`. For more tickets, raise OverLimit, UnknownTicketType if the type is
-    hidden from the buyer, or with a voucher the errors of `_voucher_step`.
+    Raise the errors of `rules.check_resizable`. For more tickets, also raise OverLimit, the errors of
+    `_voucher_step`, or UnknownTicketType if the type is hidden from the buyer.
     """
     rules.check_resizable(
         state=reservation.state,

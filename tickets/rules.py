@@ -343,8 +343,8 @@ def extended_until(
 ) -> datetime:
     """Return the new end of a hold: five minutes from now, but at most thirty minutes after it was made.
 
-    It is never earlier than the present end. Raise NotExtendable if the reservation is not held, is due, or has
-    reached the limit of thirty minutes.
+    The new end is never earlier than the present one. Raise NotExtendable if the reservation is not held, is due,
+    or has reached the limit of thirty minutes.
     """
     limit = created + LONGEST_HOLD
     if state != ReservationState.HELD or expires_at <= now or expires_at >= limit:

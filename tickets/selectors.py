@@ -244,7 +244,7 @@ def reservation_shown(*, reservation_id: int, now: datetime) -> dict[str, Any] |
 
 
 def open_order(*, buyer_id: int, event_id: int, now: datetime) -> int | None:
-    """Return the id of the buyer's newest order of an event that has holds, or None. Tickets can be added to it."""
+    """Return the id of the buyer's newest order with holds in an event, or None. Tickets can be added to it."""
     held = Reservation.objects.filter(
         buyer_id=buyer_id, ticket_type__event_id=event_id, state=ReservationState.HELD, expires_at__gt=now
     )
@@ -306,12 +306,12 @@ def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetim
 
 # Orders --------------------------------------------------------------------------------------------------
 def order_rows(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all reservations of an order by id, even ended ones, as rows that `representation.order` shows."""
+    """Read all reservations of an order, even ended ones, as rows that `representation.order` shows, by id."""
     return db.rows(sql.ROWS_OF_ORDER, {"order": order_id})
 
 
 def orders(order_ids: Collection[int]) -> dict[int, list[Reservation]]:
-    """Read all reservations of orders by id, even ended ones: {order: [reservation]}."""
+    """Read all reservations of orders, even ended ones: {order: [reservation]}, sorted by id."""
     found: dict[int, list[Reservation]] = {order_id: [] for order_id in order_ids}
     for each in reservations_joined(sql.ORDERS, orders=list(order_ids)) if order_ids else ():
         found[each.order_id].append(each)

@@ -26,7 +26,7 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The terms that staff give a voucher. `currency` and `time_zone` are the event's when the form was read.
+    """The terms that staff give a voucher. The form was read for this `currency` and `time_zone`.
 
     Without `ticket_types`, the voucher is for all types that buyers see.
     """

@@ -19,9 +19,9 @@ DURATION = timedelta(hours=2)  # of an event without an end, because calendars n
 def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) -> bytes:
     """Return the file for the event of a ticket, with the event's time zone.
 
-    `ticket` is one of `services.tickets_of_order`. The UID of the event is always the same, and its SEQUENCE rises
-    with each change. So a calendar that already has the event updates it. A cancelled event is marked as cancelled.
-    The file has no link to the tickets, because others may see the calendar.
+    `ticket` is one that `services.tickets_of_order` returns. The UID of the event is always the same, and its
+    SEQUENCE rises with each change. So a calendar that already has the event updates it. A cancelled event is
+    marked as cancelled. The file has no link to the tickets, because others may see the calendar.
     """
     starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
     ends = ticket["event_ends_at"] or starts + DURATION

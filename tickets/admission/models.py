@@ -30,7 +30,7 @@ class Ticket(models.Model):
     """One seat of a paid reservation. It opens the door once."""
 
     State = TicketState
-    # The holder of tickets that were handed to a person whose data was erased. No mail is sent there.
+    # This replaces the address in `handed_to` when the data of that person is erased. No mail is sent to it.
     NOBODY = "erased@erased.invalid"
 
     # The index of the unique constraint below begins with this column.
@@ -152,7 +152,7 @@ class Scan(models.Model):
 
 
 class OrderLink(models.Model):
-    """The number of the link to an order's tickets that works now (see `links`). Without a row, it is 1."""
+    """The number of the link that works now for an order's tickets (see `links`). Without a row, it is 1."""
 
     reservation = models.OneToOneField(
         Reservation, on_delete=models.PROTECT, related_name="+", primary_key=True, help_text="The order."

@@ -73,7 +73,7 @@ def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
 
 
 def order_link(*, order_id: int) -> str:
-    """Return the signed text of the link to an order's tickets that works now."""
+    """Return the signed text of the link that works now for an order's tickets."""
     return links.link_sign(Link(subject=Subject.ORDER, id=order_id, number=_order_number(order_id)))
 
 

@@ -174,7 +174,7 @@ def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: dateti
 
 
 def line_rest(*, line: Line, now: datetime) -> None:
-    """Open to direct claims the types that nobody in a locked line wishes. If nobody waits, open the whole sale.
+    """Let anyone claim the types that nobody in a locked line wishes. If nobody waits, open the whole sale.
 
     If somebody still waits, the line stands still. This is so even if the wish cannot be fulfilled now, because
     staff may change what prevents it: the capacity, a hidden type, the end of a sale.

@@ -89,7 +89,7 @@ def _make_or_change(request: HttpRequest, event_id: int, buyer_id: int, wished: 
     """Enter a person in the line. If the form has the number of an entry, change the wish of that entry.
 
     The page may be older than the person's turn. If the person has a live hold from the line, nothing is entered,
-    and the page then shows this hold. If the line refuses the wish, the session keeps it for the form.
+    and the page then shows this hold. The session forgets a wish unless the line refuses it.
     """
     limits.count_reserve(request, buyer_id=buyer_id)
     asked: dict[str, Any] = {"event_id": event_id, "buyer_id": buyer_id, "now": clock.now()}
@@ -175,7 +175,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
-    # Both are read before the entry, so that the script takes a hold that is given in between for a new one.
+    # Both are read before the entry, so that a hold that is given in between is new to the script.
     shown = projections.line_shown(event_id=event_id, now=now)
     live = _live(request, event_id)
     entry = _entry(request, event_id)

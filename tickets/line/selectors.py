@@ -62,7 +62,7 @@ def _inventories_selling(*, now: datetime) -> QuerySet[Inventory]:
 
 
 def may_work(*, now: datetime) -> bool:
-    """Return whether a lobby, a given hold or a line may be due. If none is, as usually, this is the only query."""
+    """Return whether a lobby, a given hold or a line may be due. Usually none is, and this is the only query."""
     return bool(db.rows(sql.GLANCE, {"now": now, "soon": _lobby_soon(now)})[0]["may_work"])
 
 
