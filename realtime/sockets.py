@@ -1,4 +1,4 @@
-"""The records of sockets in Redis: each hub writes one about its own, and every process may read all of them.
+"""The records of sockets in Redis: each hub writes one about its sockets, and every process may read all records.
 
 Runs in any process and thread. A record ends KEPT_SECONDS after the hub last wrote it.
 """
@@ -19,7 +19,7 @@ def opened() -> int | None:
 
 
 def have_room() -> bool:
-    """Return False if there are records, and in all of them the process can take no more sockets.
+    """Return False if there are records, and each of them says that its process can take no more sockets.
 
     Raise RedisError.
     """

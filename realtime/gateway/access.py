@@ -94,7 +94,7 @@ async def admit(
 
 
 def is_of_this_site(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the Origin header names the site that the request asks, and whether we serve this site.
+    """Return whether the Origin header names the site to which the request goes, and we serve this site.
 
     A site is `scheme://host[:port]`. Caddy gives the scheme in the header X-Forwarded-Proto.
     """
@@ -104,7 +104,7 @@ def is_of_this_site(headers: dict[bytes, bytes]) -> bool:
 
 
 def is_from_a_page(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the Origin header names any site at all, and the request asks a host that we serve."""
+    """Return whether the Origin header names any site at all, and the request goes to a host that we serve."""
     origin, host = (headers.get(name, b"").decode("latin1") for name in (b"origin", b"host"))
     domain, _ = split_domain_port(host)  # "" when `host` is not a valid host
     served = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)

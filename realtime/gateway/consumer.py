@@ -26,7 +26,7 @@ from realtime.rate_limits import CLIENT_FRAMES, CLIENT_FRAMES_SECONDS, Concurren
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "overlord.v1"
-# The largest message of a client, in bytes. Daphne's own limit is higher (server.py): Daphne closes without a code.
+# The largest message of a client, in bytes. Daphne's own limit (server.py) is higher, with the same close code.
 LARGEST_FRAME = 4096
 RESYNC = {"type": "resync"}
 

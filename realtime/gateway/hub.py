@@ -38,7 +38,7 @@ FIRST_FRAME_SECONDS = 2.0  # the longest wait of a new socket for its first fram
 RECONCILE_SECONDS = 1.0  # between two calls of `reconcile`, if no socket comes
 RETRY_SECONDS = 0.5  # after a step that failed
 GOING_AWAY_SECONDS = 0.2  # before Daphne stops, so that it can still send the closes
-# After so many sockets, the hub lets other work on the event loop run, which waits some milliseconds until then.
+# After this number of sockets, the hub lets other work of the event loop run, which has waited some milliseconds.
 SOCKETS_AT_ONCE = 250
 
 
