@@ -147,7 +147,7 @@ def doors_open(*, now: datetime) -> list[dict[str, Any]]:
 
 
 def _doors(now: datetime) -> list[dict[str, Any]]:
-    """Return the admissions at the open doors: in total, by minute, and by gate, with the latest at each gate."""
+    """Return the admissions at the open doors: in total, by minute, and by gate (`lately`: those within LATELY)."""
     return [
         {
             **{name: door[name] for name in DOOR_COLUMNS},

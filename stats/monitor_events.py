@@ -17,7 +17,7 @@ from tickets import selectors as tickets
 from tickets.models import Event
 
 EVENTS = 40  # the next ones by date in the stream; also the length of a page
-ACTIVE = 10  # how many events with the latest activity the stream has besides, at most
+ACTIVE = 10  # the most events that the stream has besides, because of their latest activity
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 
@@ -77,9 +77,9 @@ def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _status(sale: str, types: Sequence[Mapping[str, Any]]) -> str:
-    """Return the status of an event: `sale`, its sale state; if that is open, but no ticket is free, a closer word.
+    """Return the status of an event: its sale state `sale`, unless this is open and no ticket is free.
 
-    This is "all_held" if tickets are held, which may become free again, else "sold_out".
+    Then return "all_held" if tickets are held, because they may become free again, and otherwise "sold_out".
     """
     on_sale = [each for each in types if each["sale"] == "open"]
     if sale != "open" or any(each["free"] for each in on_sale):

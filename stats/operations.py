@@ -14,7 +14,7 @@ from stats.selectors import weights
 COUNTED = ("reserved", "paid", "expired", "failed")
 RECENT = timedelta(minutes=1)
 RANKED = 500  # events whose ranks are compared by one sample
-LATEST = 500  # of the latest reservations, and of the latest sales: their events are compared too
+LATEST = 500  # reservations, and as many sales: the events of the latest ones are compared too
 
 
 def reading_lock() -> Reading:
@@ -54,7 +54,7 @@ def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
 
 
 def events_rank(*, reading: Reading) -> None:
-    """Bring the ranks of the next RANKED events by id up to date, and those of the events that sell now.
+    """Update the ranks of the next RANKED events by id, and those of the events that sell now.
 
     Set `reading.ranked_to` to the id after which the next call begins; `reading_take` saves it. After the last
     event, the next call begins with the first one.

@@ -21,7 +21,7 @@ from tickets.models import Event, Inventory
 DOUBTFUL_AFTER = timedelta(seconds=10)  # a payment that takes longer is in doubt
 MOST_COUNTED = 100_000  # a count of rows stops here
 TOP = 5
-LOOKED_AT = 50  # how many of the highest ranks are read. Stored ranks can be out of date, so more than TOP
+LOOKED_AT = 50  # how many of the highest ranks are read: more than TOP, as stored ranks can be out of date
 MOST_DIGITS = 4  # the most decimals that any currency has
 
 

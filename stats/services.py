@@ -11,7 +11,7 @@ def sample(*, system: dict[str, Any], now: datetime) -> None:
     """Read the counters, add their rise since the last reading to the minute of `now`, and compare ranks.
 
     The reading is locked before the counters are read, so that two samples at the same time count nothing twice. A
-    counter that fell counts as unchanged. Only rows that somebody deletes by hand let a counter fall.
+    counter that fell counts as unchanged. A counter falls only if somebody deletes rows by hand.
     """
     with db.transaction():
         reading = operations.reading_lock()
