@@ -34,7 +34,7 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database` and `redis` (it is away, or takes no writes); `database_setup`
+    The names are `database` and `redis` (this server is away, or takes no writes); `database_setup`
     (overlord/kernel/database_check.py; the log has the details); `standby` (commits do not reach it); `worker` (no
     task of the queues in `silent_queues` began lately); and `sockets` (no live process can take another socket).
     """
@@ -71,7 +71,7 @@ def _database_answers(*, writes: bool) -> bool:
 def _standby_answers() -> bool:
     """Return whether commits reach the synchronous standby, as far as this process knows.
 
-    After a commit that did not reach it, this tries another one, at most once a second.
+    After a commit that did not reach the standby, this function tries another commit, at most once a second.
     """
     try:
         standby.check(db.commits_await)

@@ -152,7 +152,7 @@ class RedisAddress:
 
     @property
     def broker_ssl(self) -> dict[str, Any]:
-        """Return the TLS options for Celery's `broker_use_ssl`; {} if Celery reads them from the address."""
+        """Return the TLS options for Celery's `broker_use_ssl`; {} without TLS, or if Celery reads them itself."""
         return {name: value for name, value in self._tls.items() if name != "ssl"}
 
     @property

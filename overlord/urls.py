@@ -167,8 +167,8 @@ pages = [
     path("account/second-factor/", second_factor.second_factor_page, name="second_factor"),
     path("invitations/<str:signed>/", invitations.invitation, name="staff_invitation"),
     path("language/", accounts.language_choose, name="language"),
-    # A page in English loads no translations. The addresses of the English ones stay, because pages of the former
-    # version ask for them.
+    # A page in English loads no translations. The addresses of the English translations stay, because pages of the
+    # former version ask for them.
     *[
         path(f"translations/{code}.js", translations, {"language": code}, name="translations")
         for code in languages.LANGUAGES

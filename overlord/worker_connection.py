@@ -1,4 +1,4 @@
-"""The reconnect of a worker to Redis after Redis was away: it tries again each second.
+"""Let a worker connect to Redis again after Redis was away: the worker tries this each second.
 
 Celery has no setting for this. Its own consumer waits two seconds longer at each try, up to half a minute. During
 this time no screen would be updated and no hold would expire.

@@ -22,7 +22,10 @@ class WorkerLiveness(bootsteps.StartStopStep):
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
     def start(self, consumer: Any) -> None:
-        """Begin to touch the file. Celery calls this after each connection to Redis, and stops the timer later."""
+        """Begin to touch the file. Celery calls this after each connection to Redis.
+
+        When the connection is lost, Celery stops this timer.
+        """
         touch()
         consumer.timer.call_repeatedly(TOUCH_SECONDS, touch)
 

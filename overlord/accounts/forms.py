@@ -20,7 +20,7 @@ WRONG = _("Wrong username, e-mail address or password.")
 
 
 class _LoginFields(AuthenticationForm):
-    """The fields of a log-in: username or e-mail address, and password. The API has the same greatest lengths."""
+    """The fields of a log-in: username or e-mail address, and password. The API limits their lengths equally."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

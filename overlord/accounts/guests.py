@@ -177,7 +177,7 @@ def log_in_of_guest(request: HttpRequest) -> Iterator[None]:
     yield
     user = request.user
     if guest_id is not None and isinstance(user, User) and user.pk != guest_id:
-        request.session.update(kept)  # the log-in has emptied the session of another user
+        request.session.update(kept)  # the log-in has emptied the session, because it was that of the guest
         guest_logged_in(request, guest_id=guest_id, user=user)
 
 

@@ -67,7 +67,7 @@ class UserManager(DjangoUserManager["User"]):
 
 
 class User(AbstractUser):
-    """An account or a guest. No two users have the same username or the same `email`.
+    """An account or a guest. No two users have the same username, or the same `email` if it is not empty.
 
     The database compares usernames and e-mail addresses by their NameKey.
     """
@@ -82,7 +82,7 @@ class User(AbstractUser):
         db_persist=True,
     )
 
-    # A buyer without an account has no e-mail address, no password, and a generated username.
+    # A guest has no `email`, no password, and a generated username.
     is_guest = models.BooleanField("guest", default=False, db_default=False, editable=False)
     # The address to which a guest's tickets are mailed, and the guest's name. Several guests may have the same
     # address, because nobody logs in by it.
@@ -102,7 +102,7 @@ class User(AbstractUser):
     # chose a language. Before the first of these, it is the language of the request that made the user. "":
     # unknown.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
-    # The epoch rises with each new password, and when all log-ins of the user are ended, as by `logins_end`.
+    # The epoch rises with each new password, and when something ends all log-ins of the user, such as `logins_end`.
     # Sessions, tokens and sockets of an earlier epoch have ended.
     login_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 

@@ -105,7 +105,7 @@ class Signup(NextPageMixin, FormView):
     next_page = "home"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Redirect a person who is logged in to an account already to the page that asked, as the log-in does."""
+        """If the person is already logged in to an account, redirect to the page that asked for the account."""
         if request.user.is_authenticated and not guests.is_guest(request):
             return HttpResponseRedirect(self.get_success_url())
         return super().dispatch(request, *args, **kwargs)

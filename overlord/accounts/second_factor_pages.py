@@ -1,4 +1,4 @@
-"""The page of the second factor of staff: set it up, show a code of it, make backup codes."""
+"""The page of the second factor of staff: set it up, enter a code of it, make backup codes."""
 
 from http import HTTPStatus
 

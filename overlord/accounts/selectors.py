@@ -102,7 +102,8 @@ def others_with(*, address: str, user_id: int) -> QuerySet[User]:
     others = User.objects.exclude(pk=user_id).alias(
         contact_key=NameKey("contact_email"), verified_key=NameKey("verified_email")
     )
-    # The first condition is that of a partial index. Without it, PostgreSQL could not use the index.
+    # The first part of each condition is the condition of a partial index. Without it, PostgreSQL could not use the
+    # index.
     contact = ~Q(contact_email="") & Q(contact_key=key)
     verified = ~Q(verified_email="") & Q(verified_key=key)
     return others.filter(Q(email_key=key) | contact | verified).order_by("pk")

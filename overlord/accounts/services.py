@@ -192,7 +192,7 @@ def user_identify(*, request: HttpRequest, username: str, password: str) -> User
 
 
 def language_keep(*, user_id: int | None, language: str) -> None:
-    """Set the language of the mails to a user. Do nothing for a visitor (None) or an unknown language ("")."""
+    """Set the language in which a user gets mails. Do nothing for a visitor (None) or an unknown language ("")."""
     if user_id is not None and language:
         with db.transaction():
             operations.language_keep(user_id=user_id, language=language)

@@ -137,7 +137,7 @@ class TokenCache:
                 self._replace(heard)
 
     def _replace(self, heard: psycopg2.extensions.connection | None) -> None:
-        """Drop all that was kept, and listen on this connection from now on. None: on none, until the next try."""
+        """Drop all that was kept, and listen on the connection `heard`; None: do not listen until the next try."""
         self._drop_all()
         if self._connection is not None:
             self._connection.close()

@@ -32,7 +32,7 @@ def rush(
 ) -> Counter[str]:
     """Let the buyers with these tokens enter the event's line, wait for the draw and pay; return their outcomes.
 
-    The result has the number of buyers by outcome, which is the end of a sentence: "sent a payment". `report` is
+    The result has the number of buyers by outcome. An outcome is a text such as "sent a payment". `report` is
     called with sentences about the progress. Raise Refused when the shop refuses a request, and OSError when it
     cannot be reached.
     """

@@ -27,7 +27,7 @@ FIRST_EVENT_IN = timedelta(days=10)
 WEEK = timedelta(days=7)
 CROWD_LASTS = timedelta(days=1)
 
-# The tickets to sell, by event and ticket type: then one event has 40 left, and one is sold out.
+# How many tickets to sell, by event and ticket type. After these sales, one event has 40 left, and one is sold out.
 BOUGHT = {
     ("Alma Novak Quartet", "Regular"): 80,
     ("Winter Lights Gala", "VIP"): 24,

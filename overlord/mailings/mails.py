@@ -27,7 +27,7 @@ class Written:
 
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
-    """Return the text and the HTML of a message about an event; for news, with the link `stop` to stop them."""
+    """Return the text and the HTML of a message about an event; for news, with `stop`, the link to unsubscribe."""
     shop = look.current()
     facts: dict[str, Any] = {
         "event": event,

@@ -22,7 +22,7 @@ FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 def mailing_open(
     *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
 ) -> tuple[Mailing, bool]:
-    """Return the message with this key, and whether it is new. If there is none, store it: then it is new."""
+    """Return the message with this key, and whether it is new: if there is none, store one with these values."""
     db.transaction_required()
     return Mailing.objects.get_or_create(
         key=key,
@@ -99,7 +99,7 @@ def recipient_sent(*, recipient: Recipient, sent_at: datetime | None) -> None:
 
 
 def recipient_later(*, recipient: Recipient, reason: str, now: datetime) -> None:
-    """Let a claimed mail be sent again later. After ATTEMPTS attempts, mark it as failed instead."""
+    """Let a worker try a claimed mail again later. After ATTEMPTS attempts, mark the mail as failed instead."""
     if recipient.attempts >= rules.ATTEMPTS:
         recipient_failed(recipient=recipient, reason=reason, now=now)
         return
@@ -175,7 +175,7 @@ def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
 
 
 def _mails_reassign(user_id: int, address: str, users: Sequence[int]) -> None:
-    """Give each mail of a user that waits for this address to one of `users`, or to the holder of a ticket.
+    """Give each waiting mail that a user has to this address to one of `users`, or to the holder of a ticket.
 
     Trials are left out. A mail without a next owner stays as it is.
     """

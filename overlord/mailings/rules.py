@@ -10,7 +10,8 @@ from overlord.kernel.errors import Invalid
 SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
 REASON_LENGTH = 500
-ATTEMPTS = 24  # then a mail has failed; with their growing pauses, these attempts take about four hours
+# After so many attempts, a mail has failed. With the growing pauses between them, they take about four hours.
+ATTEMPTS = 24
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 
@@ -69,5 +70,5 @@ def has_room(*, per_minute: int, last_minute: int, last_tick: int) -> bool:
 
 
 def try_again_after(attempts: int) -> timedelta:
-    """Return the pause after so many attempts. It is 2 seconds at first, then doubles, up to 15 minutes."""
+    """Return the pause after this number of attempts: 2 seconds after the first, then doubled up to 15 minutes."""
     return timedelta(seconds=min(900, 2 ** min(attempts, 10)))

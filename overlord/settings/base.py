@@ -142,8 +142,8 @@ WORKER_CONNECTIONS = env.WORKER_CONNECTIONS  # shared by the threads of a Celery
 
 # Redis (Valkey) ------------------------------------------------------------------------------------------
 
-# The server of REDIS_URL has all data that may be lost. The messages to workers and the live messages may have
-# other servers.
+# All data in Redis may be lost. It is on the server of REDIS_URL. Only the messages to workers and the live
+# messages can be on other servers.
 REDIS_URL = env.REDIS_URL
 REDIS_BROKER_URL = env.REDIS_BROKER_URL
 CHANNEL_LAYERS = {
@@ -185,7 +185,7 @@ CELERY_WORKER_CONCURRENCY = env.PAYMENTS_AT_ONCE
 
 
 def _every(seconds: int, task: str) -> dict[str, Any]:
-    """Return an entry of beat's schedule for a task that runs every so many seconds.
+    """Return an entry of beat's schedule for a task that runs once in this number of seconds.
 
     If no worker takes a message before the next one is due, the message expires.
     """

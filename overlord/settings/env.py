@@ -372,7 +372,7 @@ except (ImproperlyConfigured, ValueError):  # the texts of these errors may cont
 
 
 def _sender() -> str:
-    """Return the sender of mails. With a sender that cannot be read, each mail would fail at its first attempt."""
+    """Return the sender of mails; raise ImproperlyConfigured if it is malformed, because each mail would fail."""
     text = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
     if "\n" not in text and "\r" not in text:
         read = policy.default.header_factory("From", text)

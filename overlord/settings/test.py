@@ -2,7 +2,7 @@
 
 from overlord.settings.base import *  # noqa: F403
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # noqa: F405  (for its `flush`)
+INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # noqa: F405  (for its command `flush`)
 ALLOWED_HOSTS = ["*"]
 RATE_LIMITS = False  # tests of the limits turn them on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405
