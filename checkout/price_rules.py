@@ -52,7 +52,7 @@ def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str
 def check_event(shown: int | None, calendar_version: int) -> None:
     """Raise EventMoved if the event has another calendar version than a buyer was shown.
 
-    A buyer who was shown none (None) accepts every date and place.
+    If `shown` is None, the buyer accepts every date and place.
     """
     if shown not in (None, calendar_version):
         raise EventMoved()

@@ -8,7 +8,7 @@ from overlord.kernel.pruning import prune
 
 
 def rows_prune(*, before: datetime, steps_before: datetime) -> dict[str, int]:
-    """Delete messages of gateways and records of the sandbox before `before`, and steps before `steps_before`.
+    """Delete messages of gateways and records of the sandbox made before `before`, and steps before `steps_before`.
 
     Return how many rows of each sort were deleted. Old messages and records are not needed: a gateway repeats a
     message, and a worker repeats a request to the sandbox, for some days at most.

@@ -1,4 +1,4 @@
-"""How a payment looks to its buyer, and a refund to staff; the same in HTTP answers and on streams."""
+"""How a payment looks to its buyer, in HTTP answers and on streams, and how a refund looks to staff."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -104,7 +104,7 @@ def payment_described_to_staff(payment: Payment) -> dict[str, Any]:
 
 
 def paid_back(payments: Iterable[Payment]) -> dict[int, int]:
-    """Return by payment how much money has gone back, in minor units. Payments without a refund are left out."""
+    """Return, by payment, how much money has gone back, in minor units. Payments without a refund are left out."""
     asked = [payment.pk for payment in payments if payment.refunded_minor]
     if not asked:
         return {}
@@ -338,10 +338,10 @@ def unmatched_charges_open() -> QuerySet[UnmatchedCharge]:
 
 
 def charges_since(*, now: datetime) -> datetime:
-    """Return since when to compare the gateway's charges: some days before now, or before the newest payment.
+    """Return since when to compare the gateway's charges: some days before the newest payment, or before now.
 
-    The earlier time counts. After the restore of a backup the newest payment is an old one, and so the charges made
-    since the backup are compared too.
+    The earlier time counts. After the restore of a backup the newest payment is an old one. So the charges
+    made since the backup are compared too.
     """
     newest = Payment.objects.order_by("-pk").values_list("created", flat=True).first()
     return min(now, newest or now) - CHARGES_COMPARED

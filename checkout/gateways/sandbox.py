@@ -4,7 +4,7 @@ The token chooses the outcome of a payment. The rules for keys are those of Stri
 stored and repeated, even if it was a 500. The same key with another body is an error. A call is refused while
 another call with its key has no answer.
 
-Tests use the setting `SANDBOX_FAULTS`. It lets an operation lose its request before anything is done ("before"),
+Tests use the setting `SANDBOX_FAULTS`. It makes an operation lose its request before anything is done ("before"),
 lose its answer afterwards ("after"), or answer 500 ("500").
 """
 

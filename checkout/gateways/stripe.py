@@ -85,7 +85,7 @@ class StripeGateway:
         try:
             confirmed = self._client.v1.payment_intents.confirm(intent, options={"idempotency_key": key})
         except (stripe.CardError, stripe.InvalidRequestError) as error:
-            # Either the card was declined now, or the intent was confirmed earlier. The intent says which of both.
+            # Either the card was declined now, or the intent was confirmed earlier. The intent says which.
             # Read it from Stripe's error if possible: a second call could end later than CALL_SECONDS.
             refused = error.error.payment_intent if error.error else None
             return _charge(refused) if refused else self.retrieve(intent=intent)

@@ -235,9 +235,9 @@ def _address_forget(address: str) -> None:
 
 
 def guests_forget(*, before: datetime) -> int:
-    """Erase what identifies the guests from before `before` who tried to pay and bought nothing; return how many.
+    """Erase what identifies the guests from before `before` who bought nothing; return how many.
 
-    Their rows stay, because the tries to pay are kept.
+    Their rows stay, because their tries to pay are kept.
     """
     count = 0
     while True:
@@ -256,7 +256,7 @@ def guests_forget(*, before: datetime) -> int:
 
 
 def _guests_to_forget(before: datetime) -> QuerySet[User]:
-    """Select the guests with an address or a name, of whom only ended holds and payments without a charge are left.
+    """Select the guests with an address or a name who have only ended holds and payments without a charge.
 
     The guests joined, and their holds ended, before `before`.
     """
