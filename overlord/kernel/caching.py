@@ -1,4 +1,4 @@
-"""The header Cache-Control: no answer may be kept by a cache, unless its view says so."""
+"""The header Cache-Control: a cache may keep an answer only if the view says so."""
 
 from collections.abc import Callable
 

@@ -35,7 +35,7 @@ def is_from_our_page(request: HttpRequest) -> bool:
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Django's middleware, which wants a token from each form, with the exception of `origin_decides`."""
+    """Django's middleware, which wants a token from each form. `origin_decides` makes exceptions."""
 
     def process_view(
         self, request: HttpRequest, callback: Callable[..., Any], callback_args: Any, callback_kwargs: Any

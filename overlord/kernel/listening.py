@@ -3,8 +3,8 @@
 Used from the threads of web processes and workers, and from the pool threads of the live process.
 
 If a pooler gives each transaction another connection, it accepts LISTEN without an error, but no notification ever
-arrives. So each process that listens proves its connection: over another connection, the one that the application
-uses, it sends a notification, and waits until the notification arrives.
+arrives. So each process that listens proves its connection: it sends a notification over another connection to the
+address that the application uses, and waits until the notification arrives.
 """
 
 import secrets

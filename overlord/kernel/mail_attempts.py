@@ -1,6 +1,6 @@
 """Attempts to send a mail: how long an attempt may take, and why it failed.
 
-Logs must contain no e-mail address, but the texts of these errors often contain one. So the log has only the name
+Logs must contain no e-mail address, but the texts of mail errors often contain one. So the log has only the name
 and the number of an error, and where it was raised.
 """
 

@@ -44,7 +44,7 @@ def to_text(minor: int, currency: str) -> str:
 
 
 def total(amounts: Iterable[str], currency: str) -> str:
-    """Return the sum of decimal strings as one. It may be above the largest price."""
+    """Return the sum of decimal strings as a decimal string. It may be above the largest price."""
     return f"{sum(map(Decimal, amounts), Decimal()):.{digits(currency)}f}"
 
 

@@ -1,8 +1,8 @@
 """Headers of every answer that tell browsers what they must not do. Runs in the threads of the web processes.
 
 Django's own middleware adds nosniff, the Referrer-Policy, HSTS and X-Frame-Options. Pages get their
-Content-Security-Policy from `overlord.shop.content_security_policy`. Caddy adds the same headers to its own answers
-(overlord/embedded/Caddyfile).
+Content-Security-Policy from `overlord.shop.content_security_policy`. Caddy adds these headers to its own answers,
+but no Permissions-Policy (overlord/embedded/Caddyfile).
 """
 
 from collections.abc import Callable
