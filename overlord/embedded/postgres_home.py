@@ -3,8 +3,8 @@
 - An ordinary user runs PostgreSQL directly.
 - Root runs it in a user namespace.
 - If root cannot use a namespace, or cannot reach the data folder in it, PostgreSQL runs as the user `nobody`. Its
-  data and a copy of its programs are then in an external folder. The user `nobody` may not reach the project's
-  folder, and we do not change the permissions of the folders above it.
+  data and a copy of its programs are then in an external folder. The user `nobody` often cannot reach the
+  project's folder, and we do not change the permissions of the folders above it.
 """
 
 import os

@@ -155,7 +155,7 @@ class Valkey:
         )
 
     def _answers(self) -> bool:
-        """Return whether Valkey answers now, and has loaded its data. No client is imported for these two lines."""
+        """Return whether Valkey answers now, and has loaded its data. This needs no client library."""
         try:
             with socket.create_connection((HOST, self.port), timeout=3) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
