@@ -158,7 +158,7 @@ class EventAdmin(admin.ModelAdmin):
         if protected:
             return [], {}, set(), protected
         listed, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        return listed, counts, permissions - {"inventory"}, protected  # inventories go with their types
+        return listed, counts, permissions - {"inventory"}, protected  # an inventory goes with its type
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         event_operations.event_delete(event=obj, now=clock.now())

@@ -23,9 +23,8 @@ from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
 from tickets.rules import Opening
 
 NOTICES_AT_ONCE = 2000  # rows in one statement
-OUTCOME_AFTER = timedelta(
-    minutes=30
-)  # after a hold has ended: by then its payment has an outcome, or is abandoned
+# This time after a hold has ended, its payment has an outcome, or is abandoned.
+OUTCOME_AFTER = timedelta(minutes=30)
 
 
 def event_lock(*, event_id: int) -> Event | None:
@@ -92,8 +91,9 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
     A buyer for whom such a mail still waits for its first try gets only that one. The waiting mails are locked:
     otherwise a worker could write one of them with the old facts, before this edit is committed.
 
-    A buyer who has a hold may pay for the earlier date, by API or at the bank. The mail to this buyer is due when
-    the payment has an outcome. It is not sent if the buyer has no tickets then.
+    A buyer with a live reservation is owed a mail too, because this buyer may pay without seeing the new date, by
+    API or at the bank. The mail is due when the payment has an outcome. It is not sent if the buyer then has no
+    tickets.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)

@@ -57,7 +57,7 @@ def _count(address: str, buyer_id: int | None) -> None:
 
 @contextmanager
 def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | None) -> Iterator[None]:
-    """Count how often the block raises CodeUnknown; raise TooMany after too many, whatever the code is.
+    """Count how often the `with` block raises CodeUnknown; raise TooMany after too many times, for any code.
 
     So nobody can find codes by trying. Codes that exist are not counted, because many people may use the same code.
     """

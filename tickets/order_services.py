@@ -70,8 +70,8 @@ def order_claim(
     """Hold all items for the buyer or none, in one autocommitted statement.
 
     The items become a new order, which is held for the time of `hold`. With `order_id`, they are added to this
-    unpaid order of the buyer and end with it. `code` is the text of a voucher. Tickets of the types that the
-    voucher covers get its price and its rights.
+    unpaid order of the buyer, and held as long as the order is. `code` is the text of a voucher. Tickets of the
+    types that the voucher covers get its price and its rights.
 
     Raise Invalid or SeveralEvents. For the order, raise NotFound or what `rules.check_addable` raises. For the
     code, raise the errors of `voucher_rules`. For the first refused ticket type, raise what

@@ -1,6 +1,6 @@
 """Rows of reservations that are deleted after a time. The counters of inventories stay, and so do all figures.
 
-Mails about a move that were not needed are deleted too, so that they do not keep a guest who bought nothing.
+Mails about a move that were not needed are deleted too, so that a guest who bought nothing can be deleted.
 """
 
 from datetime import datetime

@@ -47,7 +47,7 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 
 
 def lasts_until(instant: datetime) -> Q:
-    """Return the condition for events that begin, or end if their end is known, at an instant or later."""
+    """Return the condition for events that begin or end at an instant or later. An end may be unknown."""
     return Q(date__gte=instant) | Q(ends_at__gte=instant)
 
 

@@ -48,7 +48,7 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
 
 @lru_cache(maxsize=64)
 def _zone(name: str, year: int) -> bytes:
-    """Return the description of a time zone for a file, from the year before `year` to the middle of the next year.
+    """Return a file's description of a time zone, from the year before `year` to the middle of the year after it.
 
     It is cached, because making it takes longer than the rest of a file, and most files have the same few zones.
     """

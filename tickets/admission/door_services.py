@@ -66,7 +66,7 @@ def scan_make(
         raise NotFound()
     scan = selectors.scan_of_row(found[0])
     if scan["result"] == rules.ScanResult.OTHER_EVENT:
-        # Evenings of a series have the same name. Other answers do not name the event, so they read no date.
+        # Events of a series have the same name, so this answer says the date. Other answers do not name the event.
         scan["ticket"] |= selectors.event_time(event_id=scan["ticket"]["event_id"])
     if scan["recorded_at"] != now:  # an earlier request made this scan
         db.commits_await()

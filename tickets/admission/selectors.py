@@ -196,7 +196,7 @@ _SCAN_COLUMNS = (
 
 
 def types_of(*, event_id: int) -> dict[int, str]:
-    """Return the names of an event's ticket types by id; none if it is a draft."""
+    """Return the names of an event's ticket types by id; {} for a draft."""
     types = TicketType.objects.filter(event_id=event_id).exclude(event__status=Event.Status.DRAFT)
     return dict(types.order_by("pk").values_list("pk", "name"))
 
@@ -288,7 +288,7 @@ def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, 
 
 
 def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
-    """Return the events for which a door can be opened: those that last until `since`, the earliest first."""
+    """Return the events for which a door can be opened: those that are not over at `since`, the earliest first."""
     shown = Event.objects.exclude(status=Event.Status.DRAFT).filter(tickets.lasts_until(since))
     events = shown.order_by("date", "id")
     return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]

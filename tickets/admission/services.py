@@ -84,7 +84,7 @@ def tickets_coded(
 
 
 def code_of(row: Mapping[str, Any], *, key: Key) -> str:
-    """Return the code of a ticket, signed by a key of `signing_key`."""
+    """Return the code of a ticket, signed by a key that `signing_key` returned."""
     content = codes.Content(key=key.pk, event=row["event_id"], ticket=row["id"], issue=row["issue"])
     return codes.code_sign(content, keys.private_key(bytes(key.salt)))
 

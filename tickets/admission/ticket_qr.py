@@ -1,4 +1,4 @@
-"""The QR codes of tickets. Their modules are remembered, because open pages ask for the same codes again."""
+"""The QR codes of tickets. Their modules (squares) are kept, because open pages ask for the same codes again."""
 
 from functools import lru_cache
 

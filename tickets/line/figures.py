@@ -34,7 +34,7 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """A ticket type: how many tickets the people who wait wish as their first choice, and how many are left."""
+    """A ticket type: how many of its tickets people in line wish as their first choice, and how many are left."""
 
     ticket_type: int
     name: str

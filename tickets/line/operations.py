@@ -150,8 +150,8 @@ def _entries_next(line: Line, left: Mapping[int, Left], *, most: int) -> list[En
 def _turns_note(entries: Sequence[Entry], given: Sequence[Given], *, now: datetime) -> None:
     """Record the results of turns.
 
-    If tickets were left, but an owner's own tickets or limit refused them, the entry is passed by. Any other entry
-    that was given nothing goes on waiting.
+    If tickets were left, but the owner's own tickets or the limit per person prevented the order, the entry is
+    passed by. Any other entry that was given nothing goes on waiting.
     """
     turns = [
         (
