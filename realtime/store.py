@@ -147,7 +147,7 @@ class Mark:
 class Breaker:
     """A circuit breaker: while Redis is away, callers do not wait for it.
 
-    After a failure nobody may ask Redis for `seconds`. After that, one caller may ask every `seconds`, until Redis
+    For `seconds` after a failure, nobody may ask Redis. Then one caller may ask every `seconds`, until Redis
     answers again.
     """
 

@@ -51,7 +51,7 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The stream that a socket may watch, and the credential that allows this; None if none is needed."""
+    """The stream that a socket may watch, and the credential that allows this, or None if it needs none."""
 
     stream: str
     credential: Credential | None = None
@@ -68,7 +68,7 @@ class RefusedError(Exception):
 async def admit(
     scope: Mapping[str, Any], *, kind: str, stream_id: StreamId | None, link: str | None = None
 ) -> Admission:
-    """Return the stream that a new socket may watch.
+    """Return the stream that a new socket may watch, with the credential that allows this.
 
     `stream_id` and `link` come from the address. For a kind that a link opens, the stream's id is read from the
     link. A browser always sends the header Origin, so only a client with a valid token may leave it out. Raise

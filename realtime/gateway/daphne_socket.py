@@ -79,8 +79,8 @@ def stop_reading(send: Send) -> None:
 def before_shutdown(send: Send, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Register work to do before this Daphne stops; return False under another server.
 
-    Daphne 4.2.3 should cancel its applications when it stops. It does not do so for some seconds after any
-    connection has ended, because it still has a record of this connection.
+    Daphne 4.2.3 should cancel its applications when it stops. It fails to do so if any connection has ended in the
+    last seconds, because it still has a record of this connection.
     """
     protocol = protocol_of(send)
     if protocol is not None:

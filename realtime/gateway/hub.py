@@ -231,7 +231,7 @@ class Hub:
     async def _send_state(self, subscriber: Subscriber, frame: Frame, text: Text) -> None:
         """Send a state to the subscriber. If earlier bytes still wait, send it later: see `backpressure.py`.
 
-        The first state is always sent at once. A client takes each state for the current one. So while changes do
+        The first state is always sent at once. A client shows each state as the current one. So while changes do
         not get through, a heartbeat that says so follows each state.
         """
         if subscriber.version is None or subscriber.writer is None:

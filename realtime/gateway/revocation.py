@@ -52,7 +52,7 @@ class Revocation:
         self._check_all_at = self._loop.time() + CHECK_SECONDS
         self._connection: psycopg2.extensions.connection | None = None
         self._fileno = -1  # kept here, because a lost connection no longer has it
-        self._listen_at = 0.0  # when to listen by a new connection
+        self._listen_at = 0.0  # when to listen on a new connection
         self._notified: set[str] = set()  # ids of users, hashes of sessions
         self._due = asyncio.Event()
         self.changes = 0  # the number of notifications so far, plus how often listening began
@@ -70,7 +70,7 @@ class Revocation:
         return any(subscriber.credential for subscriber in self._subscribers())
 
     async def _listen(self) -> None:
-        """Listen by a new connection, then check all credentials. If the connection fails, check them too."""
+        """Listen on a new connection, then check all credentials. If the connection fails, check them too."""
         try:
             heard = await asyncio.to_thread(listening.listen, PRINCIPALS, SESSIONS, name="revocation")
         except DatabaseError:

@@ -36,9 +36,9 @@ LIFT_IDS = (
 def epoch_begin() -> int:
     """Lift the versions of frames to the microseconds since 1970 if that is higher; return the latest version.
 
-    Each later flush adds one. JavaScript can hold such numbers exactly until the year 2255. If the database has
-    another history than at the last call, lift the ids too, and delete the frames and values that Redis has of the
-    other history. Raise RedisError; then nothing in PostgreSQL is changed.
+    Each later flush adds one or more. JavaScript can hold such numbers exactly until the year 2255. If the database
+    has another history than at the last call, lift the ids too, and delete the frames and values that Redis has of
+    the other history. Raise RedisError; then nothing in PostgreSQL is changed.
     """
     with transaction():
         rows("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -132,7 +132,7 @@ def versioned_state(names: Sequence[str]) -> tuple[int, list[Frame]]:
 
 
 def draw_version() -> int:
-    """Return the next version. It is higher than all earlier ones, even those from before a restored backup."""
+    """Return the next version. It is higher than all earlier ones, even after the restore of a backup."""
     return int(rows("SELECT nextval('realtime_version') AS version")[0]["version"])
 
 
