@@ -76,7 +76,7 @@ def counters() -> dict[str, int]:
 
 
 def _totals(now: datetime) -> dict[str, Any]:
-    """Return the counters and the money, summed over all ticket types except for UNSEEN ones.
+    """Return the counters and the money, summed over all ticket types except for `selectors.UNSEEN`.
 
     `free` counts only tickets of sales that go on: what a past or cancelled event did not sell is not available.
     """

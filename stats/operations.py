@@ -27,7 +27,7 @@ def reading_lock() -> Reading:
 def reading_take(
     *, reading: Reading, totals: Mapping[str, int], system: dict[str, Any], now: datetime
 ) -> None:
-    """Replace a locked reading, and add the rise of the counters since then to the minute of `now`.
+    """Add the rise of the counters since a locked reading to the minute of `now`, and replace the reading.
 
     The first reading adds nothing.
     """
