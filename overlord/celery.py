@@ -25,7 +25,7 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(["realtime.worker"])
 worker_liveness.install(app)
 
-CONNECTION_PATIENCE = 30.0  # seconds; the longest wait for a connection. A step needs it for milliseconds
+CONNECTION_PATIENCE = 30.0  # seconds; the longest wait for a connection. A task uses one for milliseconds
 
 
 @app.task(name=queue_health.PROBE_TASK)

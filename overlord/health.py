@@ -34,7 +34,7 @@ def readyz_self(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Answer 200, or 503 with the names of what is missing.
 
-    The names are `database` and `redis` (this server is away, or takes no writes); `database_setup`
+    The names are `database` and `redis` (the server is away, or takes no writes); `database_setup`
     (overlord/kernel/database_check.py; the log has the details); `standby` (commits do not reach it); `worker` (no
     task of the queues in `silent_queues` began lately); and `sockets` (no live process can take another socket).
     """

@@ -120,7 +120,7 @@ def _open_session(request: HttpRequest, guest: User) -> None:
 
 
 def email_ask(request: HttpRequest, *, guest: User, email: str) -> None:
-    """Mail a code to the address that the guest of a request gives.
+    """Mail a code to the e-mail address that a guest gives.
 
     Raise NotAGuest, EmailHasAccount, TooMany and Busy.
     """
@@ -137,8 +137,8 @@ def email_asked(request: HttpRequest) -> str:
 def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
     """Accept the code that proves a guest's address; return the guest to whom the address belongs.
 
-    If another guest has proven the same address before, this is the same person: return the other guest, who gets
-    the session and what the first guest has. The request's user is then the returned guest. Raise WrongEmailCode.
+    If another guest has proven the same address before, both are one person: return the other guest, who gets the
+    session and what the guest `guest_id` has. The request's user is then the returned guest. Raise WrongEmailCode.
     """
     owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
     if owner.pk != guest_id:

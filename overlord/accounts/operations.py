@@ -64,7 +64,7 @@ def user_lock(*, user_id: int) -> User:
 def email_verified(*, guest_id: int, email: str) -> User:
     """Record that a guest has proven an address; return the guest to whom the address belongs.
 
-    If another guest has proven the same address before, this is the same person: the other guest keeps the address.
+    If another guest has proven the same address before, both are one person: the other guest keeps the address.
     Raise Busy if at each attempt another guest had the address, and lost it before it could be read.
     """
     db.transaction_required()

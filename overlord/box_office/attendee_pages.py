@@ -100,8 +100,8 @@ def attendees_xlsx(request: HttpRequest, event_id: int) -> FileResponse:
 def attendees_print(request: HttpRequest, event_id: int) -> HttpResponse:
     """Show the tickets that are not revoked, in the order of names, to print for a door without a network.
 
-    The page shows at most MOST_TO_PRINT tickets, and says so if there are more. It also says from when the list is,
-    and by what it is filtered, so that nobody takes a part for the whole list.
+    The page shows at most MOST_TO_PRINT tickets, and says so if there are more. It also shows when the list was
+    made, and the filter of the list, so that nobody takes a part for the whole list.
     """
     event, asked, tickets = _asked(request, event_id)
     not_revoked = tickets.exclude(state=Ticket.State.REVOKED)

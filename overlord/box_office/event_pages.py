@@ -99,7 +99,7 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _late(event: Event, types: list[TicketType], *, now: datetime) -> list[TicketType]:
-    """Return the ticket types whose sale goes on after the event has ended, or begun if its end is not known."""
+    """Return the ticket types whose sale ends after the event: after its end, or its beginning if it has no end."""
     over = max(event.ends_at or event.date, now)
     if event.status == Event.Status.CANCELLED:
         return []

@@ -57,7 +57,7 @@ def position_read(text: str) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalPage:
-    """The deeds of a page and the names of their events by id, each with the date: two events may have one name.
+    """The deeds of a page and, by id, the names of their events with dates: two events can have the same name.
 
     `older` is the position to pass as `before` to `page` for older deeds; None if there are none.
     """

@@ -227,7 +227,7 @@ def order_address(request: HttpRequest, order_id: int) -> HttpResponse:
 
 
 def _changed_sentence(order_id: int, *, is_address: bool) -> str:
-    """Return the sentence after a change. If an order with tickets has a new address, it says what to do next."""
+    """Return the sentence after a change. It says what to do next if an order with tickets has a new address."""
     if not is_address:
         return _("The name was changed.")
     if checkout.has_tickets_to_send(order_id=order_id):

@@ -175,7 +175,7 @@ def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
 
 
 def _mails_reassign(user_id: int, address: str, users: Sequence[int]) -> None:
-    """Give each waiting mail that a user has to this address to one of `users`, or to the holder of a ticket.
+    """Find the waiting mails of a user to this address; give each to one of `users`, or to the holder of a ticket.
 
     Trials are left out. A mail without a next owner stays as it is.
     """

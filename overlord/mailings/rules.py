@@ -10,7 +10,7 @@ from overlord.kernel.errors import Invalid
 SUBJECT_LENGTH = 150
 TEXT_LENGTH = 20_000
 REASON_LENGTH = 500
-# After so many attempts, a mail has failed. With the growing pauses between them, they take about four hours.
+# After this number of attempts, a mail has failed. The attempts and the growing pauses take about four hours.
 ATTEMPTS = 24
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)

@@ -127,8 +127,8 @@ if env.DATABASE_URL:
         "DISABLE_SERVER_SIDE_CURSORS": True,  # with a pooler, such a cursor would end with its transaction
         "OPTIONS": {**_OPTIONS, **env.DATABASE_OPTIONS, **({} if env.DATABASE_DIRECT_URL else _OF_SESSION)},
     }
-# The settings for work that cannot run through a pooler: LISTEN, advisory locks, migrations. They replace those
-# above.
+# The settings for work that cannot run through a pooler: LISTEN, advisory locks, migrations. For this work, they
+# replace the settings above.
 DATABASE_DIRECT: dict[str, Any] = {}
 if env.DATABASE_DIRECT_URL:
     DATABASE_DIRECT = {

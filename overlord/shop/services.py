@@ -49,8 +49,8 @@ def look_save(*, data: QueryDict, then: Callable[[], None]) -> LookSaved:
 def look_logo_set(*, version: int, content: bytes | None, then: Callable[[], None]) -> None:
     """Set the logo to an uploaded picture, or remove it (`content` None); call `then` as `look_save` does.
 
-    `version` is the one that staff saw. Raise PictureRefused or LookOutdated. The earlier logo is deleted only
-    in the next night, because open pages may need it until then.
+    `version` is the version of the look that staff saw. Raise PictureRefused or LookOutdated. The earlier logo is
+    deleted only in the next night, because open pages may need it until then.
     """
     files = {} if content is None else pictures.picture_read(content, shape=pictures.LOGO)
     name = pictures.name_of(files) if files else ""
