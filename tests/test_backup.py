@@ -1,6 +1,7 @@
 """A backup brings everything back, even if it was made during a sale."""
 
 import errno
+import socket
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
-from psycopg2.sql import SQL
+from psycopg2.sql import SQL, Identifier
 
 from checkout.gateways import ledger
 from checkout.models import Payment
@@ -249,6 +250,33 @@ def test_a_file_that_is_no_backup_changes_nothing(
     with pytest.raises(CommandError, match=r"cannot be read|is not a backup"):
         call_command("restore", str(file), "--replace")
     assert TicketType.objects.filter(pk=ticket_type.pk).exists()
+
+
+def test_the_databases_of_a_killed_restore_are_removed(ticket_type: TicketType, tmp_path: Path) -> None:
+    file = tmp_path / "shop.backup"
+    call_command("backup", str(file), stdout=StringIO())
+    database = backup.Database.of_settings(connections["default"].settings_dict)
+    left = [f"{database.name}{end}" for end in (backup.RESTORING, backup.REPLACED)]
+    for name in left:
+        database.ask(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    disconnect()
+
+    call_command("restore", str(file), "--replace", stdout=StringIO())
+
+    assert TicketType.objects.filter(pk=ticket_type.pk).exists()
+    names = [name for (name,) in database.ask(SQL("SELECT datname FROM pg_database"))]
+    assert [name for name in left if name in names] == []
+
+
+def test_a_restore_without_postgresql_says_what_to_start(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:  # it has a port and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        for name, value in (("HOST", "127.0.0.1"), ("PORT", nobody.getsockname()[1])):
+            monkeypatch.setitem(settings.DATABASES["default"], name, value)
+        with pytest.raises(CommandError, match="bin/up --only services"):
+            call_command("restore", str(tmp_path / "shop.backup"))
 
 
 def test_a_damaged_dump_changes_nothing(ticket_type: TicketType, tmp_path: Path) -> None:

@@ -173,7 +173,9 @@ def _exchange(database: Database, dump: Path) -> None:
     current, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    database.ask(drop.format(new), sql.SQL("CREATE DATABASE {}").format(new), database="postgres")
+    # A restore that was killed may have left either: `old` only after the exchange, when it is of no use.
+    leftovers = [drop.format(name) for name in (new, old)]
+    database.ask(*leftovers, sql.SQL("CREATE DATABASE {}").format(new), database="postgres")
     try:
         database.run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restoring}", str(dump))
         both = sql.SQL("{}; {}").format(rename.format(current, old), rename.format(new, current))

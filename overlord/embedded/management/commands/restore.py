@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -35,6 +36,11 @@ class Command(BaseCommand):
                 )
         except (backup.BackupError, FolderError) as error:
             raise CommandError(str(error)) from error
+        except psycopg2.Error as error:
+            raise CommandError(
+                f"PostgreSQL does not do this: {str(error).strip()}\nRemove the cause (does bin/up --only services"
+                " run?), then restore again with --replace."
+            ) from error
         call_command("migrate", interactive=False, verbosity=0)
         call_command("live_epoch", stdout=self.stdout)
         self.stdout.write("Everything is as it was at the backup. Charges since then:")
