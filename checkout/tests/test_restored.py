@@ -145,6 +145,14 @@ class TestReconciliation:
             call_command("reconcile_charges", "--pay-back", str(charge.pk), f"{charge.pk}x")
         assert back(lost) == []
 
+    @pytest.mark.parametrize("days", ["-3", "0", "800000", "99999999999"])
+    def test_the_command_compares_no_days_that_cannot_be(
+        self, days: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(CommandError, match="--days must be a number from 1 to"):
+            call_command("reconcile_charges", f"--days={days}")
+        assert capsys.readouterr().out == ""
+
     def test_after_the_restore_of_an_old_backup_the_command_finds_all_charges_since(
         self, api: APIClient, payment: Payment, ticket_type: TicketType, capsys: pytest.CaptureFixture[str]
     ) -> None:

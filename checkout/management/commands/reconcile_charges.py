@@ -13,6 +13,8 @@ from checkout.models import UnmatchedCharge
 from overlord.kernel import clock, money
 from overlord.kernel.errors import NotFound
 
+MOST_DAYS = 36_500
+
 
 class Command(BaseCommand):
     help = (
@@ -35,6 +37,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, days: int | None, pay_back: list[str] | None, **_options: Any) -> None:
+        if days is not None and not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"--days must be a number from 1 to {MOST_DAYS}.")
         now = clock.now()
         since = selectors.charges_since(now=now) if days is None else now - timedelta(days=days)
         try:
