@@ -119,7 +119,7 @@ def _try_later(owed: Owed) -> None:
 
 
 def _give_up(owed: Owed) -> None:
-    """Stop trying to send a mail, and tell staff."""
+    """Stop trying to send a mail. If a payment belongs to it, show staff an incident."""
     if not _row_of_try(owed).update(next_look_at=None):
         return
     payment, detail = _incident_of(owed)

@@ -70,7 +70,8 @@ def payment_pay(
 ) -> OrderPayment:
     """Protect the whole order from expiry and hand the payment to a worker. If the price is 0, it succeeds at once.
 
-    The order is paid at its price of this moment. The mails about the order are in `language`.
+    The order is paid at its price of this moment. From now on, all mails to the buyer are in `language`, if it is
+    not empty.
 
     Raise NotFound, PaymentInProgress, AlreadyPaid, EventCancelled, Invalid or OverLimit; Outdated if the buyer saw
     another `version` of the payment; OrderChanged if the buyer was shown another `price`; EventMoved if the buyer

@@ -173,7 +173,8 @@ def _exchange(database: Database, dump: Path) -> None:
     current, new, old = (sql.Identifier(name) for name in (database.name, restoring, replaced))
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    # A restore that was killed may have left either: `old` only after the exchange, when it is of no use.
+    # A restore that was killed may have left one of these two. It leaves `old` only after the exchange, when
+    # nobody needs `old` any more.
     leftovers = [drop.format(name) for name in (new, old)]
     database.ask(*leftovers, sql.SQL("CREATE DATABASE {}").format(new), database="postgres")
     try:

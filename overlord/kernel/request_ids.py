@@ -11,7 +11,7 @@ HEADER = "X-Request-Id"
 
 
 class RequestIdMiddleware:
-    """Adds the id to the answers of requests that change something, and to answers of errors.
+    """Adds the id to the answers of requests that may change something, and to answers with a 5xx status.
 
     Other answers may be shared by many requests, so they have no id.
     """
