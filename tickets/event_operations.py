@@ -92,8 +92,8 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
     otherwise a worker could write one of them with the old facts, before this edit is committed.
 
     A buyer with a live reservation is owed a mail too, because this buyer may pay without seeing the new date, by
-    API or at the bank. The mail is due when the payment has an outcome. It is not sent if the buyer then has no
-    tickets.
+    API or at the bank. The mail is due when the payment has an outcome, or at the first edit after the buyer has
+    paid. It is not sent if the buyer then has no tickets.
     """
     db.transaction_required()
     waiting = MoveNotice.objects.filter(event_id=event_id, next_look_at__isnull=False, attempts=0)
@@ -116,6 +116,7 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
         for buyer_id, next_look_at in sorted(due.items())
     ]
     MoveNotice.objects.bulk_create(notices, batch_size=NOTICES_AT_ONCE, ignore_conflicts=True)
+    waiting.filter(next_look_at__gt=now, buyer_id__in=sold).update(next_look_at=now)
 
 
 def event_delete(*, event: Event, now: datetime) -> None:

@@ -144,6 +144,19 @@ def test_a_buyer_who_reserved_before_a_move_and_pays_is_told_too(
     assert "Before: Wed, Jan 8, 2031" in message.body
 
 
+def test_a_buyer_who_has_paid_is_told_of_the_next_move_at_once(api: APIClient, payment: Payment) -> None:
+    Event.objects.update(date=BEGINS, time_zone="UTC")
+    move(payment, timedelta(days=1))
+    pay(api, payment)
+    work(payment)
+    move(payment, timedelta(days=1))
+
+    assert services.mails_send() == 2
+    [moved] = [message for message in mail.outbox if message.subject.startswith("New date")]
+    assert "New: Fri, Jan 10, 2031" in moved.body
+    assert "Before: Wed, Jan 8, 2031" in moved.body
+
+
 def test_a_buyer_who_reserved_before_a_move_and_buys_nothing_is_not_told(payment: Payment) -> None:
     move(payment, timedelta(days=1))
     outcome(MoveNotice.objects.get())
@@ -181,8 +194,9 @@ def test_a_move_by_the_admins_form_is_told(paid: Payment, user_make: Callable[..
     assert "8:00\u202fPM Lisbon time" in mail.outbox[0].body
 
 
-def test_notices_to_many_buyers_take_two_statements(paid: Payment) -> None:
+def test_notices_to_many_buyers_take_three_statements(paid: Payment) -> None:
     with connection.execute_wrapper(lambda execute, sql, *rest: seen.append(sql) or execute(sql, *rest)):
         seen: list[str] = []
         move(paid, timedelta(days=1))
-    assert sum("movenotice" in sql for sql in seen) == 2  # one locks the waiting notices, and one inserts
+    # One locks the waiting notices, one inserts, and one makes those due that waited for an outcome.
+    assert sum("movenotice" in sql for sql in seen) == 3
