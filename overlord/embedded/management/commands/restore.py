@@ -43,7 +43,7 @@ class Command(BaseCommand):
             ) from error
         call_command("migrate", interactive=False, verbosity=0)
         call_command("live_epoch", stdout=self.stdout)
-        self.stdout.write("Everything is as it was at the backup. Charges since then:")
+        self.stdout.write("Everything is as it was at the backup. Charges that now have no payment:")
         try:
             call_command("reconcile_charges", stdout=self.stdout)
         except CommandError as error:
