@@ -2,10 +2,11 @@
 
 Runs on Daphne's event loop, as one task of the hub; streams are marked in a pool thread.
 
-Note [Healing]: if the hub hears nothing, it does not conclude that nothing changed. Every few seconds it marks each
-stream that has subscribers, so that a flush reads the stream again. It also reads the stream's kept frame, in case
-the message with this frame was lost. So each loss is repaired within a few seconds. Unchanged state is not sent
-again. While no flush succeeds, heartbeats tell the sockets that their state may be old.
+Note [Healing]: if the hub hears nothing, it does not conclude that nothing changed. It marks each stream that has
+subscribers every `refresh` seconds (1 to 30, by the kind of stream), so that a flush reads the stream again. It
+also reads the stream's kept frame, in case the message with this frame was lost. So each loss is repaired after
+about this time. Unchanged state is not sent again. While no flush succeeds, heartbeats tell the sockets that their
+state may be old.
 """
 
 import asyncio

@@ -112,7 +112,7 @@ class Revocation:
             self._due.set()
 
     def check_soon(self, credential: Credential) -> None:
-        """Check all credentials of this credential's user within GATHER_SECONDS."""
+        """Check all credentials of this credential's user soon, after GATHER_SECONDS."""
         self._notified.add(str(credential.user_id))
         self._due.set()
 
