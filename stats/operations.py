@@ -54,7 +54,7 @@ def _minute_add(minute: datetime, rise: Mapping[str, int]) -> None:
 
 
 def events_rank(*, reading: Reading) -> None:
-    """Update the ranks of the next RANKED events by id, and those of the events that sell now.
+    """Update the ranks of the next RANKED events by id, and of the events with the latest reservations and sales.
 
     Set `reading.ranked_to` to the id after which the next call begins; `reading_take` saves it. After the last
     event, the next call begins with the first one.
