@@ -120,9 +120,10 @@ def move_notices_owe(*, event_id: int, before: PlaceAndTime, now: datetime) -> N
 
 
 def event_delete(*, event: Event, now: datetime) -> None:
-    """Delete an event with its ticket types; raise ProtectedError if tickets were ever reserved.
+    """Delete an event with its ticket types; raise ProtectedError if it has reservations.
 
-    The inventories are locked before the search for reservations, so that no claim comes in between.
+    The inventories are locked before the search for reservations, so that no claim comes in between. Old holds may
+    have been pruned, so the caller checks `event_selectors.is_reserved` before.
     """
     event_id = event.pk
     event_lock(event_id=event_id)
@@ -202,7 +203,9 @@ def ticket_type_hidden_set(*, ticket_type: TicketType) -> None:
 
 
 def ticket_type_delete(*, ticket_type: TicketType) -> None:
-    """Delete a ticket type; raise ProtectedError if tickets of it were ever reserved.
+    """Delete a ticket type; raise ProtectedError if it has reservations.
+
+    Old holds may have been pruned, so the caller checks `event_selectors.is_type_reserved` before.
 
     Clients see the sum of the versions of the event and its inventories. It must not fall, so the event's version
     rises by that of the deleted inventory.

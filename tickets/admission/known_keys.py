@@ -1,4 +1,4 @@
-"""The keys that sign tickets. Each process keeps their public halves, so that a scan needs only one statement.
+"""The keys that sign tickets. Each process keeps their public halves, so that a scan does not read them again.
 
 Any thread can use this module, outside of transactions. Two things must stay true: the event and the public half of
 a key never change, and the id of a key is never given to another key. A key may be retired later, so nothing here
