@@ -36,7 +36,7 @@ Advice = tuple[str, Mapping[str, Any]]  # a stream, and the `data` of the advice
 
 @dataclass(frozen=True, kw_only=True)
 class VersionedValue:
-    """A value in a Redis hash, which ends 15 minutes after its last change. A newer version replaces an older."""
+    """A value in a Redis hash, which ends 15 minutes after its last change. Newer versions replace older ones."""
 
     key: str
     field: str

@@ -1,6 +1,6 @@
 """Save the valid forms of an event and its ticket types, inside an open transaction.
 
-The admin and the organiser's pages both save by these steps.
+The admin and the organiser's pages both save with these steps.
 """
 
 from datetime import datetime

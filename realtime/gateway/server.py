@@ -27,8 +27,8 @@ OPTIONS = (
     " --websocket-max-message-size 65536 --websocket-max-frame-size 65536"
     " --ping-interval 30 --ping-timeout 20 --application-close-timeout 2"
 )
-ENDED_EVERY = 10  # Daphne checks for ended applications each second: do each tenth of these checks
-TIMED_OUT_EVERY = 5  # Daphne checks for time-outs every two seconds: do each fifth of these checks
+ENDED_EVERY = 10  # Daphne checks for ended applications each second: do only each tenth of these checks
+TIMED_OUT_EVERY = 5  # Daphne checks for time-outs every two seconds: do only each fifth of these checks
 
 
 def sockets_of(factory: WebSocketFactory) -> type[WebSocketProtocol]:
