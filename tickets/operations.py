@@ -31,7 +31,7 @@ deletion_locks: list[Callable[..., object]] = []
 
 
 def register_deletion_lock(lock: Callable[..., object]) -> None:
-    """Register a lock function of an app that uses this. `event_delete` calls it before it locks inventories."""
+    """Register a lock of an app that uses `tickets`. `event_delete` calls it before it locks inventories."""
     deletion_locks.append(lock)
 
 
