@@ -7,7 +7,6 @@ two did, the lock on the line's row would keep the order of places.
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -140,19 +139,30 @@ def entry_leave(*, event_id: int, buyer_id: int) -> None:
 
 
 def entries_follow(*, guest_id: int, buyer_id: int) -> None:
-    """Give the places at which a guest waits in lines to the account to which the guest logs in.
+    """Move the waiting entries of a guest to the account to which the guest logs in.
 
-    If the account waits in the same line already, it keeps its own place, and the guest's place is given up. An
+    If the account waits in the same line already, it keeps its own entry, and the guest's entry is left. An
     entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
     If a worker is giving tickets to a waiting entry of the guest, this function waits for the worker. So call it
     before the orders move: then the order that the worker makes moves too.
     """
+    with db.transaction():
+        if not _entries_move(guest_id=guest_id, buyer_id=buyer_id):
+            # The account has entered one of these lines at this moment. This time its entry is found.
+            _entries_move(guest_id=guest_id, buyer_id=buyer_id)
+
+
+def _entries_move(*, guest_id: int, buyer_id: int) -> bool:
+    """Move the waiting entries; return False, and move none, if the account enters one of these lines meanwhile."""
     here = Entry.objects.filter(buyer_id=guest_id, state=EntryState.WAITING)
     twice = Entry.objects.filter(line_id=OuterRef("line_id"), buyer_id=buyer_id, state=EntryState.WAITING)
-    with db.transaction():
-        here.filter(Exists(twice)).update(state=EntryState.LEFT)
-        with suppress(IntegrityError), db.savepoint():  # the account has entered one of these lines meanwhile
+    here.filter(Exists(twice)).update(state=EntryState.LEFT)
+    try:
+        with db.savepoint():
             here.update(buyer_id=buyer_id)
+    except IntegrityError:
+        return False
+    return True
 
 
 def proof(*, event_id: int) -> dict[str, Any]:

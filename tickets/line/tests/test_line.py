@@ -732,6 +732,36 @@ class TestLeavingWhileServed:
         assert states(types[0].event_id) == ["left", "waiting", "waiting"]
 
 
+class TestEnteringWhileAGuestLogsIn:
+    """An account enters one of the two lines in which its guest waits, at the moment when the guest logs in."""
+
+    def test_the_guest_keeps_the_place_in_the_other_line(
+        self, ticket_type_make: Callable[..., TicketType], user_make: Callable[..., User], buyer: User
+    ) -> None:
+        one, other = (line_make(ticket_type_make, 1)[0] for _ in range(2))
+        guest = user_make(is_guest=True, email="", verified_email="ada@example.org")
+        for ticket_type in (one, other):
+            enter(ticket_type, guest.pk)
+        enter(one, buyer.pk)
+        services.entry_leave(event_id=one.event_id, buyer_id=buyer.pk)
+        has_entered = threading.Event()
+
+        def enter_again() -> None:
+            with db.transaction():
+                Entry.objects.filter(buyer_id=buyer.pk).update(state="waiting")
+                has_entered.set()
+                waiting_for_a_lock(1)
+
+        def log_in() -> None:
+            assert has_entered.wait(timeout=60)
+            services.entries_follow(guest_id=guest.pk, buyer_id=buyer.pk)
+
+        assert together(enter_again, log_in) == [None, None]
+        of_account = Entry.objects.filter(buyer_id=buyer.pk, state="waiting")
+        assert {*of_account.values_list("line_id", flat=True)} == {one.event_id, other.event_id}
+        assert Entry.objects.get(buyer_id=guest.pk).state == "left"
+
+
 class TestActingWhileServed:
     """The giver has given tickets to a person, and commits once a request of that person waits for it."""
 
