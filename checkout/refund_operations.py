@@ -138,7 +138,7 @@ def refund_reschedule(*, refund: Refund, reference: str, until: datetime) -> Non
 
 
 def refund_again(*, refund: Refund, now: datetime) -> None:
-    """Start a new try of a locked refund that the gateway refused, under a new key."""
+    """Start a new try of a locked refund that the gateway refused. At the gateway it has a new key."""
     _refund_move(
         refund,
         RefundStatus.PENDING,

@@ -42,7 +42,7 @@ def touch_by_reactor() -> None:
 
 
 class WebLiveness:
-    """A WSGI application that passes requests to another one, and touches the file while it answers them.
+    """A WSGI application that passes requests to another one, and touches the file unless it hangs.
 
     The process hangs if requests are open and none has ended within the last STUCK_SECONDS.
     """

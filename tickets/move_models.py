@@ -10,9 +10,9 @@ from tickets.event_rules import ADDRESS_LENGTH, VENUE_LENGTH
 class MoveNotice(models.Model):
     """The mail that tells a buyer of a new date or place. Its row is written with the edit; checkout sends it.
 
-    Several edits before the first try owe only one mail. It contains the date and place that the buyer knows, and
-    those at the time of the try. An edit after the first try owes another mail, because the buyer may have read the
-    first one.
+    If staff edit the event several times before checkout first attempts to send the mail, the buyer gets only one.
+    It contains the date and place that the buyer knows, and those at the time of the attempt. An edit after the
+    first attempt causes another mail, because the buyer may have read the first one.
     """
 
     event = models.ForeignKey("tickets.Event", on_delete=models.CASCADE, related_name="+")

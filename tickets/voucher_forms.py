@@ -153,7 +153,7 @@ class CodeForm(forms.Form):
             given.get("opens_early") or given.get("ticket_types")
         ):
             sentence = _(
-                "This code would have no effect. Choose a change of the price, a presale or ticket types."
+                "This code would have no effect. Change the price, allow a presale, or choose ticket types."
             )
             self.add_error("price_rule", sentence)
         return given

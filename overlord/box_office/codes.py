@@ -1,4 +1,7 @@
-"""The codes of an event, for the pages of staff: what each code gives, whether it can be used, and its sales."""
+"""Read the vouchers of an event, which pages call codes, for the pages of staff.
+
+They show what each code gives, whether it can be used, and what was sold with it.
+"""
 
 import csv
 from collections.abc import Iterator, Sequence

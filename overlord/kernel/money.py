@@ -90,10 +90,10 @@ def _to_minor(text: str, currency: str, *, written: str) -> int:
         )
     minor = int(whole + fraction.ljust(places, "0"))
     if minor > LARGEST_MINOR:
+        # The limit is a whole number in every currency, so it needs no decimal sign, which differs by language.
         raise WrongValue(
             "%(text)r is not an amount between 0 and %(most)s.",
             text=written,
-            most=LARGEST_MINOR
-            // 10**places,  # whole in every currency, so no language has another decimal sign
+            most=LARGEST_MINOR // 10**places,
         )
     return minor

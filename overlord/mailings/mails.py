@@ -27,7 +27,10 @@ class Written:
 
 
 def written(*, event: Event, text: str, kind: Kind, stop: str) -> Written:
-    """Return the text and the HTML of a message about an event; for news, with `stop`, the link to unsubscribe."""
+    """Return the text and the HTML of a message to people who have tickets of an event.
+
+    A message of the kind NEWS also contains `stop`, the link to unsubscribe.
+    """
     shop = look.current()
     facts: dict[str, Any] = {
         "event": event,

@@ -81,7 +81,8 @@ def _not_extendable(facts: Facts) -> TitleAndAdvice:
 def _not_enough(facts: Facts) -> TitleAndAdvice:
     available = facts.get("available", 0)
     title = ngettext("Only %(n)s ticket is left.", "Only %(n)s tickets are left.", available)
-    if available < 1:  # in a line, a wish is refused only if it is for more tickets than the capacity
+    # A line refuses a wish for more tickets than the capacity, also when none is left now.
+    if available < 1:
         title = _("There are fewer tickets of this type left than you asked for.")
     return title % {"n": formats.number(available)}, _("Choose fewer tickets and try again.")
 

@@ -161,7 +161,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if not self.connection.autocommit:
                 self.connection.rollback()
         except psycopg2.Error:
-            return True  # unknown: assume the worse
+            return True  # unknown: assume the worst
         return bool(names != [("",)])
 
     def close_if_unusable_or_obsolete(self) -> None:
