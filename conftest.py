@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone, translation
@@ -109,7 +110,12 @@ def django_db_setup(
 
 @pytest.fixture(autouse=True)
 def clean_memories() -> Iterator[None]:
-    """Empty the run's own Valkey and the caches of this process, where another test left something."""
+    """Empty the run's own Valkey and the caches of this process, where another test left something.
+
+    Replace a connection that broke, so that the tests that follow do not fail too.
+    """
+    if connection.connection is not None and connection.connection.closed:
+        connection.close()
     redis_client.connection().flushall()
     cache.clear()
     sold_out_cache.forget()

@@ -8,8 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from overlord.kernel import postgres_wait
 from tickets.admission import known_keys
 
+# A few tests leave many rows, whose deletion may take long on a busy machine.
+UNLIMITED = "SET LOCAL statement_timeout = 0"
 # The journal lets rows be deleted only with this setting, as its own pruning does.
 ALLOWED = "SET LOCAL journal.prunes = 'yes'"
 KEPT = {"django_content_type", "auth_permission"}
@@ -24,7 +27,7 @@ class Command(BaseCommand):
         emptied = sorted(set(tables) - KEPT)
         # Foreign keys are checked at the end of this one transaction, so the order of the tables does not matter.
         deletes = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in emptied]  # noqa: S608
-        with connection.cursor() as cursor:
-            cursor.execute("; ".join(["BEGIN", ALLOWED, *deletes, "COMMIT", "RESET ALL"]))
+        with postgres_wait.patience(), connection.cursor() as cursor:
+            cursor.execute("; ".join(["BEGIN", UNLIMITED, ALLOWED, *deletes, "COMMIT", "RESET ALL"]))
         # After a test that restores a database, the sequence gives the ids of keys a second time.
         known_keys.forget()
