@@ -29,6 +29,8 @@ MODULES = (
     "line/live-desk.js",
     "line/live-line.js",
     "realtime/live.js",
+    "shop/announce.js",
+    "shop/focus.js",
     "shop/formats.js",
     "shop/fresh-page.js",
     "shop/hold-countdown.js",

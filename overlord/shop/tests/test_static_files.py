@@ -115,8 +115,8 @@ def test_each_module_is_loaded_with_all_that_it_imports() -> None:
 
 
 def test_a_page_names_each_module_once() -> None:
-    page = Template('{% load shop %}{% module "shop/page.js" %}{% module "tickets/live-events.js" %}')
+    page = Template('{% load shop %}{% module "shop/page.js" %}{% module "line/live-line.js" %}')
     named = re.findall(r'(?:src|href)="([^"]+)"', page.render(Context()))
-    loaded = {*modules.loaded_with("tickets/live-events.js"), "tickets/live-events.js"}
+    loaded = {*modules.loaded_with("line/live-line.js"), "line/live-line.js"}
     assert "shop/page.js" in loaded
     assert sorted(named) == sorted(static(name) for name in loaded)

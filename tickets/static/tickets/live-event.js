@@ -2,9 +2,10 @@
 // type is removed. The row of a new type comes from the server's page. With `own`, the buyer's tickets are live too.
 
 import { NO_SUCH_STREAM, follow, now } from "realtime/live.js";
+import { announce } from "shop/announce.js";
+import { keepFocus, takeFocus } from "shop/focus.js";
 import { add, dateTime, gettext, money, multiply, setText } from "shop/formats.js";
 import { freshPage } from "shop/fresh-page.js";
-import { announce, keepFocus, takeFocus } from "shop/page.js";
 import { canReserve, ofTicketType } from "tickets/availability-labels.js";
 import * as ownTickets from "tickets/own-tickets.js";
 

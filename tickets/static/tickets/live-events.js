@@ -2,9 +2,9 @@
 // from the server's page: new events, prices, time zones, and whether the last tickets are on hold or sold.
 
 import { follow } from "realtime/live.js";
+import { keepFocus } from "shop/focus.js";
 import { setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
-import { keepFocus } from "shop/page.js";
 import { ofEvent } from "tickets/availability-labels.js";
 
 const MOST = 200; // events in a frame

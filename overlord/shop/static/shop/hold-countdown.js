@@ -3,8 +3,8 @@
 // each second with the seconds left, and the event "expired" when no time is left.
 
 import { now } from "realtime/live.js";
+import { announce } from "shop/announce.js";
 import { duration, gettext, ngettext, setText } from "shop/formats.js";
-import { announce } from "shop/page.js";
 
 const ANNOUNCED_AT = [300, 120, 60, 30]; // seconds left
 const SHORT = 120; // seconds left; from then on the element has the attribute "short"

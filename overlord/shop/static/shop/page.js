@@ -1,5 +1,5 @@
 // The script of every page: it focuses an error message, lets a form be sent only once, asks before some actions, and
-// keeps typed text when the language changes. Other modules keep the focus and announce changes by its functions.
+// keeps typed text when the language changes.
 
 import "shop/keep-typed.js";
 import "shop/live-badge.js";
@@ -127,38 +127,4 @@ function answer(value, look, text) {
   const button = document.createElement("button");
   Object.assign(button, { value, className: look, textContent: text });
   return button;
-}
-
-/** Give an element the focus that a removed one had, so that people who use the keyboard keep their place. */
-export function takeFocus(element) {
-  element.tabIndex = -1;
-  element.focus();
-}
-
-/** Do `change`. If it removes or hides what has the focus in `root`, focus the element that `place` returns. */
-export function keepFocus(root, change, place) {
-  const before = document.activeElement;
-  const isIn = Boolean(before) && root.contains(before);
-  change();
-  if (isIn && !before.checkVisibility()) takeFocus(place());
-}
-
-// Announcements for screen readers: at most one in ten seconds, except for urgent ones. A new sentence replaces one
-// that still waits.
-const PAUSE = 10_000; // milliseconds
-let waiting = null;
-let pauseUntil = 0;
-
-/** Announce a sentence when the pause after the last announcement has ended; an urgent sentence at once. */
-export function announce(sentence, { urgent = false } = {}) {
-  waiting = sentence;
-  const wait = urgent ? 0 : Math.max(0, pauseUntil - performance.now());
-  setTimeout(writeAnnouncement, wait);
-}
-
-function writeAnnouncement() {
-  if (waiting === null) return;
-  document.getElementById("announcements").textContent = waiting;
-  waiting = null;
-  pauseUntil = performance.now() + PAUSE;
 }

@@ -9,9 +9,11 @@ import {
   drawText, endedText, peopleAhead, reasonText, secondsToWait, waitingText, waitText,
 } from "line/line-labels.js";
 import { follow, now } from "realtime/live.js";
+import { announce } from "shop/announce.js";
+import { keepFocus } from "shop/focus.js";
 import { gettext, setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
-import { announce, keepFocus, loadAnew } from "shop/page.js";
+import { loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
 
 const REMOVED = 4404;
