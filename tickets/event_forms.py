@@ -145,7 +145,9 @@ class OfficeEventForm(Folded, EventForm):
         date = super().clean_date()
         if "date" in self.changed_data and date <= self.now and not self._has_begun():
             raise forms.ValidationError(
-                _("This time is in the past. Choose a time in the future, so that tickets can be sold before it.")
+                _(
+                    "This time is in the past. Choose a time in the future, so that tickets can be sold before it."
+                )
             )
         return date
 
