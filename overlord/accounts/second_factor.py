@@ -67,7 +67,7 @@ def is_on() -> bool:
 def remember(session: SessionBase, *, factor: SecondFactor, now: datetime) -> None:
     """Record in a session that it has shown the second factor.
 
-    The session gets a new key, so that somebody who has copied the old key does not get this right.
+    The session gets a new key. The old key, which somebody may have copied, opens nothing any more.
     """
     session.cycle_key()
     session[IN_SESSION] = [factor.made_at.timestamp(), now.timestamp()]

@@ -87,7 +87,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
 
 
 def _set_up(request: HttpRequest, factor: SecondFactor | None) -> HttpResponse:
-    """Offer a secret as a QR code, and keep it when the user has entered a code of it."""
+    """Offer a secret as a QR code. Set up the second factor when the user has entered a code from this secret."""
     form = SetUpForm(request.POST if "offer" in request.POST else None)
     status: int = HTTPStatus.OK
     if form.is_bound:

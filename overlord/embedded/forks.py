@@ -60,7 +60,7 @@ class ForkServer:
             self.child.process.wait()
 
     def _ask(self, channel: socket.socket, program: Program, log: Path) -> int | None:
-        """Return the pid of the new process, or None if the fork server does not answer. Then it is stopped."""
+        """Return the pid of the new process. If the fork server does not answer, stop it and return None."""
         request = {
             "name": program.name,
             "argv": program.argv[1:],
@@ -81,7 +81,7 @@ class ForkServer:
             return None
 
     def _await_imports(self) -> None:
-        """Wait for the end of the process that imports. Its answer is the pid of the fork that serves then."""
+        """Wait until the process that imports has ended. It answers with the pid of its fork, which then serves."""
         pid = int(self._answers.readline())
         self.child.process.wait()
         self.child.process = ForkedProcess(pid)

@@ -318,9 +318,10 @@ class Supervisor:
     # Shared by the steps ---------------------------------------------------------------------------------
 
     def _port(self, name: str) -> int:
-        """Choose, save and return a server's port: the requested one, else the last one, else the preferred one.
+        """Choose, save and return a server's port: the requested one, else the last run's, else the preferred one.
 
-        If this port is taken, choose another, except for a requested port: then raise ProcessFailedError.
+        If this port is taken, choose another. But if a requested port is taken or forbidden, raise
+        ProcessFailedError.
         """
         requested = self._options.port if name == "shop" else None
         saved = self._state.ports.get(name)

@@ -40,7 +40,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to the schema that all refusals are problems, and that strict bodies have no other fields."""
+    """Adds to the schema that all refusals are problems, and that a StrictSerializer takes no unknown fields."""
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         mapped: dict[str, Any] = super()._map_basic_serializer(serializer, direction)

@@ -1,9 +1,10 @@
 """The log of steps: one line for each step of a reservation, a payment and a refund, with the ids of its rows.
 
-A line has the `request_id` of the request or message in which the step was done. The messages that a request sends
-to workers have the request's id. So one search finds all steps of an order, in every process (`manage.py trace`).
+Actions of staff on the line of an event are logged too. A log line has the `request_id` of the request or message
+in which the step was done. The messages that a request sends to workers have the request's id. So one search finds
+all steps of an order, in every process (`manage.py trace`).
 
-What must stay true: no line has a name, an address or a token.
+What must stay true: no log line has a name, an address or a token.
 """
 
 import secrets

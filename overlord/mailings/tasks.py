@@ -15,5 +15,5 @@ def go_on(**_kwargs: object) -> None:
 
 @shared_task(name="mailings.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the mails and the trials of old messages."""
+    """Delete the mails of old messages, and old trials."""
     return services.rows_prune(before=clock.now() - settings.RETENTION)

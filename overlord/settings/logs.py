@@ -1,4 +1,4 @@
-"""The form of log lines: JSON for programs in production, plain text for people everywhere else."""
+"""The format of log lines: JSON in production, for programs; plain text everywhere else, for people."""
 
 import logging
 from collections.abc import MutableMapping
