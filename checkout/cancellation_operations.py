@@ -67,9 +67,9 @@ def order_cancel(*, payment_id: int) -> None:
 
 
 def orders_retry(*, event_id: int, staff_id: int, now: datetime) -> int:
-    """Let workers start another refund for each order whose refund was refused. The cancellation is locked.
+    """Let workers start another refund for each order whose refund was refused; return how many orders these are.
 
-    Return how many orders these are.
+    The caller has locked the cancellation.
     """
     refused = CancelledOrder.objects.filter(
         cancellation_id=event_id, refund__status=RefundStatus.FAILURE, payment__status=PaymentStatus.SUCCESS

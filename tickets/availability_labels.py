@@ -89,5 +89,5 @@ def _all_on_hold(next_release_at: datetime | None, time_zone: str) -> str:
 
 
 def can_reserve(ticket: Mapping[str, Any]) -> bool:
-    """Return whether the page offers to reserve this type. It also does while all tickets are held."""
+    """Return whether the page offers to reserve this type. It does so even while all remaining tickets are held."""
     return ticket["sale"] == SaleState.OPEN and ticket["available"] + ticket["held"] > 0

@@ -1,4 +1,4 @@
-"""Reads that decide what staff may change or delete of an event, and which events a file would add again."""
+"""Reads that decide what staff may change in an event or delete, and which events of a file exist already."""
 
 from collections.abc import Collection
 from datetime import datetime

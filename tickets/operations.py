@@ -333,7 +333,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The order of a basket, or None. `own`: tickets were left, but the buyer's own ones or the limit forbid it."""
+    """The order of a basket, or None. `own`: a choice was left, but the buyer's tickets or a limit forbid it."""
 
     order_id: int | None
     own: bool

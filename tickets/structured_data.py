@@ -22,7 +22,7 @@ def as_json(facts: Mapping[str, Any]) -> SafeString:
 
 
 def event(shown: Mapping[str, Any], *, url: str, base_url: str, organiser: str) -> dict[str, Any]:
-    """Return an event (of `representation.event_detail`) for JSON-LD. `url` is the address of its page."""
+    """Return the JSON-LD of an event. `shown` is from `representation.event_detail`; `url` is the event's page."""
     zone = ZoneInfo(shown["time_zone"])
     is_cancelled = shown["status"] == EventStatus.CANCELLED
     facts = {

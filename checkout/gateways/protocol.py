@@ -75,7 +75,7 @@ class Gateway(Protocol):
 
     Every method but `parse_webhook` may raise GatewayUnknown. `key` names an operation: if calls have the same key
     and the same arguments, only the first one acts. A gateway may forget keys after a day. Many threads call at the
-    same time. Nothing stops a call from outside, so each call must return or raise within CALL_SECONDS.
+    same time. No caller ends a call that takes too long, so each call must return or raise within CALL_SECONDS.
     """
 
     def create_intent(

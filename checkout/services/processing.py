@@ -130,7 +130,7 @@ def _progress(attempt: _Attempt) -> Charge:
     elif now >= deadline:
         return Charge(outcome=Outcome.CANCELLED)  # an intent whose name we never learnt was never confirmed
     else:
-        # Even at a late attempt: the earlier ones learnt no name, so they confirmed nothing.
+        # A late attempt confirms too, because the earlier ones learnt no name and so confirmed nothing.
         known, step = Charge(outcome=Outcome.UNCONFIRMED), Step.CONFIRM
         _create_intent(attempt)
     if payment.status == PaymentStatus.ABANDONED:

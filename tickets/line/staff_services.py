@@ -32,8 +32,8 @@ def line_act(
     `seen` is the text that the action replaces, as staff saw it: the limit in places a minute ("" for none) for
     SLOWER and FASTER, the message for MESSAGE, the name for NAME_VALUE. None means that this is not checked.
 
-    Raise NotFound, Invalid for a text that does not fit, LineActionRefused, or LineOutdated if the text to replace
-    is not the one that was seen.
+    Raise NotFound, Invalid for a text that does not fit, LineActionRefused, or LineOutdated, as `rules.check_seen`
+    does, if the text to replace has changed.
     """
     selectors.check_exists(event_id=event_id)
     if not selectors.opens_by_draw(event_id=event_id):
