@@ -18,8 +18,9 @@ class Subscription:
     """The hub's state of one stream. Times are on the loop's clock.
 
     `sent`: the version last sent to all subscribers. `sender`: the task that is sending now, if any. `asked_at`:
-    when the hub last read the kept frame because it had none. `healed_at`: when healing last read and marked the
-    stream. `heartbeat_at`: when its subscribers last had a heartbeat. `refresh`: the seconds between two healings.
+    when the hub last asked Redis for a frame because `frame` was None. `healed_at`: when healing last read and
+    marked the stream. `heartbeat_at`: when its subscribers last had a heartbeat. `refresh`: the seconds between two
+    healings.
     """
 
     def __init__(self, *, stream: str, now: float) -> None:
@@ -38,7 +39,7 @@ class Subscription:
     def accept(self, frame: Frame) -> bool:
         """Keep the frame if it is newer than the kept one, and return whether it has to be sent.
 
-        A newer frame with the same content is not sent. The next subscriber gets it as its snapshot.
+        A newer frame with the content that was sent last is not sent. The next subscriber gets it as its snapshot.
         """
         kept = self.frame
         if kept is not None and kept.version >= frame.version:

@@ -8,9 +8,9 @@ fail or are repeated.
 
 Note [Version, then read]: each flush first draws its version from a sequence, and then reads the state. A change is
 marked after its commit. So the flush that removes the mark has read the change, and each flush with a higher
-version reads later still. If a flush read first, a slow flush could give an old state the highest version. This is
-true without the advisory lock too. The lock only makes flushes read one after the other, in the order of their
-versions.
+version reads later still. If a flush read first, a slow flush could give an old state the highest version. The
+order of these two steps is enough, also without the advisory lock. The lock only makes flushes read one after the
+other, in the order of their versions.
 """
 
 import logging
