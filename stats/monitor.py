@@ -166,7 +166,7 @@ def _minute_at_gate(each: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(now: datetime) -> list[dict[str, Any]]:
-    """Return the figures of the lines with people to draw or to serve."""
+    """Return the figures of the first LINES lines, by id, with people to draw or to serve."""
     return [_line(each, now=now) for each in lines.lines_at_work(now=now)[:LINES]]
 
 
