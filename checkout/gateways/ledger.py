@@ -169,7 +169,7 @@ class Ledger:
         return [{**charge, "refunded_minor": int(charge["refunded_minor"])} for charge in found]
 
     def prune(self, *, before: datetime) -> int:
-        """Delete the stored answers and the events from before `before`; return how many rows.
+        """Delete the stored answers and the events from before `before`; return how many rows were deleted.
 
         Intents and refunds stay: they are the records of money.
         """

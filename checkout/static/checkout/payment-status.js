@@ -87,8 +87,8 @@ class PaymentStatus extends HTMLElement {
     return undefined;
   }
 
-  /** Return whether the holds of an order have changed since the page or the last frame. Remember the present ones. If
-   *  they have changed, the server has to make the page again. */
+  /** Return whether an order has other holds than on the page or in the last frame, so that the server has to make the
+   *  page again. Without holds, now or before, only the stage differs: return false. Remember the present holds. */
   changed(reservations, { order }) {
     const own = reservations.filter((each) => each.order === order);
     const isNewer = own.some(({ id, version }) => version > (this.page.reservations[id] ?? 0));
