@@ -67,7 +67,7 @@ class Backpressure:
     async def check(self, *, now: float) -> None:
         """Send the latest state to subscribers that are no longer slow; close those that are slow for too long.
 
-        `now` is a time of the event loop's clock.
+        Also close those for which more than MOST_WAITING bytes wait. `now` is a time of the event loop's clock.
         """
         if self._check_all_at <= now:
             self._check_all_at = now + CHECK_SECONDS

@@ -63,7 +63,7 @@ async def close(send: Send, code: CloseCode) -> None:
 
 
 def explain_protocol_errors(send: Send) -> None:
-    """Send a client that breaks the WebSocket protocol the code (1002, 1007, 1009), then cut its connection."""
+    """From now on, close the socket with a code (1002, 1007, 1009) if its client breaks the WebSocket protocol."""
     protocol = protocol_of(send)
     if protocol is not None:
         protocol.failByDrop = False
