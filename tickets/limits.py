@@ -57,10 +57,10 @@ def _count(address: str, buyer_id: int | None) -> None:
 
 @contextmanager
 def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | None) -> Iterator[None]:
-    """Count how often the `with` block raises CodeUnknown, and refuse after too many times.
+    """Count how often the `with` block raises CodeUnknown; raise TooMany after too many times.
 
-    Then raise TooMany, even if the code exists, so that nobody can find codes by trying. A code that exists is not
-    counted as a guess, because many people may use the same code.
+    It is raised even if the code exists, so that nobody can find codes by trying. A code that exists is not counted
+    as a guess, because many people may use the same code.
     """
     if code is None:
         yield

@@ -1,7 +1,7 @@
 """How events, ticket types and reservations look to clients, the same in HTTP answers and on streams.
 
-These are plain functions from rows to dicts. `Figures` change with every sale. They are separate from the fields
-that staff edit, so that a sale replaces only the figures among the versioned values.
+These are plain functions from rows to dicts. `Figures` change with every sale. The fields that staff edit are
+separate from them, so a sale replaces only the versioned value with the figures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -201,7 +201,7 @@ def order(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]
 
 
 def events(rows: Sequence[Mapping[str, Any]], left: Mapping[int, Sequence[int]]) -> list[dict[str, Any]]:
-    """Return a page of the list of events. `left` has by event the ids of its types that have tickets left."""
+    """Return a page of the list of events. `left` maps each event to the ids of its types with tickets left."""
     return [
         {"id": row["id"], "name": row["name"], "date": row["date"], "tickets": list(left.get(row["id"], ()))}
         for row in rows

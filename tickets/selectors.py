@@ -120,7 +120,7 @@ def figures_of_events(ids: Collection[int]) -> dict[int, dict[int, Figures]]:
 
 
 def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
-    """Read by event the ids of its ticket types that have tickets left. Hidden types are left out."""
+    """Read the ids of the ticket types that have tickets left, by event. Hidden types are left out."""
     left = Inventory.objects.filter(
         ticket_type__event_id__in=event_ids, ticket_type__hidden=False, capacity__gt=F("held") + F("sold")
     ).order_by("ticket_type_id")
@@ -306,7 +306,7 @@ def holds_expiring(*, thresholds: Sequence[int], after: datetime, until: datetim
 
 # Orders --------------------------------------------------------------------------------------------------
 def order_rows(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all reservations of an order, even ended ones, as rows that `representation.order` shows, by id."""
+    """Read all reservations of an order, even ended ones, as rows for `representation.order`, sorted by id."""
     return db.rows(sql.ROWS_OF_ORDER, {"order": order_id})
 
 

@@ -26,7 +26,7 @@ RANDOM_LENGTH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The terms that staff give a voucher. The form was read for this `currency` and `time_zone`.
+    """The terms that staff give a voucher. Prices and times in the form were read in `currency` and `time_zone`.
 
     Without `ticket_types`, the voucher is for all types that buyers see.
     """
@@ -52,7 +52,7 @@ class Terms:
 def vouchers_make(
     *, staff_id: int, event_id: int, text: str, number: int, terms: Terms, key: str, now: datetime
 ) -> list[str]:
-    """Make a voucher with this text, or several whose texts begin with it and end at random; return their texts.
+    """Make a voucher with this text, or several with it and random characters after it; return their texts.
 
     Without a text, the voucher gets a random one. `key` identifies the form: if a form is sent again unchanged, it
     makes no more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random
@@ -80,7 +80,7 @@ def vouchers_make(
 
 
 def _random_texts(text: str, number: int, terms: Terms, key: str) -> set[str]:
-    """Return texts that begin with `text` and end at random. The same form always gets the same texts."""
+    """Return texts made of `text` and random characters. The same form always gets the same texts."""
     texts: set[str] = set()
     nth = 0
     while len(texts) < number:

@@ -54,7 +54,7 @@ TICKET_COLUMNS = (
 
 
 def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
-    """Read the tickets of reservations, by reservation and seat, as rows that `representation.ticket` shows."""
+    """Read the tickets of reservations as rows for `representation.ticket`, sorted by reservation and seat."""
     return list(
         Ticket.objects.filter(reservation_id__in=reservation_ids)
         .order_by("reservation_id", "seat")
@@ -64,7 +64,7 @@ def tickets_of(*, reservation_ids: Collection[int]) -> list[dict[str, Any]]:
 
 
 def tickets_of_order(*, order_id: int) -> list[dict[str, Any]]:
-    """Read all tickets of an order, by reservation and seat, as `tickets_of` does, with more fields for pages.
+    """Read all tickets of an order as `tickets_of` does, with more fields for pages.
 
     These are `ticket_type_name`, `admitted_gate` and `order`, and of the event `event_name`, `event_date`,
     `event_ends_at`, `event_time_zone`, `event_status`, `event_venue`, `event_address` and `event_calendar_version`.
@@ -213,7 +213,7 @@ def scan_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_time(*, event_id: int) -> dict[str, Any]:
-    """Return when the event of a ticket begins, and its time zone, under the names of a ticket's columns."""
+    """Return when an event begins and its time zone, as a ticket's fields `event_date` and `event_time_zone`."""
     found = Event.objects.filter(pk=event_id).values(event_date=F("date"), event_time_zone=F("time_zone"))
     return {**(found.first() or {})}
 
@@ -260,7 +260,7 @@ def tickets_found(*, event_id: int, words: str, most: int) -> list[dict[str, Any
 
 
 def reservation_of_serial(text: str) -> int | None:
-    """Return the id of the reservation whose ticket has a typed serial, or None."""
+    """Return the id of the reservation that has the ticket with a typed serial; None if there is none."""
     found = Ticket.objects.filter(serial=serial_read(text)).values_list("reservation_id", flat=True)
     return found.first()
 
