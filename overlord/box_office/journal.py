@@ -57,8 +57,9 @@ def position_read(text: str) -> Position | None:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalPage:
-    """The deeds of a page and, by id, the names of their events with dates: two events can have the same name.
+    """The deeds of a page.
 
+    `events` maps the ids of their events to texts with name and date, because two events can have the same name.
     `older` is the position to pass as `before` to `page` for older deeds; None if there are none.
     """
 

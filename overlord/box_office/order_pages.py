@@ -393,7 +393,7 @@ def _refund_sentence(payment: Payment) -> str:
 def _after_refund(request: HttpRequest, order_id: int) -> tuple[str, int]:
     """Return the arguments of `redirect` after a refund.
 
-    They lead to the order's page if the user may see it, else to the page of refunds.
+    They lead to the order's page if the user may see it, else to the page on which the order is refunded.
     """
     may_see = request.user.has_perm(Permission.MANAGE_ORDERS)
     return ("office_order" if may_see else "office_order_refund"), order_id

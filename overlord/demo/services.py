@@ -1,7 +1,7 @@
 """Load the demo: events, two users to log in as, and tickets that others have bought.
 
 It uses the shop's own services: tickets are reserved, paid at the sandbox gateway and validated. So the demo keeps
-every rule that real sales keep.
+every rule that real sales keep. The module also makes the test buyers and the drawn event of `manage.py rush`.
 """
 
 import secrets
@@ -110,7 +110,7 @@ def _moved(event: EventToLoad, shift: timedelta) -> EventToLoad:
 
 
 def _buy(ticket_type: TicketType, quantity: int) -> None:
-    """Let as many users buy tickets as are needed to sell `quantity`."""
+    """Sell `quantity` tickets, to as many users as the limit per person requires."""
     hold = timedelta(seconds=settings.HOLD_SECONDS)
     for nth in range(-(-quantity // ticket_type.max_per_user)):
         guest, _ = User.objects.get_or_create(

@@ -301,7 +301,8 @@ def _readiness(port: int) -> Finding:
     missing = [WAYS_OUT.get(name, name) for name in missing]
     logs += [WORKERS[queue] for queue in queues if queue in WORKERS]
     if set(queues) >= set(WORKERS):
-        # All queues are silent, and several workers run their tasks. So the cause is beat, which sends all tasks.
+        # All queues are silent, and each has its own worker. So the cause is beat, which sends tasks to each queue,
+        # or no worker runs.
         workers, logs = ["messages of beat to any queue (it hangs, or no worker runs)"], []
     else:
         workers = [f"a worker for the queue {queue}" for queue in queues]

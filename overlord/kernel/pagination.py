@@ -1,4 +1,4 @@
-"""The pagination of all lists of the API, by cursors: without page numbers and counts, so that no page is slow.
+"""The pagination of the API's long lists, by cursors: without page numbers and counts, so that no page is slow.
 
 A cursor names a position in a list: the values of the columns by which the list is ordered. The last of them is the
 id, so that rows with the same date have different positions. If rows are added or removed meanwhile, no other row

@@ -51,10 +51,11 @@ def count(limit: Limit, by: object) -> None:
 
 @contextmanager
 def counted_if(failure: type[Exception], uses: Sequence[tuple[Limit, object]]) -> Iterator[None]:
-    """Count uses of limits, which stay counted only if the block raises `failure`; raise TooMany.
+    """Count uses of limits, which stay counted only if the block raises `failure`.
 
-    `uses` has pairs of a limit and by whom it is used. The uses are counted before the block runs, and taken back
-    afterwards. Otherwise many parallel requests would pass a limit that none of them has reached yet.
+    Raise TooMany if a limit is reached already. `uses` has pairs of a limit and by whom it is used. The uses are
+    counted before the block runs, and taken back afterwards. Otherwise many parallel requests would pass a limit
+    that none of them has reached yet.
     """
     counted: list[tuple[Limit, object]] = []
     try:
@@ -93,7 +94,7 @@ def _count(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
 
 
 def _take_back(limiter: MovingWindowRateLimiter, limit: Limit, who: str) -> None:
-    """Remove the newest use. Perhaps another request has made this use, but only a moment later."""
+    """Remove the newest use. It may be the use of another request, made only a moment later."""
     storage, key = limiter.storage, limit.item.key_for(who)
     if isinstance(storage, RedisStorage):
         redis_client.connection().lpop(storage.prefixed_key(key))

@@ -22,7 +22,7 @@ FORGOTTEN: dict[str, Any] = {"address": "", "reason": "", "next_look_at": None}
 def mailing_open(
     *, to: To, staff_id: int, subject: str, text: str, key: str, is_trial: bool, now: datetime
 ) -> tuple[Mailing, bool]:
-    """Return the message with this key, and whether it is new: if there is none, store one with these values."""
+    """Return the message with this key, and whether it is new. If there is none, store one with these values."""
     db.transaction_required()
     return Mailing.objects.get_or_create(
         key=key,
@@ -161,9 +161,9 @@ def news_resume(*, address_hash: str) -> None:
 def person_forget(*, user_id: int, others: Mapping[str, Sequence[int]]) -> None:
     """Erase the addresses of a person from all mails of messages, sent or not, as a part of the person's erasure.
 
-    `others` maps each address of the person to the ids of other users who have the same address; these users are
-    locked. For them the address stays: if a message is also for one of them, a waiting mail to the address becomes
-    the mail of this user.
+    `others` maps each address of the person to the ids of other users who have the same address. The caller has
+    locked these users. For them the address stays: if a message is also for one of them, a waiting mail to the
+    address becomes the mail of this user.
     """
     db.transaction_required()
     for address, users in others.items():

@@ -1,4 +1,4 @@
-"""The API's views of accounts: register, log in and log out, for clients (JSON) and for browser forms."""
+"""The API's views of accounts, guests, log-ins and tokens, for clients (JSON) and for browser forms."""
 
 from typing import Any
 
