@@ -93,8 +93,8 @@ end
 
 # KEYS: marked, then the frames. ARGV: version, seconds; then of each frame: stream, number of its mark, channel. If
 # no hub has joined a stream, its frame and this mark are deleted. The next hub that joins finds no frame and marks
-# the stream again. The version stays, so that a slower flush cannot store an older state. A newer frame stays too,
-# because it already shows the change. Returns the forgotten streams.
+# the stream again. The version of this flush is kept, so that a slower flush cannot store an older state. A newer
+# frame stays, because it already shows the change. Returns the forgotten streams.
 FORGET_UNWATCHED = """
 local forgotten = {}
 for i = 2, #KEYS do

@@ -1,4 +1,4 @@
-"""The tables of stats: the last reading of the counters, and how much they rose in each minute."""
+"""The tables of stats: the last reading of the counters, how much they rose in each minute, the ranks of events."""
 
 from django.db import models
 from django.db.models import F

@@ -38,7 +38,7 @@ def more_events_exist(*, now: datetime) -> bool:
 
 
 def events_page(*, search: str, number: int, now: datetime) -> Page:
-    """Return a page of the events that are not over and have the words of `search`, the next one first."""
+    """Return a page of the events of `_events` that have the words of `search`, the next one first."""
     found = _events(now)
     for word in searches.words(search):
         found = found.filter(Q(name__icontains=word) | Q(venue__icontains=word))
@@ -47,7 +47,7 @@ def events_page(*, search: str, number: int, now: datetime) -> Page:
 
 
 def _events(now: datetime) -> QuerySet[Event]:
-    """Select the events that are not over, in their order. Drafts are left out."""
+    """Select the events that have not begun, or began less than STILL_SHOWN ago, by date. Drafts are left out."""
     shown = Event.objects.filter(date__gt=now - STILL_SHOWN).exclude(status=Event.Status.DRAFT)
     return shown.order_by("date", "pk")
 
@@ -58,7 +58,7 @@ def _rows(ids: Sequence[int], *, now: datetime) -> list[dict[str, Any]]:
 
 
 def _event(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as the monitor shows it. `detail` is the event as the API shows it, and more for staff."""
+    """Return an event as the monitor shows it. `detail` is what the API shows, with more fields for staff."""
     types = [
         {
             "id": each["id"],

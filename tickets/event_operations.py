@@ -155,7 +155,7 @@ def inventory_set(*, ticket_type: TicketType, **decided: Any) -> None:
 
     `decided` has those of `capacity`, `opens_at`, `closes_at` and `paused` that change. A `closes_at` of None means
     the event's date. A capacity below the number of held and sold tickets violates `inventory_never_oversold`.
-    If staff have paused the whole sale of the event, a new type is paused too.
+    The type is paused if the event is not on sale. A new type is also paused if staff have paused the whole sale.
     """
     db.transaction_required()
     event = Event.objects.only("date", "opening", "status").get(pk=ticket_type.event_id)

@@ -30,7 +30,7 @@ class OrderPayment:
 
 @contextmanager
 def person_limit_errors() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit if the block violates the database's constraint for this rule."""
+    """Raise EmailRequired or OverLimit if the database refuses the block by one of these two rules."""
     try:
         yield
     except IntegrityError as error:

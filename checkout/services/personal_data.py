@@ -147,14 +147,15 @@ def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None
 
     `typed` is the text by which staff confirm the person. Raise NotThisPerson if it is not the person's `shown_as`,
     and PersonIsStaff for a person with access to the box office. A command on the server gives neither `staff_id`
-    nor `typed`, and nothing is confirmed.
+    nor `typed`. Then neither of these two errors is raised.
     """
     with db.transaction():
         user = _lock_with_others(user_id)
         if staff_id is not None:
             _check_erasure(user, typed or "")
-        # First end the entries. A worker that gives tickets locks the entries, and then needs the user's row. The
-        # next step locks this row: if it came first, the worker and this transaction would wait for each other.
+        # First end the entries. A worker that gives tickets locks the entries, and then makes reservations that
+        # refer to the user's row. The next step changes the username, so such a reservation waits for it. If it
+        # came first, the worker and this transaction would wait for each other.
         line.entries_end(buyer_id=user_id)
         # Before the checks: a claim of this buyer waits for the user's row, so no claim comes between a check and
         # the erasure.
@@ -208,8 +209,8 @@ def _check_erasure(user: User, typed: str) -> None:
 def _others_with(*, address: str, user_id: int) -> QuerySet[User]:
     """Select the other users who keep an address: accounts, and guests with tickets that are held or paid for.
 
-    Guests without tickets do not count. They are deleted after a while, and only an erasure forgets an address, not
-    a deletion. So their addresses would never be forgotten.
+    Guests without tickets do not count, because they are deleted after a while, and a deletion forgets no address.
+    If they counted, the address of an erased person could stay for ever.
     """
     of_guest = Reservation.objects.filter(
         buyer=OuterRef("pk"), state__in=[*Reservation.LIVE, Reservation.State.VALIDATED]

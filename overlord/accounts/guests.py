@@ -34,8 +34,9 @@ _kept: list[str] = []  # keys in a session
 def register_follower(follow: Callable[..., None]) -> None:
     """Call `follow(guest_id=..., buyer_id=...)` whenever a guest logs in to an account.
 
-    `follow` gives what the guest has in an app (orders, a place in a line) to the account. It raises no error that
-    would prevent the log-in. An app registers it when the app is loaded.
+    Call it also when a guest proves the address of another guest. `follow` gives what the guest has in an app
+    (orders, a place in a line) to the account or the other guest. It raises no error that would prevent the log-in.
+    An app registers it when the app is loaded.
     """
     _followers.append(follow)
 

@@ -56,7 +56,7 @@ def event_published(*, event_id: int) -> Event:
 
 
 def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
-    """Add the figures of its ticket types to each event.
+    """Add to each event the figures of its ticket types.
 
     `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` is the number of types whose
     sale is neither paused nor ended. `opened` is the number of those whose sale has opened, and `unsold` is how
@@ -97,7 +97,7 @@ def people_to_tell(*, event_id: int) -> int:
     """Return how many people get a mail when an event moves: buyers, and people to whom a ticket was handed over.
 
     Buyers without an e-mail address are not counted. Buyers whose payment was refunded in full are not counted
-    either, even if they have kept the tickets. For a cancelled event, return 0.
+    either, even if their reservation is still validated. For a cancelled event, return 0.
     """
     if Event.objects.filter(pk=event_id, status=Event.Status.CANCELLED).exists():
         return 0

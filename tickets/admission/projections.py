@@ -30,7 +30,10 @@ def announce_door(*, event_id: int | None) -> None:
 
 
 def announce_scan(scan: Mapping[str, Any]) -> None:
-    """Announce a recorded scan, as `selectors.scan_of_row` returns it, to the door and the pages of its ticket."""
+    """Announce a recorded scan to the door, and to the pages of its ticket if the scan admitted it.
+
+    `scan` is what `selectors.scan_of_row` returns.
+    """
     if scan["event_id"] is None:
         return
     names = [streams.door(scan["event_id"])]

@@ -1,4 +1,4 @@
-"""The states of a ticket, the answers to scans, and who may change a ticket: decisions on plain values.
+"""The states of a ticket, the results of scans, and when a ticket may be changed: decisions on plain values.
 
 Nothing here reads a clock, a row or a setting.
 """

@@ -65,7 +65,8 @@ export class DoorList {
     return { result: "unchecked", ticket };
   }
 
-  /** Return what is known here of a ticket whose kept scan the server does not name: a typed serial may have ended. */
+  /** Return what this list knows of the ticket of a kept scan. The server's answer may name no ticket, for example
+   *  because the typed serial has ended. */
   known({ ticket: id, serial }) {
     const row = this.tickets.get(id);
     return { ...(row ? this.shown(row) : { id }), ...(serial ? { serial: serialRead(serial) } : {}) };
