@@ -42,7 +42,7 @@ def register_follower(follow: Callable[..., None]) -> None:
 
 
 def register_kept(name: str) -> None:
-    """Keep the value with this key of a guest's session when the guest logs in to an account on a page."""
+    """When a guest logs in to an account on a page, keep the value that the guest's session has under `name`."""
     _kept.append(name)
 
 

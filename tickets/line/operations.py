@@ -226,7 +226,8 @@ def entry_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
 def entries_end(*, buyer_id: int) -> None:
     """Let a person who is erased leave all lines.
 
-    The caller has locked the person's user row. After this call the caller may wait only for rows of that person.
+    The caller has locked the person's user row. After this call the caller waits for no line and no inventory: a
+    worker that has locked these may wait for the entries.
     """
     db.transaction_required()
     Entry.objects.filter(buyer_id=buyer_id, state=EntryState.WAITING).update(state=EntryState.LEFT)
