@@ -1,4 +1,4 @@
-"""When an event can be cancelled, and what its buyers are told: decisions on plain values."""
+"""The errors of cancelling an event, and the check of the message to its buyers. Plain Python."""
 
 from overlord.kernel import texts
 from overlord.kernel.errors import Conflict, Invalid

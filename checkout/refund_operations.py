@@ -65,8 +65,8 @@ def refund_open(
 ) -> Refund:
     """Start a refund of `amount_minor` of a locked payment, and hand it to a worker.
 
-    `requested_by` is the id of staff, or None if the money came late. `amount_left_out` says whether staff named no
-    amount. Then a request with the same key must not name an amount either (`refund_repeated`).
+    `requested_by` is the id of staff, or None if the money came late. `amount_left_out` is True if the request
+    named no amount. Then a repeated request must not name an amount either (`refund_repeated`). None: not known.
     """
     db.transaction_required()
     refund = Refund.objects.create(

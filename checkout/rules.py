@@ -281,7 +281,7 @@ def refund_amount(
 ) -> int:
     """Return how much to refund: `asked_minor`, or all that is left if `asked_minor` is None.
 
-    Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale before all money does.
+    Raise NotRefundable or RefundTooLarge; Invalid for 0, or if tickets would go back on sale while money is left.
     """
     if status not in (PaymentStatus.SUCCESS, PaymentStatus.REFUNDED):
         raise NotRefundable()

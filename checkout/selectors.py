@@ -301,6 +301,7 @@ def cancelled_failed_late(*, event_id: int) -> list[int]:
     return [refund_id for refund_id in late if refund_id is not None]
 
 
+# Other reads ---------------------------------------------------------------------------------------------
 def payments_of_attendee(*, buyer_id: int, event_id: int) -> list[Payment]:
     """Return the payments by which a buyer has valid tickets of an event, one for each order."""
     mine = Reservation.objects.filter(
