@@ -12,7 +12,7 @@ from tickets.rules import ReservationState
 
 
 def order_follow(*, order_id: int, guest_id: int, buyer_id: int) -> None:
-    """Give a guest's unpaid order to an account, with its ended reservations. The ends of its holds stay the same.
+    """Give a guest's unpaid order, with its ended reservations, to an account. The ends of its holds stay the same.
 
     Raise NotFound, AlreadyValidated, ReservationEnded, or AlreadyReserved if the account holds tickets of one of
     the order's types. If the order is being paid for, a trigger counts its tickets for the account's person. Above

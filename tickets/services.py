@@ -263,7 +263,7 @@ def due_holds_sweep() -> int:
             with db.errors_logged("expiring the holds of ticket type", ticket_type):
                 batch += due_holds_release(ticket_type=ticket_type)
         if not batch:
-            break  # the rest failed, or is locked by other transactions, which end these holds themselves
+            break  # the rest failed, or is locked by other transactions; the next sweep looks again
         expired += batch
     return expired
 
@@ -317,7 +317,10 @@ def _local(event: EventToLoad) -> datetime:
 
 
 def events_load(*, events: Sequence[EventToLoad], now: datetime) -> int:
-    """Add all events of a file, or none; return how many. Raise FileErrors for events that exist already."""
+    """Add all events of a file, or none; return how many.
+
+    Raise FileErrors for events that exist already, or for one that the database refuses.
+    """
     with db.transaction():
         known = event_selectors.events_known([(event.name, event.date) for event in events])
         mistakes = [

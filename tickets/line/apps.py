@@ -1,4 +1,7 @@
-"""Register the live stream of lines, and let entries follow a guest to an account."""
+"""Register the live stream of lines, and let entries follow a guest to an account.
+
+Also let the deletion of an event lock the event's line.
+"""
 
 from django.apps import AppConfig
 

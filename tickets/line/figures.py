@@ -1,7 +1,8 @@
 """The figures of a line for staff: entries by minute, wishes and tickets left, progress, and when the line ends.
 
-A count reads all entries of a line, so the longer a line is, the less often a process counts it. One thread at a
-time counts, and all threads of the process share the result. The line's own row is read each time.
+A count reads all entries of a line. A short line is counted each time. For a long line, one thread at a time
+counts, and all threads of the process share the result: the longer the line, the longer they share it. The line's
+own row is read each time.
 """
 
 import threading

@@ -151,7 +151,7 @@ def check_may_enter(facts: EntryFacts, *, is_guest: bool) -> None:
 
 
 def check_choices(choices: Sequence[Items], *, types: Mapping[int, TypeFacts]) -> None:
-    """Check that each choice can be one order of `types`, the ticket types of the event.
+    """Check that each choice can be one order of `types`, the ticket types of the event that buyers see.
 
     Raise Invalid if not; OverLimit for more tickets than one person may have; NotEnough for more than the capacity;
     SaleEnded if every choice has a type whose sale has ended.
