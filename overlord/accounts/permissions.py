@@ -40,7 +40,7 @@ def check_staff(request: Request, permission: str) -> bool:
 
 
 def is_of_staff(request: Request, permission: str) -> bool:
-    """Return whether `check_staff` allows the request: False, too, if only the second factor is missing."""
+    """Return whether `check_staff` allows the request; False also if only the second factor is missing."""
     try:
         return check_staff(request, permission)
     except rules.SecondFactorRequired:

@@ -99,7 +99,10 @@ def event(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _late(event: Event, types: list[TicketType], *, now: datetime) -> list[TicketType]:
-    """Return the ticket types whose sale ends after the event: after its end, or its beginning if it has no end."""
+    """Return the ticket types whose sale has not ended and ends after the event; none if the event is cancelled.
+
+    An event without an end counts as over when it begins.
+    """
     over = max(event.ends_at or event.date, now)
     if event.status == Event.Status.CANCELLED:
         return []

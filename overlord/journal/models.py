@@ -1,7 +1,7 @@
 """The entries of the journal: who did what, when.
 
-The trigger in `sql/entry_stays.sql` allows only two changes of a row: its facts are erased together with the person
-whom they are about, and the row is deleted after JOURNAL_RETENTION_DAYS.
+The trigger in `sql/entry_stays.sql` allows only two changes of a row. Its facts may be erased: this happens when
+the person whom they are about is erased. And `journal_prune` may delete the row, after JOURNAL_RETENTION_DAYS.
 """
 
 from django.conf import settings

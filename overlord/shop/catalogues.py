@@ -1,4 +1,4 @@
-"""The catalogues of translations: find the texts in the code; read, update, check and write the catalogues.
+"""The catalogues of translations: find the texts in the code; read, update, check and encode the catalogues.
 
 `manage.py translations` writes them, and a test compares them with the code. No program besides Python is needed.
 """
