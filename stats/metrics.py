@@ -2,7 +2,7 @@
 
 Each request reads them from PostgreSQL, with a few queries, and from Redis. So every web process gives the same
 figures, except for the two that are about the process itself. No counter falls, even when a process restarts: the
-counters are columns of the inventories, and an event with reservations cannot be deleted.
+counters are columns of the inventories, and an event whose tickets were ever reserved cannot be deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

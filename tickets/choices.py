@@ -60,7 +60,10 @@ def read(data: Mapping[str, str]) -> Choice:
 
 
 def _written(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the ticket types and the numbers of tickets, as they are written. "none" is a malformed number."""
+    """Yield the ticket types and the numbers of tickets, as they are written.
+
+    "none" stands for an `amount` that is missing, empty or 0, so that `read` takes it as malformed.
+    """
     for name in list(data)[:MOST_FIELDS]:
         if found := FIELD.fullmatch(name):
             yield found[1], data[name]

@@ -27,7 +27,10 @@ PRICE_RULES = [
 
 
 class CodeForm(forms.Form):
-    """The form of a code: its effect, times and limit. It contains the state of the code from which it was made."""
+    """The form of a code: its effect, times and limit.
+
+    The hidden field `made_from` has the state of the code from which the form was made.
+    """
 
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
 

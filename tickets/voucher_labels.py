@@ -32,7 +32,7 @@ def gives(voucher: Giving, *, currency: str) -> str:
 
 
 def used(reservation: Reservation) -> str:
-    """Return a reservation's code and discount in words, or "": "code SPRING: €1.50 off each ticket"."""
+    """Return a reservation's code and discount in words: "code SPRING: €1.50 off each ticket"; "" for no code."""
     if reservation.voucher is None:
         return ""
     known = {"code": reservation.voucher.text}

@@ -14,11 +14,11 @@ THREE_DECIMALS = 3  # Stripe requires that the last of three decimals is 0
 
 
 class NotAtStripe(ValueError):
-    """Stripe does not take this amount, or we cannot count this currency as Stripe does."""
+    """Stripe does not take this amount, or we do not know how Stripe counts this currency."""
 
 
 def to_stripe(minor: int, currency: str) -> int:
-    """Return an amount in Stripe's units; raise NotAtStripe, with a sentence."""
+    """Return an amount in Stripe's units; raise NotAtStripe, with a sentence that says why there is none."""
     if currency in UNCLEAR:
         raise NotAtStripe(f"Stripe does not say clearly how it counts {currency}.")
     ours = money.digits(currency)

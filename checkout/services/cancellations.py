@@ -45,7 +45,7 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
 
 
 def cancellation_retry(*, staff_id: int, event_id: int) -> int:
-    """Try again all refunds of a cancelled event that the gateway refused or that failed later.
+    """Try again each refund of a cancelled event that the gateway refused, or that failed after it had succeeded.
 
     Return how many they are; raise NotFound.
     """
@@ -60,7 +60,7 @@ def cancellation_retry(*, staff_id: int, event_id: int) -> int:
 
 
 def cancellations_go_on() -> int:
-    """Go on with each cancelled event that is due; return how many orders were handled.
+    """Go on with each cancelled event for which work is due; return how many orders were handled.
 
     Only one process at a time does this.
     """

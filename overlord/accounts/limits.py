@@ -1,4 +1,4 @@
-"""The limits of log-ins, sign-ups, codes, invitations, and requests for a new password.
+"""The limits of log-ins, sign-ups, new guests, codes, invitations, and requests for a new password.
 
 Requests are counted by network address, and by account, mailbox or member of staff.
 

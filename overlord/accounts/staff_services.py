@@ -24,8 +24,8 @@ def roles_change(
 ) -> None:
     """Give a person these roles, and take all other roles away.
 
-    `before` is the `access_version` that the actor saw. Raise NoRole, the errors of `staff_person_lock`, and
-    RightsBeyondYours for a role that the actor may not give.
+    `before` is the `access_version` that the actor saw. Raise NoRole, the errors of `staff_person_lock`, NotFound
+    for a role that does not exist, and RightsBeyondYours for one that the actor may not give.
     """
     if not role_ids:
         raise rules.NoRole()
@@ -75,7 +75,8 @@ def _check_roles(actor_id: int, role_ids: Collection[int]) -> None:
 def invitation_make(*, actor_id: int, email: str, role_id: int, now: datetime) -> None:
     """Invite a person by e-mail to a role.
 
-    Raise AlreadyStaff, AlreadyInvited and TooMany; NotFound and RightsBeyondYours for the role.
+    Raise AlreadyStaff, AlreadyInvited, TooMany, and Forbidden as `staff_lock` does; NotFound and RightsBeyondYours
+    for the role.
     """
     limits.count_invitation(staff_id=actor_id)
     # No query looks for an open invitation to this address: the constraint refuses a second one.

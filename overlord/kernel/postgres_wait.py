@@ -34,7 +34,7 @@ def install() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """During the block, do not limit the waits of this process, in all threads. For commands that need long."""
+    """During the block, let all threads of this process wait up to a day for an answer. For long commands."""
     global _patient
     _patient = True
     try:

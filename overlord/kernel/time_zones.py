@@ -61,9 +61,9 @@ def comes_twice(local: datetime) -> bool:
 
 
 def _offset_rises(local: datetime) -> timedelta:
-    """Return the rise of the offset from UTC at a time that is skipped, and minus the fall at one that comes twice.
+    """Return by how much the offset from UTC rises at this time: less than zero if it falls (PEP 495).
 
-    At all other times the result is zero (PEP 495).
+    It rises at a time that is skipped, and falls at one that comes twice. At all other times the result is zero.
     """
     first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
     return (second or timedelta()) - (first or timedelta())

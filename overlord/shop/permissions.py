@@ -27,7 +27,7 @@ SUPERUSER = "superuser"  # used instead of a permission for pages that only supe
 
 
 def action_of_checkout(view: View) -> View:
-    """Return a view that only answers a POST of a logged-in buyer. Other requests are redirected to the checkout.
+    """Return a view that answers only a POST of a logged-in buyer. Other requests are redirected to the checkout.
 
     A buyer whose session has ended logs in first. With the sandbox gateway, the checkout then shows the test card
     that the buyer had chosen: the parameter `card` contains it.

@@ -1,7 +1,7 @@
 """The app's SQL statements, where SQL is clearer or quicker than the ORM.
 
-Their cost does not grow with the number of sold tickets. Only the three statements whose names end in `_WRONG`,
-which `manage.py doctor` runs, read all reservations.
+Their cost does not grow with the number of sold tickets, with three exceptions: the statements whose names end in
+`_WRONG` read all reservations. `manage.py doctor` runs these three.
 """
 
 from pathlib import Path

@@ -25,7 +25,7 @@ class Document:
 
 
 def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
-    """Return the files of the tickets within reach, for a mail. The list is empty if no ticket opens the door.
+    """Return the files of the tickets within reach, for a mail. The list is empty if `tickets_pdf` returns None.
 
     Raise NotDrawnError.
     """
@@ -50,7 +50,10 @@ def order_calendar(reach: Reach, *, now: datetime) -> Document | None:
 
 
 def tickets_pdf(shown: Sequence[Mapping[str, Any]], *, order_id: int) -> Document | None:
-    """Return a PDF with a page for each ticket that opens the door, or None if none does; raise NotDrawnError."""
+    """Return a PDF with a page for each ticket of `shown` that has a code; None if none has. Raise NotDrawnError.
+
+    A revoked ticket has no code there, and a ticket that was handed over has one only for its holder.
+    """
     valid = [ticket for ticket in shown if ticket["state"] != TicketState.REVOKED and ticket["code"]]
     if not valid:
         return None

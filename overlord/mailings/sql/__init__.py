@@ -3,8 +3,8 @@
 # The hash of an address, for tables that must not have the address itself.
 ADDRESS_HASH = "SELECT encode(sha256(convert_to(accounts_name_key(%s), 'UTF8')), 'hex') AS hash"
 
-# Each address of a message, with its person. An address can be there twice: for a buyer, and for a person to whom a
-# ticket was handed over. The statements below choose the lower rank, which is that of the buyer.
+# Each address of a message, with its person, once for each ticket. The same address can be that of a buyer, and
+# that of a person to whom a ticket was handed over. The statements below choose the lower rank: the buyer.
 _EACH = """
 SELECT who.address, who.person_id, who.language, who.rank
   FROM (SELECT COALESCE(NULLIF(u.email, ''), u.contact_email) AS address, u.id AS person_id, u.language, 0 AS rank
@@ -30,8 +30,8 @@ _WHO = f"""
 SELECT DISTINCT ON (accounts_name_key(each.address)) each.address, each.person_id, each.language FROM ({_EACH}) each
  ORDER BY accounts_name_key(each.address), each.rank, each.person_id
 """  # noqa: S608
-# The new owner of a mail to an address, when its owner is erased: the first of these users whom the message is for,
-# or else the person to whom a ticket was handed over.
+# The new owner of a mail to an address, when its owner is erased: the first of `users` whom the message is for, or
+# else the person to whom a ticket was handed over.
 NEXT_OWNER = f"""
 SELECT each.person_id, each.language FROM ({_EACH}) each
  WHERE accounts_name_key(each.address) = accounts_name_key(%(address)s)
