@@ -1,4 +1,4 @@
-"""The pages of paying: the checkout of a reservation, and My tickets.
+"""The pages of paying: the checkout, My tickets, and the page on which staff put tickets back on sale.
 
 A view translates the request, makes one call, and translates the result.
 """
@@ -260,9 +260,9 @@ def _versions(
 ) -> dict[str, dict[int, Any] | int]:
     """Return the versions of the rows on a page, so that its script sees which rows of a frame are newer.
 
-    The argument `reservations` has the newest first. In the result, `reservations` has the version of each, and
-    `payments` has the id and the version of the latest payment of each order. The page does not show reservations
-    with ids up to `left_out`.
+    In the result, `reservations` has the version of each reservation, and `payments` has the id and the version of
+    the latest payment of each order. My tickets does not show reservations with ids up to `left_out`; there the
+    argument `reservations` has the newest first.
     """
     return {
         "reservations": {each["id"]: each["version"] for each in reservations},

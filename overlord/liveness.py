@@ -1,6 +1,6 @@
 """Show that a process does not hang: it touches a file every second while it works.
 
-An environment variable names the file, and each process appends its pid. The supervisor
+An environment variable names the file; each process appends its pid to this name. The supervisor
 (overlord/embedded/watchdog.py) and the health checks of docker-compose.yml read the age of these files. To touch a
 file costs very little, and needs neither Redis nor another process. The files do not show whether the tasks of each
 queue are run: `/readyz` shows this (overlord/kernel/queue_health.py).
@@ -42,7 +42,7 @@ def touch_by_reactor() -> None:
 
 
 class WebLiveness:
-    """A WSGI application that passes requests to another one, and touches the file unless it hangs.
+    """A WSGI application that passes requests to another one, and touches the file unless the process hangs.
 
     The process hangs if requests are open and none has ended within the last STUCK_SECONDS.
     """

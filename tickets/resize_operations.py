@@ -16,8 +16,9 @@ from tickets.rules import ReservationState
 
 
 def reservation_resize(*, reservation: Reservation, quantity: int, now: datetime) -> bool:
-    """Change the quantity of a locked hold; return False if the inventory has too few tickets.
+    """Change the quantity of a locked hold; return False if the inventory refuses more tickets.
 
+    It refuses them if too few are left, or if the sale is not open to the buyer (`sql/inventory_step.sql`).
     Raise the errors of `rules.check_resizable`. For more tickets, also raise OverLimit, the errors of
     `_voucher_step`, or UnknownTicketType if the type is hidden from the buyer.
     """

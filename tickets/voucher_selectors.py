@@ -13,7 +13,7 @@ from tickets.voucher_rules import VoucherFacts
 
 
 def facts(*, event_id: int, text: str) -> VoucherFacts | None:
-    """Read the facts that decide the use of a voucher, by the database's clock; None if there is no voucher."""
+    """Read the facts that decide the use of a voucher, by the database's clock; None if it does not exist."""
     return _facts(sql.VOUCHER_FACTS, {"event": event_id, "text": text})
 
 

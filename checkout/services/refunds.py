@@ -162,7 +162,7 @@ def refund_process(*, refund_id: int) -> None:
 
 
 def refund_look_again_request(*, gateway: str, intent: str, reference: str) -> None:
-    """Let a worker look again at the refund that has this name at the gateway, if it is one of ours."""
+    """Let a worker look again at the refund with this reference at the gateway, if it is one of ours."""
     refund_id = selectors.refund_of_reference(gateway=gateway, intent=intent, reference=reference)
     if refund_id is not None:
         enqueue("checkout.refund_look_again", refund_id=refund_id)
@@ -201,8 +201,8 @@ def _ask(refund: Refund, *, now: datetime) -> Refunded:
 
     The key alone is not enough. A gateway repeats its first answer to a key, such as `pending` or a 500, even if
     the refund has changed since. After a day it may forget the key, and then the same request makes a second
-    refund. So a refund whose name is known is read by its name, and a refund that may have been started is searched
-    for first.
+    refund. So a refund whose reference is known is read by its reference, and a refund that may have been started
+    is searched for first.
     """
     gateway = gateways.named(refund.payment.gateway)
     if refund.gateway_reference:

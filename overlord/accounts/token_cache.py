@@ -162,7 +162,7 @@ class TokenCache:
         return True
 
     def _apply(self, payload: str) -> None:
-        """Drop the tokens that a notification is about: those of the user with this id, else all."""
+        """Drop the tokens of the user whose id is `payload`. If `payload` is not an id, drop all tokens."""
         self._notifications += 1
         if not payload.isdecimal():  # "all", or a text that somebody sent by hand
             self._drop_all()

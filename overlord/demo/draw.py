@@ -33,8 +33,8 @@ def rush(
     """Let the buyers with these tokens enter the event's line, wait for the draw and pay; return their outcomes.
 
     The result has the number of buyers by outcome. An outcome is a text such as "sent a payment". `report` is
-    called with sentences about the progress. Raise Refused when the shop refuses a request, and OSError when it
-    cannot be reached.
+    called with sentences about the progress. A refusal or a lost connection of one buyer is an outcome too. Raise
+    Refused or OSError if the event or the first buyer's place cannot be read, and Refused if nobody could enter.
     """
     dice = random.Random(seed)  # noqa: S311
     people = [Person(token, random.Random(dice.random())) for token in tokens]  # noqa: S311

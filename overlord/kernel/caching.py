@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 class PrivateByDefaultMiddleware:
     """Adds `Cache-Control: no-store, private` to each answer whose view set no Cache-Control of its own.
 
-    A view sets this header itself only if its answer is the same for everybody.
+    A view sets another value only if its answer is the same for everybody.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

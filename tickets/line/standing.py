@@ -43,7 +43,7 @@ def is_due(line: Line, state: State | None) -> bool:
 
 
 def tried(line: Line, state: State | None, *, turns: int) -> None:
-    """Remember that a line stands still in this state, if it stands still or is paused, and nobody had a turn."""
+    """Remember the state of a line that stands still or is paused, if nobody had a turn; otherwise forget it."""
     if state is not None and (line.is_standing or line.is_held) and not turns:
         _stood[line.pk] = _Stood(state=state, at=monotonic())
     else:

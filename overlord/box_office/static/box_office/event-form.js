@@ -1,4 +1,4 @@
-// The form of an event: show the currency in the form beside each price.
+// The form of an event: show beside each price the currency that is typed in the form.
 
 const currency = document.querySelector("input[name=currency]");
 

@@ -1,7 +1,8 @@
 // Keeps typed text, in the storage of the browser's tab, when a change of language loads the page again.
 //
-// It keeps all fields of a form except secrets, until the next page is loaded, and for at most a minute. Hidden fields
-// are kept too: they contain the version that the form shows, so that the server can still refuse an outdated form.
+// It keeps all fields of a form except secrets and values that a page makes (`NEVER`), until the next page is loaded,
+// and for at most a minute. Hidden fields are kept too: they contain the version that the form shows, so that the
+// server can still refuse an outdated form.
 
 const KEY = "typed";
 const LASTS = 60_000; // milliseconds
