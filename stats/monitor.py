@@ -25,7 +25,7 @@ FEED = 50
 LISTED = 10
 COUNTED = 1000  # a count of rows stops here, which limits its cost
 LATEST_PAYMENTS = 500
-# The last minute is counted from a reading that is at least LAST old, and at most LAST + GAP.
+# The last minute is counted from a reading that is at least LAST old, and at most LAST + GAP, if there is one.
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)
 DOORS = 3
 LINES = 3
