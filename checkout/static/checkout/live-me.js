@@ -31,8 +31,8 @@ class LiveMe extends HTMLElement {
     this.poll.stop();
   }
 
-  /** Ask the server for the page. Show its sentence about the mail. Without a stream, load the page again if it has other
-   *  versions, or if nobody is logged in now. */
+  /** Ask the server for the page. Show its sentence about the mail. Without a stream, load the page again if it has
+   *  other versions, or if nobody is logged in now. */
   async ask() {
     if (pauseLeft() > 0) return;
     const page = await freshPage({ within: 0 });
