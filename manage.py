@@ -14,7 +14,8 @@ def main() -> None:
         _ = settings.DEBUG  # reads the settings
     except ImproperlyConfigured as error:
         sys.exit(f"The settings are wrong. {error}")
-    if sys.argv[1:2] == ["up"]:  # without loading the apps, which take ten times its own memory
+    # `up` does not load the apps: they would take ten times as much memory as the command needs without them.
+    if sys.argv[1:2] == ["up"]:
         from overlord.embedded.management.commands.up import Command
 
         Command().run_from_argv(sys.argv)

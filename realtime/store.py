@@ -209,7 +209,7 @@ def frame_key(stream: str) -> str:
 
 
 def value_key(key: str) -> str:
-    """Return the Redis key of the versioned values with this key."""
+    """Return the key of the hash in Redis that keeps the versioned values of `key`."""
     return f"live:entry:{key}"
 
 

@@ -1,4 +1,4 @@
-"""The events on the monitor: those on its live stream, and pages of all events, which staff can search.
+"""The events on the monitor: those on its live stream, and pages of all coming events, which staff can search.
 
 The stream has the next events by date, and the events with the latest activity. So an event that is far ahead, but
 whose sale opens today, is shown from its first reservation on.
@@ -17,7 +17,7 @@ from tickets import selectors as tickets
 from tickets.models import Event
 
 EVENTS = 40  # the next ones by date in the stream; also the length of a page
-ACTIVE = 10  # the most events that the stream has besides, because of their latest activity
+ACTIVE = 10  # the most events that the stream has in addition, because of their latest activity
 STILL_SHOWN = timedelta(hours=6)  # after an event began
 
 

@@ -17,7 +17,10 @@ from tickets.rules import Opening
 
 
 def _read(convert: Callable[[], Any]) -> Any:
-    """Return what `convert` returns. If it raises ValueError, the error's sentence is shown beside the field."""
+    """Return what `convert` returns. If it raises ValueError, raise ValidationError with the same sentence.
+
+    The form shows this sentence beside the field.
+    """
     try:
         return convert()
     except ValueError as error:

@@ -56,7 +56,8 @@ def event_with_voucher(*, event_id: int, voucher: VoucherFacts, now: datetime) -
     """Return an event as a buyer with a voucher sees it, read in PostgreSQL; raise NotFound.
 
     Ticket types of the voucher have the price with the voucher, and `full_price` is the price without it. If the
-    voucher opens them early, they have no opening time. Its hidden types are shown too, with `is_hidden`.
+    voucher opens them early, they have no opening time. Its hidden types are shown too. Each ticket type of the
+    voucher also has `is_hidden`, and `is_early`, which says whether the voucher opens it early.
     """
     statics, figures = selectors.events_with_figures([event_id], hidden=voucher.covers)
     if event_id not in statics:

@@ -23,7 +23,7 @@ from tickets.models import Event, Inventory, MoveNotice, Reservation, TicketType
 from tickets.rules import Opening
 
 NOTICES_AT_ONCE = 2000  # rows in one statement
-# This time after a hold has ended, its payment has an outcome, or is abandoned.
+# When a hold ended this long ago, its payment has an outcome or is abandoned.
 OUTCOME_AFTER = timedelta(minutes=30)
 
 

@@ -30,7 +30,10 @@ class OrderPayment:
 
 @contextmanager
 def person_limit_errors() -> Iterator[None]:
-    """Raise EmailRequired or OverLimit if the database refuses the block by one of these two rules."""
+    """Run the block. Raise EmailRequired if the database refuses it because a guest has no e-mail address.
+
+    Raise OverLimit if the database refuses it because one person would have too many tickets.
+    """
     try:
         yield
     except IntegrityError as error:
@@ -75,8 +78,8 @@ def payment_pay(
 
     Raise NotFound, PaymentInProgress, AlreadyPaid, EventCancelled, Invalid or OverLimit; Outdated if the buyer saw
     another `version` of the payment; OrderChanged if the buyer was shown another `price`; EventMoved if the buyer
-    was shown another `calendar_version` of the event; ReservationExpired, with the ids of the expired reservations;
-    for a guest also EmailRequired or EmailHasAccount.
+    was shown another `calendar_version` of the event; ReservationExpired, with the ids of the reservations that
+    have ended; for a guest also EmailRequired or EmailHasAccount.
     """
     rules.check_token(token)
     with person_limit_errors(), db.transaction():
@@ -122,8 +125,9 @@ def reservation_pay(
 
 
 def payment_remove(*, buyer_id: int, payment_id: int, version: int | None = None) -> None:
-    """Remove the buyer's payment if it has not started or has failed; raise NotFound, PaymentStarted or Outdated.
+    """Remove the buyer's payment if it has not started or has failed, and has no incident.
 
+    Raise NotFound; PaymentStarted for any other payment; Outdated if the buyer saw another version of the payment.
     `version` is the version of the payment that the buyer saw, or None if the request names none.
     """
     with db.transaction():

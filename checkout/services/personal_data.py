@@ -154,8 +154,8 @@ def person_erase(*, user_id: int, staff_id: int | None = None, typed: str | None
         if staff_id is not None:
             _check_erasure(user, typed or "")
         # First end the entries. A worker that gives tickets locks the entries, and then makes reservations that
-        # refer to the user's row. The next step changes the username, so such a reservation waits for it. If it
-        # came first, the worker and this transaction would wait for each other.
+        # refer to the user's row. The next step changes the username. From then on, such a reservation waits for
+        # this transaction. If that step came first, the worker and this transaction would wait for each other.
         line.entries_end(buyer_id=user_id)
         # Before the checks: a claim of this buyer waits for the user's row, so no claim comes between a check and
         # the erasure.

@@ -139,7 +139,8 @@ def email_prove(request: HttpRequest, *, guest_id: int, code: str) -> User:
     """Accept the code that proves a guest's address; return the guest to whom the address belongs.
 
     If another guest has proven the same address before, both are one person: return the other guest, who gets the
-    session and what the guest `guest_id` has. The request's user is then the returned guest. Raise WrongEmailCode.
+    session and what the guest `guest_id` has. The request's user is then the returned guest. Raise WrongEmailCode
+    or Busy.
     """
     owner = services.email_code_use(guest_id=guest_id, code=code, now=clock.now())
     if owner.pk != guest_id:

@@ -30,7 +30,8 @@ MOST_BUYERS = 200  # the most buyers that a search by a name considers
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
     """Return a page of the coming events, the next one first, or of the past events, the latest first.
 
-    An event of several days is past when it has ended. Each event has the figures of `with_figures`.
+    An event is past when it has ended, or when it has begun if its end is not known. Each event has the figures of
+    `with_figures`.
     """
     coming = lasts_until(now)
     found = Event.objects.exclude(coming) if past else Event.objects.filter(coming)
@@ -60,7 +61,8 @@ def with_figures(found: QuerySet[Event], *, now: datetime) -> QuerySet[Event]:
 
     `capacity`, `held`, `sold` and `revenue_minor` are sums over all types. `selling` is the number of types whose
     sale is neither paused nor ended. `opened` is the number of those whose sale has opened, and `unsold` is how
-    many tickets of these are not sold. `closes_at` is when the last sale ends; None without a ticket type.
+    many tickets of these are not sold, or None if `opened` is 0. `closes_at` is when the last sale ends. Without a
+    ticket type, `closes_at` and `revenue_minor` are None.
     """
     has_opened = Q(ticket_types__inventory__opens_at=None) | Q(ticket_types__inventory__opens_at__lte=now)
     goes_on = Q(ticket_types__inventory__closes_at__gt=now)

@@ -135,7 +135,10 @@ class Folder:
         return self._recovered()
 
     def _recovered(self) -> SavedState:
-        """Return the state that follows from the env file. The file has only addresses of our own servers."""
+        """Return the state that follows from the env file; raise FolderError if a password is missing there.
+
+        The file has only addresses of our own servers.
+        """
         env = self.env()
         found = SavedState(demo_loaded=True, demo_password=UNKNOWN, external_folder=env.get(POSTGRES_FOLDER))
         try:

@@ -282,8 +282,8 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {"id": int},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # The name of these choices in the schema. Fields named `state` have several lists of choices, so
-    # drf-spectacular cannot derive a name from the field.
+    # The name of a ticket's states in the schema. drf-spectacular cannot derive a name from the field `state`,
+    # because reservations have a field of this name too, with other choices.
     "ENUM_NAME_OVERRIDES": {"TicketState": "tickets.admission.api.serializers.TICKET_STATES"},
 }
 

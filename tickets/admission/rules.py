@@ -45,7 +45,10 @@ class NotAdmitted(Conflict):
 
 
 def scanned_at(claimed: datetime | None, *, now: datetime) -> datetime:
-    """Return the time of a scan: what its device claims, but not in the future, and at most OLDEST_SCAN ago."""
+    """Return the time of a scan: what its device claims, but not in the future, and at most OLDEST_SCAN ago.
+
+    If the device claims no time, return `now`.
+    """
     return now if claimed is None else min(now, max(claimed, now - OLDEST_SCAN))
 
 

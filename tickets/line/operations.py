@@ -2,7 +2,8 @@
 
 Locks are taken in one order: the event, the line, the event's inventories by id, then waiting entries by place.
 Here only the opening of a lobby and the naming of a public value lock the event. After a transaction has locked a
-waiting entry, it waits neither for the line nor for an inventory. A given entry is locked before its reservations.
+waiting entry, it waits neither for the line nor for an inventory. An entry that was given tickets is locked before
+its reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -69,8 +70,8 @@ def line_serve(*, line: Line, most: int, hold: timedelta, now: datetime) -> int:
     _turns_note(entries, given, now=now)
     if entries:
         _line_moved(line, entries, now=now)
-    # Without entries somebody may still wait behind: the statement may have found an entry whose owner left before
-    # it was locked. Then nothing happens here, and the next run of this task finds the next entry.
+    # Somebody may still wait although no entry was locked: the statement may have found an entry whose owner left
+    # before it was locked. Then nothing happens here, and the next call finds the next entry.
     elif not selectors.is_anyone_behind(event_id=line.pk, served=line.served):
         line_changed(line=line, served=line.entered)  # each number has a place, so this is the last place
         line_rest(line=line, now=now)
@@ -234,7 +235,7 @@ def entries_end(*, buyer_id: int) -> None:
 
 
 def entry_pass_on(*, entry_id: int, now: datetime) -> None:
-    """End a given entry whose hold nobody looked at in time, and release what is left of the hold.
+    """End an entry that was given a hold at which nobody looked in time, and release what is left of the hold.
 
     If the buyer has begun to pay, this counts as a look, and the entry keeps its hold.
     """

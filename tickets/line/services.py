@@ -118,7 +118,7 @@ def _lobby_is_due(event_id: int, *, now: datetime) -> bool:
 
 
 def entry_get(*, event_id: int, buyer_id: int, now: datetime) -> dict[str, Any]:
-    """Return the buyer's entry, and record a look at a given hold; raise NotFound."""
+    """Return the buyer's entry; raise NotFound. If the line gave the buyer a hold, record a look at the hold."""
     entry = selectors.entry_of(event_id=event_id, buyer_id=buyer_id, now=now)
     if entry is None:
         raise NotFound()
@@ -141,8 +141,8 @@ def entry_leave(*, event_id: int, buyer_id: int) -> None:
 def entries_follow(*, guest_id: int, buyer_id: int) -> None:
     """Move the waiting entries of a guest to the account to which the guest logs in.
 
-    If the account waits in the same line already, it keeps its own entry, and the guest's entry is left. An
-    entry that was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
+    If the account waits in the same line already, it keeps its own entry, and the guest's entry ends. An entry that
+    was given tickets follows with its order (`operations.entry_follow`), and stays if the order stays.
     If a worker is giving tickets to a waiting entry of the guest, this function waits for the worker. So call it
     before the orders move: then the order that the worker makes moves too.
     """

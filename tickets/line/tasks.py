@@ -20,7 +20,7 @@ def serve(**_kwargs: object) -> None:
 
 @shared_task(name="line.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete the lines of past events."""
+    """Delete the lines of events that began more than RETENTION ago; return how many lines and entries."""
     return pruning.rows_prune(before=clock.now() - settings.RETENTION)
 
 

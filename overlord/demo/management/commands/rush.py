@@ -113,7 +113,7 @@ def shop_at(url: str) -> Iterator[None]:
 
 
 def running_shop() -> str:
-    """Return the address of the running shop that uses our data folder; raise CommandError if none runs."""
+    """Return the address of the running shop that uses our data folder; raise CommandError if none is ready."""
     folder = Folder(settings.DATA_DIR.resolve())
     running = folder.running()
     if running is None:
