@@ -89,7 +89,8 @@ HOLDERS = {
 class Fact:
     """Something that happened to an order, as a row of our tables records it.
 
-    `kind` and `number` name the row. `what` is a sentence in the reader's language, `detail` is for engineers.
+    `kind` and `number` name the row as the log does (`refund=7`), or the payment or order to which the row belongs.
+    `what` is a sentence in the reader's language, `detail` is for engineers.
     """
 
     at: datetime

@@ -85,7 +85,7 @@ def _of_database(row: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _of_doors(doors: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """Yield the admissions of the doors that are open. They are gauges, because an admission may be undone."""
+    """Yield the figures of the doors that are open. Admissions are a gauge, because an admission may be undone."""
     admitted = GaugeMetricFamily("overlord_admitted", "Tickets that were admitted.", labels=["event", "gate"])
     expected = GaugeMetricFamily(
         "overlord_door_tickets", "Tickets that open a door, admitted or not.", labels=["event"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-# Its line, the words that come before a mistake of this row, and its values by column.
+# A row of the file: its line, the words to put before a mistake in it, and its values by column.
 Row = tuple[int, str, dict[str, str]]
 Mistake = tuple[int, str]  # a line, and a sentence
 
@@ -24,7 +24,7 @@ NOT_TEXT = {
     b"%PDF": "This is a PDF, not a text. Save the table as CSV (UTF-8) and load it.",
 }
 NOT_UTF8 = "This file is not in UTF-8. Save it as CSV UTF-8, or as JSON in UTF-8."
-COUNTERPART = {"name": "event"}  # a column by the name that it has in JSON
+COUNTERPART = {"name": "event"}  # the name in JSON, and the column that it means
 
 
 class FileErrors(Exception):

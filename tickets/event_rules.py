@@ -131,7 +131,7 @@ class EventCancelled(Conflict):
 def event_sale_state(types: Iterable[SaleState], *, date: datetime, now: datetime) -> SaleState:
     """Return an event's sale state: the first of `SaleState` that one of its types has.
 
-    An event without ticket types is UPCOMING until its date, because types may still be added.
+    An event without ticket types is UPCOMING until its date, because types may still be added, and then ENDED.
     """
     present = set(types)
     for state in SaleState:  # in the order of their definition

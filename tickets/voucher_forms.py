@@ -162,13 +162,16 @@ class CodeForm(forms.Form):
         return given
 
     def _is_never_valid(self, begins: datetime, chosen: Sequence[int]) -> bool:
-        """Return whether the sales of all its ticket types have ended when the code begins to be valid."""
+        """Return whether the sales of all ticket types of the code have ended before the code is valid."""
         meant = [each for each in self.types if (each.pk in chosen if chosen else not each.hidden)]
         ends = [each.inventory.closes_at for each in meant if hasattr(each, "inventory")]
         return bool(ends) and max(ends) <= begins
 
     def _value(self, rule: str, text: str) -> int:
-        """Return the number that belongs to a price rule; raise ValueError, with a sentence."""
+        """Return the number of a price rule: a percentage, minor units, or 0 for UNCHANGED.
+
+        Raise ValueError, with a sentence, for a text that is not such a number.
+        """
         if rule == PriceRule.UNCHANGED:
             return 0
         if rule == PriceRule.PERCENT:

@@ -18,7 +18,7 @@ class NotAtStripe(ValueError):
 
 
 def to_stripe(minor: int, currency: str) -> int:
-    """Return an amount in Stripe's units; raise NotAtStripe, with a sentence that says why there is none."""
+    """Return an amount in Stripe's units; raise NotAtStripe, with a sentence, if Stripe cannot take the amount."""
     if currency in UNCLEAR:
         raise NotAtStripe(f"Stripe does not say clearly how it counts {currency}.")
     ours = money.digits(currency)
@@ -32,6 +32,6 @@ def to_stripe(minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return an amount of Stripe in minor units: the exact reverse of `to_stripe`."""
+    """Return an amount of Stripe in minor units: the reverse of `to_stripe`. Parts of a minor unit are dropped."""
     ours = money.digits(currency)
     return amount * 10**ours // 10 ** DECIMALS.get(currency, ours)

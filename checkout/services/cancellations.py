@@ -47,7 +47,7 @@ def event_cancel(*, staff_id: int, event_id: int, version: int, message: str) ->
 def cancellation_retry(*, staff_id: int, event_id: int) -> int:
     """Try again each refund of a cancelled event that the gateway refused, or that failed after it had succeeded.
 
-    Return how many they are; raise NotFound.
+    Return the number of these refunds. Raise NotFound if the event is not cancelled.
     """
     with db.transaction():
         operations.cancellation_lock(event_id=event_id)
@@ -71,7 +71,10 @@ def cancellations_go_on() -> int:
 
 
 def _go_on(event_id: int) -> int:
-    """Find the orders of a cancelled event, revoke their tickets, and start refunds, up to IN_FLIGHT at a time."""
+    """Find the orders of a cancelled event, revoke their tickets, and start refunds, up to IN_FLIGHT at a time.
+
+    Return how many orders were handled.
+    """
     with db.transaction():
         # Read this first. A payment that succeeds after this is found by `orders_collect` or by a later pass.
         may_grow = selectors.is_reserved_now(event_id=event_id)

@@ -134,7 +134,7 @@ def _row_of_try(owed: Owed) -> QuerySet[Owed]:
 
 
 def _incident_of(owed: Owed) -> tuple[Payment | None, str]:
-    """Return the payment that a mail is about, and the text that names the mail in an incident."""
+    """Return the payment that a mail is about, if there is one, and the text that names the mail in an incident."""
     if isinstance(owed, Receipt):
         return owed.payment, "its receipt"
     if isinstance(owed, RefundNotice):
@@ -189,7 +189,7 @@ def _receipt_mail(receipt: Receipt, *, now: datetime) -> EmailMessage | None:
     sold = [each for each in facts["reservations"] if each.state == Reservation.State.VALIDATED]
     facts |= _receipt_facts(payment, sold, facts["event"])
     documents = documents_of(shown, order_id=payment.reservation_id, now=now)
-    # There are none if all tickets were handed over: only the holders see the codes.
+    # There are no documents if all tickets were handed over: then only the holders see the codes.
     facts["has_codes"] = bool(documents)
     # Mail programs hide a second mail with the same id.
     again = f"-{receipt.issue}" if receipt.issue > 1 else ""

@@ -81,7 +81,7 @@ class UserAdmin(DjangoUserAdmin):
 def _has_all_rights_of(request: HttpRequest, obj: User | None) -> bool:
     """Return whether the actor has all rights of a user.
 
-    Otherwise an actor could set the password of a user with more rights, and log in as this user.
+    Without this check, an actor could set the password of a user with more rights, and log in as this user.
     """
     if request.user.is_superuser or obj is None:
         return True

@@ -42,13 +42,19 @@ def count_guest(*, address: str) -> None:
 
 
 def count_email_code(*, address: str, mailbox: object) -> None:
-    """Count a request to mail a code; `mailbox` is the `selectors.mailbox_key` of the address. Raise TooMany."""
+    """Count a request to mail a code; raise TooMany.
+
+    `address` is the network address; `mailbox` is the `selectors.mailbox_key` of the e-mail address.
+    """
     rate_limits.count(EMAIL_CODE_BY_ADDRESS, address)
     rate_limits.count(EMAIL_CODE_BY_MAILBOX, mailbox)
 
 
 def count_reset(*, address: str, account: object) -> None:
-    """Count a request for a new password; `account` is the `name_key` of the e-mail address. Raise TooMany."""
+    """Count a request for a new password; raise TooMany.
+
+    `address` is the network address; `account` is the `texts.name_key` of the e-mail address.
+    """
     rate_limits.count(RESET_BY_ADDRESS, address)
     rate_limits.count(RESET_BY_ACCOUNT, account)
 

@@ -176,7 +176,10 @@ def invitation_send(*, invitation_id: int, base_url: str, now: datetime) -> None
 
 # Accepting -----------------------------------------------------------------------------------------------
 def invitation_read(*, signed: str, now: datetime) -> StaffInvitation:
-    """Return the invitation of a link; raise InvitationEnded if the link is wrong or has ended."""
+    """Return the invitation of a link.
+
+    Raise InvitationEnded if the link is wrong or has ended, or if the sender may no longer give the role.
+    """
     try:
         link = links.link_read(signed)
     except links.NotALink:
@@ -214,7 +217,7 @@ def invitation_accept(*, signed: str, user_id: int, now: datetime) -> None:
 
 
 def invitation_accept_new(*, signed: str, password: str, language: str, now: datetime) -> User:
-    """Make an account for an invited person who has none, and return it.
+    """Make an account for an invited person who has none, let it accept the invitation, and return it.
 
     Raise InvitationEnded, and Invalid, by field, for a weak password or if an account has the address by now.
     """

@@ -91,7 +91,10 @@ def rush(
 
 
 def types_on_sale(url: str, event: int | None) -> list[dict[str, Any]]:
-    """Return the ticket types on sale of the event; if it is None, of the event with the most tickets left."""
+    """Return the ticket types of an event that are on sale; raise Refused if there are none.
+
+    If `event` is None, choose the event with the most tickets left among the next MOST_EVENTS.
+    """
     visitor = Visitor(url)
     try:
         if event is None:

@@ -63,7 +63,10 @@ class Database:
             raise BackupError(f"{program} failed: {done.stderr.strip()}")
 
     def ask(self, *statements: sql.Composable, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run statements one after the other, each in its own transaction; return the rows of the last one."""
+        """Run statements one after the other, each in its own transaction; return the rows of the last one.
+
+        They run in this database, or in the one that `database` names on the same server.
+        """
         connection = psycopg2.connect(
             host=self.host,
             port=self.port,

@@ -67,7 +67,10 @@ class Watchdog:
                 del seen[process]
 
     def _silent_processes(self, child: Child, processes: list[psutil.Process]) -> Iterator[psutil.Process]:
-        """Yield the program's process if it does not answer, and each process with an untouched liveness file."""
+        """Yield the program's process if it does not answer, and each process with an untouched liveness file.
+
+        No file counts while the program is excused. The file of a process that has ended is deleted.
+        """
         question = child.program.question
         by_pid = {process.pid: process for process in processes}
         if question and child.pid in by_pid and not answers(question):

@@ -306,7 +306,10 @@ class AdvisoryLock:
         self._session: psycopg2.extensions.connection | None = None
 
     def is_mine(self) -> bool:
-        """Take the lock if it is free; return whether this object holds it now."""
+        """Take the lock if it is free; return whether this object holds it now.
+
+        Raise OperationalError if PostgreSQL is away, or if no session was free within LOCK_PATIENCE.
+        """
         if self._session is not None and is_lost(self._session):
             self._end(broken=True)
         if self._session is None:

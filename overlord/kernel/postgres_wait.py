@@ -44,7 +44,10 @@ def patience() -> Iterator[None]:
 
 
 def wait(connection: extensions.connection) -> None:
-    """Wait until the server answers; raise OperationalError if it does not. Then psycopg2 closes the connection."""
+    """Wait until the server answers.
+
+    Raise OperationalError if it does not answer in time. Then psycopg2 closes the connection.
+    """
     global _suspect
     state = connection.poll()
     if state == extensions.POLL_OK:

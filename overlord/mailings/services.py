@@ -3,9 +3,9 @@
 `mailings_go_on` and `rows_prune` run in the upkeep worker, the others in web processes.
 
 A mail is claimed in one transaction, then sent, then marked as sent in another transaction. If the worker dies
-before the mail server has the mail, the claim expires, and the mail is sent again. If the worker dies after that
-and before the mark, the mail is sent twice. Both copies have the same Message-ID, by which mail programs can
-recognise them.
+before the mail server has the mail, the claim expires, and the mail is sent again. If the worker dies later, but
+before it marks the mail as sent, the mail is sent twice. Both copies have the same Message-ID, by which mail
+programs can recognise them.
 """
 
 from datetime import datetime

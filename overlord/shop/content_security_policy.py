@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of pages. It runs in the threads of the web processes."""
+"""The Content-Security-Policy of pages. The middleware runs in the threads of the web processes."""
 
 import base64
 import hashlib

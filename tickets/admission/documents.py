@@ -25,7 +25,7 @@ class Document:
 
 
 def order_documents(reach: Reach, *, now: datetime) -> list[Document]:
-    """Return the files of the tickets within reach, for a mail. The list is empty if `tickets_pdf` returns None.
+    """Return the files of the tickets within reach, for a mail. The list is empty if no ticket has a code.
 
     Raise NotDrawnError.
     """
@@ -38,7 +38,7 @@ def order_shown(reach: Reach, *, now: datetime) -> list[dict[str, Any]]:
 
 
 def documents_of(shown: Sequence[Mapping[str, Any]], *, order_id: int, now: datetime) -> list[Document]:
-    """Return the same files as `order_documents`, for tickets that `order_shown` returned."""
+    """Return the same files as `order_documents`, for tickets that `order_shown` returned. Raise NotDrawnError."""
     printed = tickets_pdf(shown, order_id=order_id)
     return [printed, event_calendar(shown, order_id=order_id, now=now)] if printed else []
 

@@ -101,7 +101,7 @@ def ticket_rename(*, ticket: Ticket, holder: str) -> None:
 
 
 def ticket_hand_over(*, ticket: Ticket, handed_to: str, holder: str) -> int:
-    """Give a locked ticket to an e-mail address, or back to the buyer if it is empty; return its new issue.
+    """Give a locked ticket to the e-mail address `handed_to`, or back to the buyer for ""; return its new issue.
 
     The ticket gets a new serial and a new code. The earlier ones open nothing from then on.
     """

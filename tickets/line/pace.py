@@ -23,9 +23,9 @@ class Pace:
     """The pace of a line.
 
     `limit` is how many places a minute staff allow, None for as many as possible. With a limit, each turn takes
-    some of the line's time, and the turns so far have taken all time up to `since`. `since` is None before the line
-    begins, while the line is paused, and when nobody waits. `places` were served in `seconds`. In both numbers,
-    earlier turns count less (see MEMORY).
+    some of the line's time, and the turns so far have taken all time up to `since`. Without a limit, the latest
+    turns came at `since`. `since` is None before the line begins, while the line is paused, and when nobody waits.
+    `places` were served in `seconds`. In both numbers, earlier turns count less (see MEMORY).
     """
 
     limit: int | None = None
@@ -94,7 +94,10 @@ def slower(pace: Pace) -> int:
 
 
 def faster(pace: Pace) -> int | None:
-    """Return the limit of a line that staff speed up: twice the limit, or None; raise LineActionRefused."""
+    """Return the limit of a line that staff speed up: twice the limit, or None if that is FASTEST or more.
+
+    Raise LineActionRefused if the line has no limit.
+    """
     if pace.limit is None:
         raise LineActionRefused("The line already moves as fast as possible.")
     return pace.limit * 2 if pace.limit * 2 < FASTEST else None

@@ -51,8 +51,8 @@ async function load(address) {
   return null;
 }
 
-/** Begin no fetch for `asked` milliseconds, or for a time that grows with each failure, if it is longer. A random part
- *  spreads pages that failed together. */
+/** Begin no fetch for `asked` milliseconds or for a time that grows with each failure, whichever is longer. A random
+ *  addition, at most half as long, spreads pages that failed together. */
 function pause(asked) {
   const own = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++);
   pauseUntil = performance.now() + Math.max(asked, own) * (1 + Math.random() / 2);

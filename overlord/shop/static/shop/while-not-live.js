@@ -4,9 +4,9 @@
 const ASK_EVERY = 20_000; // milliseconds, on average
 
 /** Call `ask` regularly while a stream is not live and the page is visible. Return an object with three functions.
- *  `hear` takes each status of a stream (live.js). `forget` takes the name of a stream that is no longer followed.
- *  `stop` ends everything. A page may also wait for something that no stream tells: it calls `hear` with another name,
- *  and with the status "live" when it need not ask any more. */
+ *  `hear` takes the name of a stream and its new status (live.js). `forget` takes the name of a stream that is no longer
+ *  followed. `stop` ends the calls of `ask`. A page may also wait for something that no stream tells: it calls `hear`
+ *  with another name, and with the status "live" when it need not ask any more. */
 export function whileNotLive(ask) {
   const every = ASK_EVERY * (0.75 + Math.random() / 2);
   const silent = new Set();
