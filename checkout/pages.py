@@ -66,7 +66,7 @@ def checkout(request: HttpRequest, reservation_id: int) -> HttpResponse:
 
 
 def _follow(request: HttpRequest, reservation_id: int, *, guest_id: int) -> None:
-    """Give a guest's order to the account; if that is refused, show the reason on the page."""
+    """Give the order to the account if it is the guest's. If that is refused, show the reason on the page."""
     try:
         services.order_follow(guest_id=guest_id, buyer_id=actor_id(request), reservation_id=reservation_id)
     except NotFound:
@@ -244,7 +244,7 @@ def me(request: HttpRequest) -> HttpResponse:
 def _mail_shown(request: HttpRequest, paid: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return whether a guest got the links to all paid orders by mail (`is_sent`), and at which address (`to`).
 
-    Return None for an account, for a guest without a paid order, or if the mail with a link could not be delivered.
+    Return None for an account, for a guest without a paid order, or if one of these mails could not be delivered.
     """
     contact = _contact_shown(request)
     if contact is None or not paid:

@@ -63,7 +63,10 @@ def charges_reconcile(**_kwargs: object) -> None:
 
 @shared_task(name="checkout.rows_prune")
 def rows_prune(**_kwargs: object) -> dict[str, int]:
-    """Delete old messages of gateways and old steps of payments, and forget guests who bought nothing."""
+    """Delete old messages of gateways, steps of payments and records of the sandbox, and forget guests.
+
+    The guests are those who bought nothing. Return {what: how many}.
+    """
     now = clock.now()
     before = now - settings.RETENTION
     return {

@@ -9,8 +9,8 @@ queue are run: `/readyz` shows this (overlord/kernel/queue_health.py).
   (overlord/worker_liveness.py).
 - Beat touches the file whenever it checks its schedule.
 - The live process touches the file by a timer of its event loop.
-- In a web process, a separate thread touches the file. It does not do so while requests are open and none has ended
-  for a minute.
+- In a web process, a separate thread touches the file. It does not do so while a request has been open for more
+  than a minute and no request has ended in this time.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def touch_by_reactor() -> None:
 class WebLiveness:
     """A WSGI application that passes requests to another one, and touches the file unless the process hangs.
 
-    The process hangs if requests are open and none has ended within the last STUCK_SECONDS.
+    The process hangs if a request has been open for more than STUCK_SECONDS and no request has ended in this time.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -64,7 +64,7 @@ class WebLiveness:
             self._last_end = time.monotonic()
 
     def stuck(self, *, now: float) -> bool:
-        """Return whether requests are open and none has ended for STUCK_SECONDS; `now` is monotonic."""
+        """Return whether the process hangs at the monotonic time `now`."""
         begun = list(self._open.values())
         return bool(begun) and now - max(self._last_end, min(begun)) > STUCK_SECONDS
 

@@ -10,8 +10,9 @@ from stats import monitor, operations
 def sample(*, system: dict[str, Any], now: datetime) -> None:
     """Read the counters, add their rise since the last reading to the minute of `now`, and update some ranks.
 
-    The reading is locked before the counters are read, so that two samples at the same time count nothing twice. A
-    counter that fell counts as unchanged. A counter falls only if somebody deletes rows by hand.
+    `system` is the result of `system.state`. The reading is locked before the counters are read, so that two
+    samples at the same time count nothing twice. A counter that fell counts as unchanged. A counter falls only if
+    somebody deletes rows by hand.
     """
     with db.transaction():
         reading = operations.reading_lock()

@@ -67,7 +67,7 @@ class _Reading:
     def __init__(self) -> None:
         self.events: dict[tuple[str, datetime], EventToLoad] = {}
         self.mistakes: list[tuple[int, str]] = []
-        # By an event's name and date as they are written: its time zone; its first line, and its date.
+        # By an event's name and date as written: `_zones` has its time zone, `_dates` its first line and its date.
         self._zones: dict[tuple[str, str], str] = {}
         self._dates: dict[tuple[str, str], tuple[int, datetime]] = {}
 
@@ -139,7 +139,7 @@ def _ticket_type(line: int, cells: "_Cells", *, currency: str, zone: str) -> Typ
 class _Cells:
     """The values of one row, each converted to its type.
 
-    A value that cannot be converted is added to the mistakes.
+    If a value cannot be converted, the method adds a mistake and returns a default.
     """
 
     def __init__(
@@ -212,7 +212,8 @@ class _Cells:
                         " night. Write a time before or after that hour."
                     )
                     raise ValueError(sentence)
-                # In UTC: when clocks go back, a time occurs twice. For Python it equals no time in another zone.
+                # In UTC, because a time that comes twice (when clocks go back) is for Python not equal to any
+                # time in another zone.
                 instant = instant.astimezone(UTC)
             rules.check_instant(instant)
             return instant

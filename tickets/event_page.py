@@ -44,7 +44,8 @@ def shown(
 ) -> dict[str, Any]:
     """Return the template's context: the event, the reader's own reservations, the choice, and the refusal.
 
-    Some parts of the page may be in the template's cache. Their values are callables, which run only if needed.
+    The newer facts of a refusal are written into `event`. Some parts of the page may be in the template's cache.
+    Their values are callables, which run only if needed.
     """
     known, about = _known_by_refusal(refused), _refused_type(choice, refused)
     for ticket in event["tickets"]:

@@ -1,4 +1,4 @@
-"""Rows of reservations that are deleted after a time. The counters of inventories stay, and so do all figures.
+"""Delete old holds that nobody paid, each night. The counters of inventories stay, and so do all figures.
 
 Mails about a move that were not needed are deleted too, so that a guest who bought nothing can be deleted.
 """
@@ -13,9 +13,9 @@ from tickets.rules import ENDED_STATES
 
 
 def rows_prune(*, before: datetime) -> dict[str, int]:
-    """Delete unneeded mails about moves, and holds that ended before `before` and that nobody began to pay for.
+    """Delete unneeded mails about moves, and holds that ended before `before`; return {what: how many}.
 
-    Return {what: how many}.
+    A hold stays if another row refers to it, such as a payment or a later reservation of its order.
     """
     ended = Q(state__in=ENDED_STATES, ended_at__lt=before, validated_at=None)
     return {

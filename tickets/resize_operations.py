@@ -98,6 +98,6 @@ def _voucher_step(reservation: Reservation, step: int) -> bool:
             unit_price_minor=reservation.unit_price_minor,
             discount_minor=reservation.discount_minor or 0,
         )
-        # Uses that a due hold will give back do not count yet.
+        # Uses that due holds have not given back yet still count as used.
         voucher_rules.check_left(replace(facts, due_holds=()), quantity=step)
     return facts is not None and facts.opens_early

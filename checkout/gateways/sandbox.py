@@ -142,7 +142,11 @@ def _signature(at: str, body: bytes) -> str:
 
 
 def _answer(operation: str, key: str, body: Answer, work: Callable[[ledger.Ledger], Answer]) -> Answer:
-    """Do the work of a key once, and return its answer at each call; raise GatewayUnknown at a fault."""
+    """Do the work of a key once, and return its answer at each call.
+
+    Raise GatewayUnknown if a fault is set, or if another call with the key has no answer yet; KeyReused if the key
+    was used with another body.
+    """
     _lose(operation, "before")
     failing = settings.SANDBOX_FAULTS.get(operation) == "500"
     try:

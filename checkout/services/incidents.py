@@ -10,7 +10,7 @@ from overlord.kernel import db
 
 
 def incidents_close(*, staff_id: int, ids: Collection[int], now: datetime) -> int:
-    """Close open incidents, and return how many they were."""
+    """Close those of these incidents that are open, and return how many were closed."""
     with db.transaction():
         return close_and_record(staff_id=staff_id, ids=ids, now=now)
 

@@ -120,7 +120,9 @@ def refund_settle_elsewhere(*, staff_id: int, refund_id: int, version: int, note
 
 
 def _refused_refund_lock(refund_id: int, *, version: int | None = None) -> tuple[Payment, Refund]:
-    """Lock a refund that the gateway refused, and count its money as being refunded again; return both rows.
+    """Lock a refund that the gateway refused, and its payment; return (payment, refund).
+
+    Add the amount of the refund to the refunded amount of a successful payment, as when the refund began.
 
     Raise NotFound; RefundInProgress if this refund was not refused, or another refund of the payment is in flight;
     NotRefundable if all money has gone back since; RefundTooLarge; RefundOutdated if the payment has another

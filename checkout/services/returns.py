@@ -12,14 +12,16 @@ from tickets.models import Reservation
 def reservation_return(*, staff_id: int, reservation_id: int) -> Reservation:
     """Put the tickets of a reservation that cost nothing, or that was refunded in full, back on sale.
 
-    Change nothing if they are back on sale already. Raise NotFound, NotReturnable or RefundFirst.
+    Return the reservation. Change nothing if the tickets are back on sale already. Raise NotFound, NotReturnable or
+    RefundFirst.
     """
     found = Reservation.objects.filter(pk=reservation_id).first()
     if found is None:
         raise NotFound()
     with db.transaction():
         charged = selectors.payment_charged(order_id=found.order_id)
-        # The payment is locked first, as everywhere. So a refund is settled either before this return or after it.
+        # The payment is locked before the reservation, as everywhere. So a refund is settled either before this
+        # return or after it.
         payment = operations.payment_lock(payment_id=charged.pk) if charged else None
         reservation = tickets.reservation_lock(reservation_id=reservation_id)
         if rules.is_returned(state=reservation.state, was_validated=reservation.validated_at is not None):

@@ -1,6 +1,6 @@
 """Read the vouchers of an event, which pages call codes, for the pages of staff.
 
-They show what each code gives, whether it can be used, and what was sold with it.
+The pages show what each code gives, whether it can be used, and what was sold with it.
 """
 
 import csv

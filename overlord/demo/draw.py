@@ -63,7 +63,7 @@ def rush(
 
 
 def _enter(url: str, address: str, types: list[dict[str, Any]], person: Person) -> str | None:
-    """Enter a buyer into the line with a wish, sometimes a second choice; return None, or the refusal in words."""
+    """Enter a buyer into the line with a wish of one or two choices; return None, or the refusal in words."""
     first, second = (_wish(types, person.dice) for _ in range(2))
     wish = {"items": first, **({"second": second} if person.dice.random() < 0.5 and second != first else {})}
 

@@ -165,7 +165,7 @@ class Valkey:
             return False
 
     def _configure(self) -> None:
-        """Write the configuration file. It has the password: as an argument, `ps` would show it."""
+        """Write the configuration file. It contains the password, because `ps` shows the arguments of a process."""
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {
             "bind": HOST,
@@ -182,7 +182,8 @@ class Valkey:
     def _set_data_aside(self, log: str) -> str:
         """Set the data aside if Valkey ended before it was ready; return a sentence, or "" if nothing was done.
 
-        The data may be damaged. The shop makes all of it again, so nobody has to wait until it is repaired.
+        Do nothing if the port is taken or the disk is full. Otherwise the data may be damaged. The shop makes all
+        of it again, so nobody has to wait until it is repaired.
         """
         data, aside = self.data / VALKEY_DATA, self.data / f"{VALKEY_DATA}.damaged"
         has_another_cause = VALKEY_IS_READY in log or ports.taken(self.port) or disk.is_full(self.data)

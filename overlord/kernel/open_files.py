@@ -7,7 +7,7 @@ SPARE = 8  # files that the process may need to open besides sockets
 
 
 def has_room() -> bool:
-    """Return whether this process may open more than SPARE other files.
+    """Return whether this process may open more than SPARE files besides its open ones.
 
     A new file gets the lowest free number. So its number is high only if nearly all files are open.
     """

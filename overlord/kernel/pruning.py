@@ -1,6 +1,6 @@
 """Delete rows that are no longer needed, in transactions so small that nobody has to wait.
 
-Each app has a task that deletes its old rows each night. The command `prune` runs these tasks at once.
+Each app has a task that deletes its old rows each night. The command `prune` runs these tasks immediately.
 """
 
 from collections.abc import Callable, Collection

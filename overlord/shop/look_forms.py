@@ -144,7 +144,7 @@ class LookForm(forms.ModelForm):
 
 
 def _checked_colour(text: str, scheme: colours.Scheme) -> str:
-    """Return the colour; raise ValidationError if `text` is not a colour, or if text in it is hard to read."""
+    """Return the colour in lower case; raise ValidationError if it is none, or if words in it are hard to read."""
     colour = text.lower()
     if not colours.is_colour(colour):
         raise forms.ValidationError(_("Write a colour as # and six digits, for example #0d6b4c."))
@@ -179,7 +179,7 @@ def seal(look: Look) -> str:
 def outdated(look: Look, data: QueryDict) -> tuple[list[str], QueryDict] | None:
     """Compare a sent form with the locked look; return None if the look has not changed since the form was made.
 
-    Otherwise return sentences about the changes, and new data for the form: the values that the form's author has
+    Otherwise return sentences about the changes, and new data for the form: the values that its sender has
     changed, and the current values of all other fields.
     """
     try:

@@ -52,7 +52,10 @@ class Healing:
         await self.heal(now=self._loop.time())
 
     async def heal(self, *, now: float) -> None:
-        """Read and mark the streams that are due at `now`, on the loop's clock. When Redis is back, all are due."""
+        """Read and mark the streams that are due at `now`, on the loop's clock. When Redis is back, all are due.
+
+        Raise the error of `report` while Redis is away.
+        """
         try:
             if await self._report():
                 self._flushed_at = now

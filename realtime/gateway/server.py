@@ -47,7 +47,7 @@ class LeanServer(daphne.server.Server):
         self._timed_out_checks = count(1)
 
     def listen_success(self, port: Any) -> None:
-        """Note the port. No socket has come yet, so from now on all have the class with the options."""
+        """Note the port. No socket has come yet, so all sockets get the class with the options."""
         self.ws_factory.protocol = sockets_of(self.ws_factory)
         super().listen_success(port)
 

@@ -54,7 +54,8 @@ def ticket_hand_over(
     """Give a ticket to an e-mail address, which may be the buyer's own; return the ticket as the API shows it.
 
     The ticket gets a new code, and its earlier code opens nothing. Mails go to the new holder and to those who had
-    the ticket before. Raise NotFound, Invalid, TooMany, HandedTooOften, and what `check_changeable` raises.
+    the ticket before. `holder` and `seen` are as in `ticket_rename`. Raise NotFound, Invalid, TooMany,
+    HandedTooOften, and what `check_changeable` raises.
     """
     name = rules.holder_read(holder)
     if reach.only is None:

@@ -1,4 +1,4 @@
-"""Send the mails of lines: one for each hold that a line gave.
+"""Send the mails of lines: one for each entry to which a line gave tickets.
 
 This runs in the upkeep worker. Opening a mail does not count as a look at the tickets.
 """

@@ -83,7 +83,7 @@ def lobbies_due(*, now: datetime) -> list[int]:
 
 
 def lines_at_work(*, now: datetime) -> list[Line]:
-    """Read the lines that have people to draw or to serve, of events that still sell, by id."""
+    """Read the lines that have people to draw or to serve, of events that still sell, sorted by id."""
     by_the_line = Inventory.objects.filter(line_first=True).values("ticket_type__event_id")
     drawn = Line.objects.filter(
         event__opening=tickets_rules.Opening.DRAW,

@@ -2,8 +2,8 @@
 
 This runs in the task that serves lines, in one thread at a time because of its advisory lock. A line that stands
 still is tried again when its row or an inventory has changed. It is also tried every `seconds_between_reads`,
-because nothing tells the task that a wish has changed. A line that staff have paused is treated in the same way: if
-a type is open to direct claims, all wishes of this line are read too.
+because nothing tells the task that a wish has changed. A line that staff have paused is treated in the same way,
+because all its wishes are read too while a type is open to direct claims.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 // copy of the page, without names, is kept by the page itself (door-page.js). All other requests go to the server.
 
 const CACHE = "door-2";
-const FORMER = ["door-1"]; // a cache of an earlier release, whose pages have names
+const FORMER = ["door-1"]; // a cache of an earlier release. Its pages contain names of people
 const PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 
 self.addEventListener("install", () => self.skipWaiting());
