@@ -194,7 +194,10 @@ def guarded(ask: Callable[[], Result]) -> Result | None:
 
 
 def run(script: str, *, keys: Sequence[str], args: Sequence[str | int]) -> Any:
-    """Run a script in one round trip (three when Redis does not know it yet); raise `redis.RedisError`."""
+    """Run a script in one round trip (three when Redis does not know it yet), and return its answer.
+
+    Raise `redis.RedisError`.
+    """
     return _registered(script)(keys=keys, args=args, client=redis_client.connection())
 
 

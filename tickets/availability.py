@@ -89,7 +89,7 @@ def ticket_type_detail(*, ticket_type: int, now: datetime) -> dict[str, Any]:
 
 
 def refresh(event_ids: list[int], *, now: datetime) -> dict[int, dict[str, Any]]:
-    """Read events in PostgreSQL, keep them for other readers, and return them as clients see them."""
+    """Read events in PostgreSQL, keep them for other readers, and return them by id, as clients see them."""
     statics, figures = selectors.events_with_figures(event_ids)
     kept: list[publish.VersionedValue] = []
     for event_id, static in statics.items():

@@ -73,8 +73,8 @@ def payment_pay(
 ) -> OrderPayment:
     """Protect the whole order from expiry and hand the payment to a worker. If the price is 0, it succeeds at once.
 
-    The order is paid at its price of this moment. From now on, all mails to the buyer are in `language`, if it is
-    not empty.
+    Return the payment and its order. The order is paid at its price of this moment. From now on, all mails to the
+    buyer are in `language`, if it is not empty.
 
     Raise NotFound, PaymentInProgress, AlreadyPaid, EventCancelled, Invalid or OverLimit; Outdated if the buyer saw
     another `version` of the payment; OrderChanged if the buyer was shown another `price`; EventMoved if the buyer
@@ -108,7 +108,7 @@ def reservation_pay(
     contact: Contact | None = None,
     language: str = "",
 ) -> OrderPayment:
-    """Make the payment of the order that has this reservation, if there is none, and pay it.
+    """Make the payment of the order that has this reservation, if there is none, and pay it; return both.
 
     Raise what `payment_create` and `payment_pay` raise.
     """

@@ -29,8 +29,8 @@ from tickets.admission.models import HandOverNotice, Ticket
 from tickets.line import operations as line
 from tickets.models import MoveNotice, Reservation
 
-# Fields that name the user who did something as staff. Those rows are about other people; all other rows that
-# refer to a user are that user's own data.
+# Fields that name the user who did something as staff. Such a field does not make a row this user's data. Any other
+# field that refers to a user makes the row that user's own data.
 OF_STAFF = {
     "accounts.StaffInvitation.invited_by",
     "admin.LogEntry.user",
@@ -236,7 +236,7 @@ def _address_forget(address: str) -> None:
 
 
 def guests_forget(*, before: datetime) -> int:
-    """Erase what identifies the guests from before `before` who bought nothing; return how many.
+    """Erase what identifies the guests who joined before `before` and bought nothing; return how many guests.
 
     Their rows stay, because their tries to pay are kept.
     """
