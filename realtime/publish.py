@@ -36,7 +36,7 @@ Advice = tuple[str, Mapping[str, Any]]  # a stream, and the `data` of the advice
 
 @dataclass(frozen=True, kw_only=True)
 class VersionedValue:
-    """A value in a Redis hash, which ends 15 minutes after its last change. Newer versions replace older ones."""
+    """A value in a Redis hash. Newer versions replace older ones. The hash ends 15 minutes after its last write."""
 
     key: str
     field: str

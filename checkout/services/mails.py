@@ -95,7 +95,7 @@ def _send(model: type[Owed], pk: int, connection: BaseEmailBackend, *, now: date
 
 
 def _take(model: type[Owed], pk: int) -> Owed | None:
-    """Lease a mail, count the attempt, and return the mail, or None if it is not owed now.
+    """Lease a mail, count the attempt, and return the mail, or None if it is not owed now or is locked.
 
     The first attempt at a mail to a buyer about a moved or cancelled event also owes the mails to holders.
     """

@@ -102,7 +102,7 @@ class Watchdog:
 
 
 def answers(question: Question) -> bool:
-    """Return False if a server accepts the question and does not answer in time; else True."""
+    """Return False if a server does not answer in time; True if it answers, or refuses or loses the connection."""
     try:
         with socket.create_connection((HOST, question.port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(question.request)

@@ -65,7 +65,7 @@ def progress(*, mailing_id: int) -> Mapping[str, int]:
 
 
 def failures(*, mailing_id: int, most: int) -> list[Recipient]:
-    """Return mails of a message that failed, in the order of their ids, at most `most`."""
+    """Return the failed mails of a message, in the order of their ids, at most `most`."""
     failed = Recipient.objects.filter(mailing_id=mailing_id, failed_at__isnull=False)
     return list(failed.order_by("pk")[:most])
 
