@@ -13,8 +13,8 @@ from stats.selectors import weights
 
 COUNTED = ("reserved", "paid", "expired", "failed")
 RECENT = timedelta(minutes=1)
-RANKED = 500  # events whose ranks are compared by one sample
-LATEST = 500  # reservations, and as many sales: the events of the latest ones are compared too
+RANKED = 500  # events, by id, whose ranks one sample updates
+LATEST = 500  # of the latest reservations, and as many sales: the ranks of their events are updated too
 
 
 def reading_lock() -> Reading:

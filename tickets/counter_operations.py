@@ -19,8 +19,8 @@ def order_claim_at_counter(
 ) -> tuple[list[Reservation], datetime]:
     """Hold tickets for a new buyer, all or none; return the order's reservations and `now`.
 
-    `quantities` has the number of tickets by ticket type. Hidden types, and events for accounts only, can be
-    claimed too. Sale state, capacity and the limit per person apply as for all buyers. Raise Invalid, Busy,
+    `quantities` has the number of tickets by ticket type. Tickets of hidden types, and of events for accounts only,
+    can be claimed too. Sale state, capacity and the limit per person apply as for all buyers. Raise Invalid, Busy,
     UnknownTicketType, or an error of `rules.refusal`. The facts of the last two contain the ticket type.
     """
     db.transaction_required()

@@ -31,7 +31,7 @@ deletion_locks: list[Callable[..., object]] = []
 
 
 def register_deletion_lock(lock: Callable[..., object]) -> None:
-    """Register a lock of an app that uses `tickets`. `event_delete` calls it before it locks inventories."""
+    """Register an app's lock. `event_delete` calls it as `lock(event_id=...)` before it locks the inventories."""
     deletion_locks.append(lock)
 
 
@@ -50,7 +50,7 @@ def reservation_lock(*, reservation_id: int, buyer_id: int | None = None) -> Res
 
 
 def order_lock(*, order_id: int) -> tuple[list[Reservation], datetime]:
-    """Lock an order; return all its reservations by id, even ended ones, and `now`; raise NotFound."""
+    """Lock an order; return all its reservations sorted by id, even ended ones, and `now`; raise NotFound."""
     return _order_locked(sql.ORDER_LOCK, order=order_id)
 
 
@@ -333,7 +333,7 @@ class Basket:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """The order of a basket, or None. `own`: a choice was left, but the buyer's tickets or a limit forbid it."""
+    """The id of a basket's order, or None. `own`: tickets were left, but the buyer's own or a limit forbid it."""
 
     order_id: int | None
     own: bool
@@ -360,9 +360,9 @@ def inventories_lock(*, event_id: int) -> dict[int, Left]:
 
 
 def orders_give(*, event_id: int, baskets: Sequence[Basket], hold: timedelta, now: datetime) -> list[Given]:
-    """Give baskets of one event to buyers in this order, each whole or not at all, even while a line comes first.
+    """Give baskets of one event to their buyers, one after the other, each whole or not at all.
 
-    Return a result for each basket.
+    This ignores whether a line comes first. Return one result for each basket, in the sequence of `baskets`.
     """
     db.transaction_required()
     asked = json.dumps([{"buyer": each.buyer_id, "choices": each.choices} for each in baskets])

@@ -73,9 +73,10 @@ def order_claim(
     unpaid order of the buyer, and held as long as the order is. `code` is the text of a voucher. Tickets of the
     types that the voucher covers get its price and its rights.
 
-    Raise Invalid or SeveralEvents. For the order, raise NotFound or what `rules.check_addable` raises. For the
-    code, raise the errors of `voucher_rules`. For the first refused ticket type, raise what
-    `services.reservation_create` raises, with `ticket_type` among the facts.
+    Raise Invalid, SeveralEvents, Mismatch if the key was used for something else, Busy if other requests were
+    quicker three times, or what `rules.buyer_refusal` returns. For the order, raise NotFound or what
+    `rules.check_addable` raises. For the code, raise the errors of `voucher_rules`. For the first refused ticket
+    type, raise UnknownTicketType or what `rules.refusal` returns, with `ticket_type` among the facts.
     """
     rules.check_items([item.ticket_type for item in items])
     if key is None:

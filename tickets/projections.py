@@ -69,7 +69,7 @@ def announce_sale(*, event_id: int, buyers: Iterable[int], now: datetime) -> Non
 
 
 def announce_deleted(*, event_id: int, now: datetime) -> None:
-    """Announce that an event was deleted, or is a draft.
+    """Announce that an event was deleted, or is a draft again.
 
     Its stream and that of its line end with the close code 4404, and the list of next events leaves it out.
     """

@@ -307,7 +307,10 @@ def check_resizable(
     quantity: int,
     now: datetime,
 ) -> None:
-    """Raise PaymentInProgress, AlreadyValidated, ReservationEnded or TotalTooLarge unless a hold can be changed."""
+    """Raise an error unless a hold can be changed to `quantity` tickets.
+
+    The errors are PaymentInProgress, AlreadyValidated, ReservationEnded and TotalTooLarge.
+    """
     check_releasable(state, ended_at=ended_at)
     if expires_at <= now:
         raise ReservationEnded(state=str(ReservationState.EXPIRED), ended_at=expires_at)

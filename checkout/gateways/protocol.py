@@ -17,7 +17,7 @@ def new_nonce() -> str:
 
 
 def gateway_key(operation: str, *, of: int, try_number: int, nonce: str) -> str:
-    """Return the key that names an operation at the gateway. `of` is the id of our row.
+    """Return the key that names an operation at the gateway. `of` is the id of the payment or refund.
 
     The same try has the same key, so that the gateway does the operation once. After a backup is restored, a new
     row can get the id of a lost row, whose keys the gateway still knows. Because of the nonce, the new keys differ.
@@ -87,7 +87,7 @@ class Gateway(Protocol):
         """
 
     def confirm(self, *, key: str, intent: str) -> Charge:
-        """Charge an intent, and return its state afterwards."""
+        """Charge an intent, and return its state afterwards, also if the card was declined."""
 
     def retrieve(self, *, intent: str) -> Charge:
         """Return the state of an intent at the gateway."""
@@ -98,7 +98,8 @@ class Gateway(Protocol):
     def refund(self, *, key: str, intent: str, amount_minor: int, currency: str, refund_id: int) -> Refunded:
         """Refund part or all of a charge, in its currency.
 
-        A call with the same key returns the first answer again, even if the refund has changed since.
+        If the gateway refuses, return the outcome FAILED. A call with the same key returns the first answer again,
+        even if the refund has changed since.
         """
 
     def refund_retrieve(self, *, reference: str) -> Refunded:

@@ -24,7 +24,7 @@ def payment_of(notice: HandOverNotice | HolderNotice) -> Payment | None:
 
 
 def mail(notice: HandOverNotice, *, now: datetime) -> EmailMessage | None:
-    """Return the mail. Return None if it is for the new holder, and this person no longer has the ticket."""
+    """Return the mail of a notice, or None if it is for a new holder who no longer has the ticket."""
     ticket = notice.ticket
     is_received = notice.kind == Kind.RECEIVED
     has_it = ticket.state != Ticket.State.REVOKED and ticket.issue == notice.issue

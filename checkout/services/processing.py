@@ -41,7 +41,7 @@ TASKS: dict[type[Model], tuple[str, str]] = {
 }
 LOOKED_AFTER: dict[type[Model], int] = {Payment: 500, Refund: 500}  # how many of each kind at once
 LOOKED_AFTER |= dict.fromkeys(MAILS, 1)  # one is enough to know that mails are due
-MAIL_QUEUE_MOST = 100  # messages; a longer queue gets none, because each message sends all mails that are due
+MAIL_QUEUE_MOST = 100  # messages; a queue of this length gets no more, because each message sends many mails
 MESSAGE_EXPIRES = 4.0  # seconds; an older message is not needed, because `look_after` runs every two seconds
 
 
@@ -143,7 +143,7 @@ def _progress(attempt: _Attempt) -> Charge:
 
 
 def _withdraw(attempt: _Attempt, known: Charge) -> Charge:
-    """Cancel an intent that may still be charged. Then read it again and return this answer: only it counts."""
+    """Return `known` if it is final. Otherwise cancel the intent, and return the gateway's answer after that."""
     if known.is_final:
         return known
     intent = attempt.payment.gateway_reference

@@ -214,7 +214,7 @@ class User(AbstractUser):
         self._saves_password_alone = not self._state.adding
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save the user. If the password of an existing user was set, write only the password.
+        """Save the user. If the password of an existing user was set, write only the password and the login epoch.
 
         Django's forms and commands for passwords would write all fields as they read them. That would undo a change
         that was made meanwhile, for example the end of somebody's access, or an erasure.
@@ -284,7 +284,7 @@ class ApiToken(models.Model):
 
 
 class StaffInvitation(models.Model):
-    """An invitation to work here, sent by e-mail. Its signed link contains its id and its issue (`links`)."""
+    """An invitation to join the staff, sent by e-mail. Its signed link contains its id and its issue (`links`)."""
 
     email = models.EmailField("e-mail address")
     email_key = models.GeneratedField(

@@ -34,7 +34,7 @@ def secret_of(seed: str) -> str:
 
 
 def address_of(seed: str, *, name: str) -> str:
-    """Return the address (otpauth://) that an app reads from a QR code."""
+    """Return the address (otpauth://) that an app reads from a QR code. The app shows `name` with its codes."""
     return pyotp.TOTP(secret_of(seed)).provisioning_uri(name=name, issuer_name=ISSUER)
 
 
@@ -62,7 +62,7 @@ def plain(text: str) -> str:
 
 
 def backup_code_make() -> str:
-    """Return a backup code: three times four letters and digits."""
+    """Return a backup code: three groups of four letters or digits, with hyphens between the groups."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_BACKUP_LENGTH))
     return "-".join(letters[at : at + 4] for at in range(0, _BACKUP_LENGTH, 4))
 

@@ -5,7 +5,7 @@ The middleware checks the second factor for pages and the admin, `StaffPermissio
 `protect` with the action's permission. For example, `checkout/apps.py` does so for refunds.
 
 A session contains the time at which its user showed the second factor. A token has shown the second factor if the
-user showed it at the log-in that made the token.
+user showed it at the log-in that made the token, and has not set up another one since.
 
 Runs in the threads of web processes, and in pool threads of the live process.
 """

@@ -117,7 +117,7 @@ class MessageForm(forms.Form):
 @allow("GET", "POST")
 @staff_with(Permission.SEND_MESSAGES)
 def messages_page(request: HttpRequest, event_id: int) -> HttpResponse:
-    """List the messages of an event, and preview a new one, send it to its author only, or send it."""
+    """List the messages of an event. Preview a new one, send it to its author only, or to its recipients."""
     event = office.event_published(event_id=event_id)
     if request.method != "POST":
         return _page(request, event, MessageForm(event=event, initial={"key": secrets.token_hex(16)}))

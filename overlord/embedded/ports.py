@@ -2,7 +2,8 @@
 
 What must stay true: the port of a server is outside of the range from which the kernel gives ports to outgoing
 connections. Otherwise a connection of any program could take the port while the server restarts. And a client that
-tries to reach the server could connect to itself. Only if the range has nearly all ports, a port from it is used.
+tries to reach the server could connect to itself. A port from the range is used only if the user asks for it, or
+if the range has nearly all ports.
 """
 
 import random
@@ -11,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 HOST = "127.0.0.1"
-FIRST_PORT = 20_000  # the lowest port that `any_free` returns
+FIRST_PORT = 20_000  # `any_free` searches from this port on
 FIRST_OUTGOING_PORT = 32_768  # Linux's default; other systems begin later
 OUTGOING_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 

@@ -61,10 +61,10 @@ class Question:
 class Program:
     """A program: its command and environment, and how to find out that it is ready and does not hang.
 
-    `prepare` is called before each start. `ready` returns whether the program is ready; it must be so within
-    `ready_seconds`. `repair` gets the log of a run that failed; it returns a sentence if it removes the cause, else
-    "". After `stop_signal`, the program has `grace` seconds to end. `data` is the folder of its data, and `port`
-    the port on which it listens. `forked` says whether the fork server is allowed to start it.
+    `prepare` is called before each start. `ready` returns whether the program is ready; if it is not ready after
+    `ready_seconds`, it has failed. `repair` gets the log of a run that failed; it returns a sentence if it removes
+    the cause, else "". After `stop_signal`, the program has `grace` seconds to end. `data` is the folder of its
+    data, and `port` the port on which it listens. `forked` says whether the fork server may start it.
 
     `liveness` is the path, without the pid, of the files that its processes touch (overlord/liveness.py). `excused`
     returns true while a server that the program needs does not work. Then it is no failure if the program ends or
@@ -251,14 +251,14 @@ def environment(program: Program, log: Path) -> dict[str, str]:
 def run(
     program: Program, log_dir: Path, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False
 ) -> None:
-    """Run the program to its end; raise ProcessFailedError unless it succeeds in time."""
+    """Start the program, and wait for its end as `finish` does; raise the errors of `finish`."""
     finish(start(program, log_dir), seconds=seconds, cancelled=cancelled)
 
 
 def finish(child: Child, *, seconds: float = 300, cancelled: Callable[[], bool] = lambda: False) -> None:
-    """Wait for the end of a program; raise ProcessFailedError unless it succeeds in time.
+    """Wait for the end of a program; raise ProcessFailedError if it fails, or does not end within `seconds`.
 
-    If it still runs then, or when `cancelled` returns true, kill it.
+    If it does not end in time, kill it. When `cancelled` returns true, kill it and raise nothing.
     """
     try:
         deadline = time.monotonic() + seconds
@@ -329,7 +329,7 @@ def leftovers(child: Child) -> list[psutil.Process]:
 
 
 def survivors(log_dir: Path, match: ProcessMatch | None) -> list[psutil.Process]:
-    """Return the processes that a killed run with this folder of logs left behind, and those that match."""
+    """Return the processes that a killed run with this folder of logs left, and those that `match` recognises."""
     ours = str(log_dir.resolve()) + os.sep
     return [
         process

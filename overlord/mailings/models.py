@@ -1,6 +1,7 @@
 """The models of messages to the buyers of an event. The steps that change them are in `operations`.
 
-A row of `Recipient` is one mail. A worker claims the row before it sends the mail, and marks it afterwards.
+A row of `Recipient` is one mail. A worker claims the row before it sends the mail, and records the outcome
+afterwards.
 """
 
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""The language of pages and mails. It runs in the threads of the web processes, and in workers that write mails."""
+"""The language of pages and mails. Used in the threads of the web processes, and in workers that write mails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

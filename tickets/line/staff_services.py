@@ -1,6 +1,6 @@
 """Actions of staff on a line.
 
-Each action is one transaction. It is recorded with its actor, and every open page shows it at once.
+Each action is one transaction. It is recorded with its actor, and open pages show its effect at once.
 """
 
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def staff_actions(*, event_id: int) -> list[StaffAction]:
 
 
 def _text(action: Action, text: str) -> str:
-    """Return the text of an action on one line, or an empty text if the action takes none; raise Invalid."""
+    """Return an action's text without line breaks, or "" if the action takes none; raise Invalid."""
     most = TEXTS.get(action)
     if most is None or (action == Action.MESSAGE and not text.strip()):
         return ""

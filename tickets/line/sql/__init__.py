@@ -1,4 +1,7 @@
-"""The app's SQL. Migrations make the functions; the files here have their present text."""
+"""The app's SQL.
+
+Statements are read from files at import. Migrations make the functions; their files here have the present text.
+"""
 
 from pathlib import Path
 

@@ -1,13 +1,14 @@
 // The service worker of the tickets' pages: keeps the pages that were opened, so that they work without a network.
 //
 // It handles only requests of pages under /t/. It keeps these pages and their files, and nothing else. It asks the
-// server first. If the server does not answer in time, or answers with an error of its own, the worker answers with the
-// kept copy: where there are many people, the network is often too slow to be useful.
+// server first, except for a kept file that never changes. If the server does not answer in time, or answers with an
+// error of its own, the worker answers with the kept copy: where there are many people, the network is often too slow
+// to be useful.
 
 const KEPT = "tickets-1";
 const PAGE_PATIENCE = 4_000; // milliseconds to wait for the server's page before the kept page is shown
 const FILE_PATIENCE = 1_000; // the same for a file that the page needs
-const FOREVER = /\.[0-9a-f]{12}\.\w+$/; // names of files that change with their content
+const FOREVER = /\.[0-9a-f]{12}\.\w+$/; // a name with a hash of the file's content: such a file never changes
 
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(take()));

@@ -22,7 +22,8 @@ const EACH = 10; // milliseconds for each entry, over which requests are spread 
 const LIVE = ["held", "paying"]; // states of live reservations
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
 const AWAY = 60_000; // a page that was hidden for longer asks the server again
-const TOLERATED = 15; // seconds by which the wait may grow, beyond TOLERATED_SHARE, before the shown time rises
+// The shown time rises only if the wait is longer than the shown time multiplied by TOLERATED_SHARE, plus TOLERATED.
+const TOLERATED = 15; // seconds
 const TOLERATED_SHARE = 1.2;
 
 class LiveLine extends HTMLElement {
