@@ -37,7 +37,7 @@ def count_pay(request: HttpRequest, *, buyer_id: int) -> None:
 
 @contextmanager
 def taken_emails_counted(request: HttpRequest, *, buyer_id: int, contact: Contact | None) -> Iterator[None]:
-    """Count how often the block raises EmailHasAccount; raise TooMany after too many.
+    """Count how often the block raises EmailHasAccount; raise TooMany when a limit is reached.
 
     So nobody can find out who has an account by trying many e-mail addresses. An e-mail address that belongs to no
     account is not counted. If `contact` has no e-mail address, nothing is counted or refused.

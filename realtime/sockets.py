@@ -13,7 +13,7 @@ ROOM = "live:room:"  # followed by a hub's name: 1 while its process can take an
 
 
 def opened() -> int | None:
-    """Return how many sockets all hubs have, or None when there is no record. Raise RedisError."""
+    """Return how many sockets all hubs have together, or None when there is no record. Raise RedisError."""
     counts = _records(SUBSCRIBERS)
     return sum(int(count) for count in counts) if counts else None
 

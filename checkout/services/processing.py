@@ -102,8 +102,8 @@ class _Attempt:
     def ask(self, call: Callable[..., Found], **arguments: Any) -> Found:
         """Call the gateway, while this thread holds no transaction and no connection.
 
-        Raise GatewayUnknown without a call if the call could take longer than the lease, because only the lease
-        keeps other workers from calling.
+        Raise GatewayUnknown without a call if the call could end after the lease, because only the lease keeps
+        other workers from calling.
         """
         if time.monotonic() - self.began + CALL_SECONDS > rules.LEASE.total_seconds():
             raise GatewayUnknown("the gateway takes so long that the rest has to wait for another attempt")

@@ -54,7 +54,7 @@ def choose(*, preferred: int, excluded: tuple[int, ...] = ()) -> int:
 
 
 def any_free() -> int:
-    """Return a port that no program uses, and that this function has not returned before in this process."""
+    """Return a port that no program uses; if possible, one that was not returned before in this process."""
     candidates = range(FIRST_PORT, first_outgoing())
     first = _random.randrange(max(1, len(candidates)))
     for port in chain(candidates[first:], candidates[:first]):

@@ -244,7 +244,7 @@ class Supervisor:
     def _run_on_a_port(self, name: str, program_on: Callable[[int], Program]) -> int:
         """Start a server and keep it running; return its port.
 
-        If another program takes the port, try another. If the server can be repaired, try once more.
+        If another program takes the port, use another port. If the server can be repaired, start it once more.
         """
         repaired = ""
         while True:

@@ -21,7 +21,8 @@ const SOON = 3_000; // milliseconds over which requests are spread if few people
 const EACH = 10; // milliseconds for each entry, over which requests are spread if all people in the line make them
 const LIVE = ["held", "paying"]; // states of live reservations
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds that a browser's timer can wait
-const AWAY = 60_000; // a page that was hidden for longer asks the server again
+// A page that was hidden for longer asks the server again. A page says for as long that the line is slower.
+const AWAY = 60_000;
 // The shown time rises only if the wait is longer than the shown time multiplied by TOLERATED_SHARE, plus TOLERATED.
 const TOLERATED = 15; // seconds
 const TOLERATED_SHARE = 1.2;
