@@ -1,6 +1,6 @@
 """The pages of paying: the checkout, My tickets, and the page on which staff put tickets back on sale.
 
-A view translates the request, makes one call, and translates the result.
+A view translates the request, calls services and selectors, and translates the result.
 """
 
 import secrets
@@ -180,7 +180,7 @@ def _shown_of(
 
 
 def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
-    """Return the price of an order: that of its payment, if it has one.
+    """Return the price of an order, as a decimal string: that of its payment, if it has one.
 
     Without a payment it is the sum of the reservations that have not ended, or of all if all have ended.
     """
@@ -191,7 +191,7 @@ def _total(order: list[dict[str, Any]], payment: dict[str, Any] | None) -> str:
 
 
 def _refunded(order_id: int) -> str | None:
-    """Return how much of a paid order was refunded or is being refunded, or None if nothing was."""
+    """Return how much of a paid order was or is being refunded, as a decimal string; None if nothing was."""
     payment = selectors.payment_charged(order_id=order_id)
     if payment is None or not payment.refunded_minor:
         return None

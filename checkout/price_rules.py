@@ -40,9 +40,10 @@ def price_minor(
 
 
 def check_price(shown: str | None, totals_minor: Sequence[int], *, currency: str) -> None:
-    """Raise OrderChanged unless `shown`, the price that a buyer saw, is the sum of these totals.
+    """Raise OrderChanged unless `shown`, the price that a buyer saw, is the sum of `totals_minor`.
 
-    The error names the present price. If `shown` is None, the buyer accepts every price.
+    `shown` is a decimal string such as "15.00"; None: the buyer accepts every price. The error names the present
+    price.
     """
     price = money.to_text(sum(totals_minor), currency)
     if shown is not None and (re.fullmatch(PRICE, shown) is None or Decimal(shown) != Decimal(price)):

@@ -43,7 +43,7 @@ MINOR = DecimalField(max_digits=40, decimal_places=0)
 
 
 def sale_figures(*, now: datetime) -> dict[str, Any]:
-    """Return the figures of the whole sale that `/metrics` and `manage.py doctor` show."""
+    """Return the figures of all sales and of the database that `/metrics` and `manage.py doctor` show."""
     [row] = db.rows(sql.METRICS, {"now": now, "doubtful_since": now - DOUBTFUL_AFTER, "limit": MOST_COUNTED})
     return row
 
@@ -54,7 +54,7 @@ def _sum(column: str) -> Coalesce:
 
 
 def events(*, after: tuple[datetime, int] | None, most: int) -> list[dict[str, Any]]:
-    """Read the figures of at most `most` events by date and id.
+    """Read the figures of at most `most` events, sorted by date and id.
 
     They are those after `after`, a (date, id), or the first ones if it is None. Drafts are left out. An event's
     figures are those of all its ticket types, also of hidden ones.

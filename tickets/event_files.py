@@ -139,7 +139,7 @@ def _ticket_type(line: int, cells: "_Cells", *, currency: str, zone: str) -> Typ
 class _Cells:
     """The values of one row, each converted to its type.
 
-    If a value cannot be converted, the method adds a mistake and returns a default.
+    If a value cannot be converted, its method adds a mistake and returns a default.
     """
 
     def __init__(

@@ -103,7 +103,7 @@ def _refusal(
 
 
 def _code_shown(code: Code, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the template's context about a code: its effect, or why it has none, and if the page takes codes."""
+    """Return the context about a code: its effect, or why it has none, and whether the page takes codes."""
     gives, error = "", None
     if code.voucher is not None:
         gives = voucher_labels.gives(code.voucher, currency=event["currency"])

@@ -130,7 +130,10 @@ class SandboxGateway:
 
 
 def signed_news(event: Mapping[str, object], *, at: float | None = None) -> tuple[bytes, dict[str, str]]:
-    """Return the body and headers of the sandbox's message about an event (a row of `sandbox.events`)."""
+    """Return the body and headers of the sandbox's message about an event (a row of `sandbox.events`).
+
+    `at` is the time of the signature in seconds since 1970; None: now.
+    """
     body = json.dumps(event).encode()
     stamp = str(int(time.time() if at is None else at))
     return body, {SIGNATURE: f"{stamp}.{_signature(stamp, body)}"}

@@ -1,7 +1,7 @@
 """Use cases of paying, by subject: the only place of this app where a transaction opens.
 
-No gateway is asked while a transaction is open. Only PostgreSQL's clock decides what is due; a transaction reads it
-after the lock.
+No gateway is asked while a transaction is open. Only PostgreSQL's clock decides what is due; a transaction reads
+this clock after it has locked its rows.
 """
 
 from checkout.services.cancellations import cancellation_retry, cancellations_go_on, event_cancel

@@ -41,9 +41,10 @@ def refund_request(
 ) -> RefundAsked:
     """Start a refund of `amount_minor` of a payment, or of all that is left if `amount_minor` is None.
 
-    A payment at the counter is paid back there, in cash, so its refund is recorded as done. `version` is the
-    version of the payment that staff saw, or None. `key` is the Idempotency-Key of an API request. If the key has
-    started a refund of this payment before, return that refund and do nothing else.
+    A payment at the counter is paid back there, in cash, so its refund is recorded as done. With `return_tickets`,
+    the tickets go back on sale when the refund succeeds. `version` is the version of the payment that staff saw, or
+    None. `key` is the Idempotency-Key of an API request. If the key has started a refund of this payment before,
+    return that refund and do nothing else.
 
     Raise NotFound, NotRefundable, RefundTooLarge, RefundInProgress or Invalid; RefundOutdated if the payment has
     another version; Mismatch if the key has started a different refund.

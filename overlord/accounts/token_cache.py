@@ -53,7 +53,7 @@ USED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """What a request needs to know of an active user. `second_factor`: whether the token has shown it."""
+    """What a request needs to know of an active user. `second_factor`: whether it was shown for the token."""
 
     pk: int
     is_staff: bool
@@ -122,7 +122,7 @@ class TokenCache:
             self._connection, self._listen_at = None, 0.0
 
     def _listen(self) -> None:
-        """Listen by a new connection, when it is time. Meanwhile other threads go on. See Note [Heard]."""
+        """Listen on a new connection, when it is time. Meanwhile other threads go on. See Note [Heard]."""
         with self._lock:
             if time.monotonic() < self._listen_at:
                 return

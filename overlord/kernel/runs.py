@@ -22,7 +22,7 @@ def _stop(**_kwargs: object) -> None:
 
 
 def instants(now: Callable[[], datetime], *, every: float) -> Iterator[datetime]:
-    """Yield `now()` again and again, every `every` seconds, until RUN_SECONDS are over or the worker stops."""
+    """Yield `now()` again and again, with pauses of `every` seconds, for RUN_SECONDS or until the worker stops."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
         yield now()

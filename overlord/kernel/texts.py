@@ -27,8 +27,8 @@ def one_line(text: str, *, most: int) -> str:
 def paragraphs(text: str, *, most: int) -> str:
     """Return a text with line feeds as the only line ends, and without white space before them.
 
-    Empty lines at the start and at the end are removed.
-    Raise ValueError, with a sentence, if the text is too long or has a control character.
+    Empty lines at the start and at the end are removed. Raise ValueError, with a sentence, if the text is too long
+    or has a control character.
     """
     lines = "\n".join(line.rstrip() for line in re.split(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", text))
     return _checked(lines.strip("\n"), most=most, allowed="\n\t")

@@ -96,8 +96,8 @@ def lines_at_work(*, now: datetime) -> list[Line]:
 def is_worth_serving(*, event_id: int) -> bool:
     """Return whether serving a line may change anything.
 
-    It may if tickets are left, if a type is open to direct claims, if the line is neither paused nor marked as
-    standing still, or if nobody waits any more.
+    It may if tickets are left, if a type is open to direct claims, if the line is being served and is neither
+    paused nor marked as standing still, or if nobody waits any more.
     """
     inventories = Inventory.objects.filter(ticket_type__event_id=event_id, ticket_type__hidden=False)
     is_left = inventories.filter(capacity__gt=F("held") + F("sold"), paused=False).exists()
@@ -154,9 +154,10 @@ def check_exists(*, event_id: int) -> None:
 
 
 def types_wished(*, event_id: int, served: int) -> set[int]:
-    """Return the ids of the ticket types for which people in a drawn line wait, if they can be given.
+    """Return the ids of the ticket types that people who wait in a drawn line wish.
 
-    `served` is the last place that was served.
+    A choice that can never be given does not count (`sql/types_wished.sql`). `served` is the last place that was
+    served.
     """
     found = db.rows(sql.TYPES_WISHED, {"event": event_id, "served": served})
     return {row["ticket_type"] for row in found}
@@ -215,7 +216,7 @@ def entries_to_pass_on(*, now: datetime, most: int) -> list[int]:
 
 
 def closed_list(*, line: Line) -> list[tuple[int, datetime]]:
-    """Read the list that the draw closed: number and time of entry, by number."""
+    """Read the list that the draw closed: number and time of entry, sorted by number."""
     drawn = Entry.objects.filter(line_id=line.pk, number__lte=line.drawn or 0).order_by("number")
     return list(drawn.values_list("number", "entered_at"))
 

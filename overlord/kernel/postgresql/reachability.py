@@ -26,7 +26,7 @@ class Reachability:
         self._retry_at: float | None = None  # None: the server answered, or refused the connection at once
 
     def attempt(self, connect: Callable[[], Made]) -> Made:
-        """Return a connection by `connect`; raise OperationalError at once if the server did not answer lately."""
+        """Return what `connect` returns; raise OperationalError at once if the server did not answer lately."""
         began = self._clock()
         with self._lock:
             if self._retry_at is not None:

@@ -5,7 +5,7 @@ import { dateTime, duration, gettext, ngettext, number, timeToTheSecond } from "
 
 const FEW = 10;
 const FEW_SHARE = 20;
-const SOON = 3600; // in the last seconds before a sale opens, the label counts down; the server's label does not
+const SOON = 3600; // seconds before a sale opens in which the label counts down; the server's label does not
 
 /** Return the label of a ticket type, `{tone, text}`, with times in its event's zone. */
 export function ofTicketType(ticket, zone) {
