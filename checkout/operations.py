@@ -222,7 +222,7 @@ def payment_abandon(*, payment: Payment, reservations: Sequence[Reservation], no
 def payment_succeed_late(*, payment: Payment, reservations: Sequence[Reservation], now: datetime) -> bool:
     """Sell the tickets of a locked abandoned payment that charged late.
 
-    Return False if the tickets cannot be sold now, or if they cost something else now.
+    Return False if the tickets cannot be sold now, or if their price is no longer the payment's amount.
     """
     changed = sum(each.total_minor for each in reservations) != payment.amount_minor
     if changed or not tickets.order_validate_late(reservations=reservations, now=now):

@@ -1,4 +1,4 @@
-"""The command `second_factor_reset`: for staff who lost the device, when nobody else can reset it on the page."""
+"""The command `second_factor_reset`, for a lost device when nobody can reset the second factor on the page."""
 
 from argparse import ArgumentParser
 from typing import Any
