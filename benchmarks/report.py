@@ -13,10 +13,13 @@ class Scale:
     """How long to measure: the rounds, and the seconds of each arm in a round."""
 
     quick: bool
+    late: bool = False
 
     @property
     def rounds(self) -> int:
-        return 1 if self.quick else 3
+        if self.quick:
+            return 1
+        return 2 if self.late else 3
 
     @property
     def seconds(self) -> float:

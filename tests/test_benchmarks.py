@@ -15,11 +15,12 @@ import pytest
 from rest_framework.test import APIRequestFactory
 
 from benchmarks import door, load, pgbench, sale
+from benchmarks.__main__ import SECONDS, is_late
 from benchmarks.arms.naive.authentication import TokenAuthentication
 from benchmarks.arms.naive.views import Reservations
 from benchmarks.load import Load, Tally
 from benchmarks.opening.browser import Browser
-from benchmarks.report import Goal, Report, percentile
+from benchmarks.report import Goal, Report, Scale, percentile
 from overlord.accounts.models import ApiToken, User
 from overlord.embedded.program import ROOT
 from overlord.kernel import db
@@ -40,6 +41,26 @@ from tickets.models import Inventory, Reservation, TicketType
 )
 def test_the_median_decides_whether_a_goal_is_met(limits: dict[str, float], met: bool) -> None:
     assert Goal(name="x", measured=[1.0, 2.0, 9.0], **limits).met is met
+
+
+def test_benchmarks_keep_to_twenty_minutes_together() -> None:
+    assert sum(SECONDS.values()) < 20 * 60
+    assert Scale(quick=False).rounds == 3
+    assert Scale(quick=False, late=True).rounds == 2
+    assert Scale(quick=True, late=True).rounds == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "elapsed", "late"),
+    [
+        ("reserve", 0.0, False),
+        ("batches", SECONDS["reserve"], False),
+        ("batches", SECONDS["reserve"] + 0.1, True),
+        ("line", sum(SECONDS.values()) - SECONDS["line"] + 0.1, True),
+    ],
+)
+def test_a_benchmark_that_begins_late_has_fewer_rounds(name: str, elapsed: float, late: bool) -> None:
+    assert is_late(name, elapsed) is late
 
 
 def test_a_missed_goal_stands_in_the_table() -> None:
