@@ -52,14 +52,16 @@ def main() -> int:
     started = time.monotonic()
     reports: list[Report] = []
     with running() as system:
-        ready = time.monotonic()
+        elapsed = 0.0
         for name in names or SECONDS:
             began = time.monotonic()
-            scale = Scale(quick=given.quick, late=not names and is_late(name, began - ready))
+            scale = Scale(quick=given.quick, late=not names and is_late(name, elapsed))
             _say(f"{name}, rounds: {scale.rounds} ...")
             reports.append(_run(name, system, scale))
             print(reports[-1].as_text(), end="\n\n", flush=True)
-            _say(f"{name}: {time.monotonic() - began:.0f} s")
+            took = time.monotonic() - began
+            elapsed += took
+            _say(f"{name}: {took:.0f} s")
             _write(given.json, reports, quick=given.quick)  # now, because a later benchmark may fail
     missed = [goal.name for report in reports for goal in report.goals if goal.verdict == "MISSED"]
     _say(f"{time.monotonic() - started:.0f} s. All figures: {given.json}")
