@@ -11,7 +11,16 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from checkout.models import CounterSale, Incident, OrderRecord, Payment, PaymentStep, Receipt, RefundNotice
+from checkout.models import (
+    CancelledOrder,
+    CounterSale,
+    Incident,
+    OrderRecord,
+    Payment,
+    PaymentStep,
+    Receipt,
+    RefundNotice,
+)
 from checkout.order_rules import OrderAction
 from checkout.rules import OUTCOME_SENTENCES, Outcome, PaymentStatus, RefundStatus
 from overlord.kernel import money
@@ -212,6 +221,9 @@ def _payment_facts(payment: Payment) -> Iterator[Fact]:
     for sent_at in Receipt.objects.filter(payment=payment).values_list("sent_at", flat=True):
         if sent_at is not None:
             yield fact(sent_at, _("The mail with the tickets was sent"))
+    for sent_at in CancelledOrder.objects.filter(payment=payment).values_list("sent_at", flat=True):
+        if sent_at is not None:
+            yield fact(sent_at, _("The mail about the cancellation was sent"))
 
 
 def _step_text(step: PaymentStep, *, is_free: bool) -> str:

@@ -12,7 +12,7 @@ from django.core import mail
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from checkout import cancellation_operations, refund_operations, rules, selectors, services
+from checkout import cancellation_operations, history, refund_operations, rules, selectors, services
 from checkout.gateways import protocol
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import CancelledOrder, EventCancellation, Payment, Refund
@@ -86,6 +86,8 @@ class TestDecision:
         [told] = [each for each in mail.outbox if each.subject.startswith("Cancelled:")]
         assert "The hall is closed." in told.body
         assert "Your money goes back" in told.body
+        facts = [fact.what for fact in history.order_facts(reservation_id=paid.reservation_id)]
+        assert facts.count("The mail about the cancellation was sent") == 1
         assert EventCancellation.objects.get().next_look_at is None
         audit()
 
