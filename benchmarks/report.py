@@ -23,7 +23,9 @@ class Scale:
 
     @property
     def seconds(self) -> float:
-        return 1.5 if self.quick else 2.5
+        if self.quick:
+            return 1.5
+        return 2.0 if self.late else 2.5
 
     def pick(self, quick: int, full: int) -> int:
         """Return the number for this scale."""
