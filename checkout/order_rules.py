@@ -1,6 +1,6 @@
 """The actions of staff on an order, and why an action, a sale at the counter or an erasure is refused.
 
-These are decisions on plain values. The rules for the money of an order are in `rules`.
+The rules for the money of an order are in `rules`.
 """
 
 from enum import StrEnum

@@ -59,8 +59,8 @@ def _count(address: str, buyer_id: int | None) -> None:
 def guesses_counted(request: HttpRequest, *, buyer_id: int | None, code: str | None) -> Iterator[None]:
     """Count how often the `with` block raises CodeUnknown; raise TooMany after too many times.
 
-    It is raised even if the code exists, so that nobody can find codes by trying. A code that exists is not counted
-    as a guess, because many people may use the same code.
+    TooMany is raised even if the code exists, so that nobody can find codes by trying. A code that exists is not
+    counted as a guess, because many people may use the same code. If `code` is None, nothing is counted.
     """
     if code is None:
         yield

@@ -83,7 +83,10 @@ def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
 
 
 def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return an event as a row of the list. Its price is that of the ticket types whose sale has not ended."""
+    """Return an event as a row of the list.
+
+    Its price is that of the ticket types whose sale has not ended, or of all types if all sales have ended.
+    """
     sales = [(each, representation.sale(each, now=now)) for each in row["types"]]
     held = sum(each["held"] for each, state in sales if state == SaleState.OPEN)
     priced = [each for each, state in sales if state != SaleState.ENDED] or row["types"]
@@ -96,7 +99,7 @@ def _listed(row: Mapping[str, Any], shown: dict[str, Any], *, now: datetime) -> 
 
 
 def _price_text(prices: list[int], currency: str) -> str:
-    """Return a short text that says what the tickets of an event cost."""
+    """Return a short text that says what the tickets of an event cost; "" if it has no ticket types."""
     if not prices:
         return ""
     lowest, highest = (
@@ -153,7 +156,7 @@ def _code_text(given: Mapping[str, str]) -> str:
 
 
 def _code_looked_up(request: HttpRequest, event_id: int, text: str) -> Code:
-    """Look up a code that a visitor entered. A page without a code costs no query here."""
+    """Look up a code that a visitor entered, and return it. A page without a code costs no query here."""
     if not text:
         return Code()
     try:
@@ -189,7 +192,7 @@ def _reserve(request: HttpRequest, event_id: int) -> HttpResponse:
 
 
 def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: str, code: str | None) -> int:
-    """Reserve for the visitor: in the open order of a buyer, or for a new guest. Return a reservation's id."""
+    """Reserve in the visitor's open order or in a new one, as a new guest if needed; return a reservation's id."""
     if request.user.is_authenticated:
         order_id = selectors.open_order(buyer_id=actor_id(request), event_id=event_id, now=clock.now())
         try:

@@ -168,7 +168,7 @@ def event_time_zone(event_id: int) -> str | None:
 
 
 def is_paused(*, event_id: int, now: datetime) -> bool:
-    """Return whether an event has no ticket type on sale: each is paused, or its sale has ended."""
+    """Return whether the sale of each ticket type of an event is paused or has ended."""
     on = Inventory.objects.filter(ticket_type__event_id=event_id, paused=False, closes_at__gt=now)
     return not on.exists()
 

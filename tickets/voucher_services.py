@@ -52,7 +52,7 @@ class Terms:
 def vouchers_make(
     *, staff_id: int, event_id: int, text: str, number: int, terms: Terms, key: str, now: datetime
 ) -> list[str]:
-    """Make a voucher with this text, or several with it and random characters after it; return their texts.
+    """Make a voucher with this text, or several, each with random characters after this text; return their texts.
 
     Without a text, the voucher gets a random one. `key` identifies the form: if a form is sent again unchanged, it
     makes no more random vouchers. Raise NotFound, CodeOutdated, CodeExists, CodeTooLong, or Busy if a random

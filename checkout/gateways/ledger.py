@@ -66,7 +66,7 @@ WAIT_SECONDS = 30.0  # for a free connection
 
 
 class InProgress(Exception):
-    """Another transaction is working on the key."""
+    """Another transaction is working on the request with this key."""
 
 
 class KeyReused(Exception):
@@ -80,9 +80,10 @@ class Ledger:
         self._connection = connection
 
     def once(self, key: str, body: Answer, work: Callable[["Ledger"], Answer]) -> Answer:
-        """Return the stored answer for a key. If there is none, do the work, store its answer and return it.
+        """Return the answer to the request with a key: the stored one, or else that of `work`, and store it.
 
-        Raise InProgress, or KeyReused if the key was used with another body.
+        Raise InProgress if another transaction works on the request, and KeyReused if the key was used with another
+        body.
         """
         [(free, known, first_answer)] = self.rows(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(asked.key, 7)), r.body, r.answer"

@@ -182,7 +182,7 @@ class StripeGateway:
 
 
 def _verified(body: bytes, signature: str) -> dict[str, Any]:
-    """Return the event of a message that was signed with one of the active secrets; raise ForgedWebhook."""
+    """Return the event of a message; raise ForgedWebhook if no active secret signed it."""
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:
             event = stripe.Webhook.construct_event(body, signature, secret)  # type: ignore[no-untyped-call]

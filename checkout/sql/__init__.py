@@ -74,7 +74,10 @@ def mail_take(kind: type[Model]) -> str:
 
 @lru_cache
 def mail_done(kind: type[Model]) -> str:
-    """Return the statement that marks a mail as no longer owed, unless staff have set its attempts back."""
+    """Return the statement that marks a mail as no longer owed, and notes the time if it was `sent`.
+
+    It changes nothing if the mail's attempts have changed: staff want the mail again, or another worker has it.
+    """
     return (
         f"UPDATE {kind._meta.db_table} SET next_look_at = NULL,"  # noqa: S608
         " sent_at = CASE WHEN %(sent)s THEN clock_timestamp() END"

@@ -46,7 +46,7 @@ def invitation(request: HttpRequest, signed: str) -> HttpResponse:
 
 
 def _accept_new(request: HttpRequest, signed: str, found: StaffInvitation) -> HttpResponse:
-    """Ask for a password, and make an account for the invited person."""
+    """Ask for a password; with a valid one, make an account that accepts the invitation, and log in."""
     if request.user.is_authenticated and not guests.is_guest(request):
         return _page(request, found, is_other=True)
     form = PasswordForm(request.POST or None)

@@ -66,7 +66,7 @@ class Login(NextPageMixin, views.LoginView):
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Return what the template shows: also whether the page that asked for the log-in has a selection."""
+        """Return the template's context, with whether the page that asked for the log-in shows selected tickets."""
         return super().get_context_data(**kwargs, has_selection=has_selection(self.get_redirect_url()))
 
     def get_default_redirect_url(self) -> str:

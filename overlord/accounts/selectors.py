@@ -207,13 +207,13 @@ def _names(permissions: Iterable[Permission]) -> frozenset[str]:
 def access_version(*, user_id: int) -> str:
     """Return a text that changes when the rights of a user change.
 
-    A form contains this text. When it is sent, the server compares the text with the current one.
+    A form contains this text. When the form is sent, the server compares this text with the current one.
     """
     return _version(_access(User.objects.get(pk=user_id)))
 
 
 def account_version(user: User) -> str:
-    """Return a text that changes when a value in the admin's form of a user changes. The form contains it."""
+    """Return a text that changes when a value in the admin's form of a user changes. The form contains the text."""
     shown = [user.username, user.first_name, user.last_name, user.email, user.is_active, user.date_joined]
     return _version([*shown, *_access(user)])
 

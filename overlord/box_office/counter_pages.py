@@ -72,7 +72,7 @@ class CounterForm(forms.Form):
         self.order_fields([*self.amounts, "name", "email"])
 
     def quantities(self) -> dict[int, int]:
-        """Return how many tickets of each type a valid form asks for."""
+        """Return how many tickets a valid form asks for, by the ids of the ticket types, without zeros."""
         return {
             each.pk: self.cleaned_data[name] for name, each in self.amounts.items() if self.cleaned_data[name]
         }

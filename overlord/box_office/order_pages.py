@@ -116,7 +116,7 @@ def _paid(payment: Payment | None) -> str | None:
 
 
 def _state(found: dict[str, Any]) -> dict[str, str]:
-    """Return the label of an order in a list: a tone and a text."""
+    """Return the label of an order: a tone and a text."""
     payment, states = found.get("payment"), found["states"]
     if payment is not None and payment.status == Payment.Status.REFUNDED:
         return {"tone": "ended", "text": _("Refunded")}

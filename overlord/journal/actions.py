@@ -103,7 +103,7 @@ SENTENCES_OF_ONE: dict[str, Any] = {
 
 
 class _Known(dict[str, Any]):
-    """The facts of an entry. A fact that was erased is shown as three dots."""
+    """The facts of an entry. A missing fact, such as an erased one, is shown as three dots."""
 
     def __missing__(self, name: str) -> str:
         return "…"
@@ -126,5 +126,5 @@ def sentence(action: str, facts: Mapping[str, Any]) -> str:
 
 
 def label(action: str) -> str:
-    """Return the text for an action in a list of actions."""
+    """Return the text for an action in a list of actions: its sentence, with three dots for each fact."""
     return sentence(action, {})

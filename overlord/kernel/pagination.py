@@ -125,7 +125,7 @@ def position_text(position: Position) -> str:
 
 
 def position_read(text: str, names: Sequence[str]) -> Position:
-    """Return the position that a text names; raise ValueError, with a sentence."""
+    """Return the position that a text names; for any other text, raise ValueError with a sentence for clients."""
     parts = text.split(_SEPARATOR)
     if len(parts) != len(names):
         raise ValueError(_UNKNOWN)

@@ -150,7 +150,7 @@ def _drawn(content: bytes, shape: Shape) -> Image.Image:
 
 
 def _coarser(picture: Image.Image) -> Image.Image:
-    """Return a picture with fewer pixels, but still LARGE or more on each side.
+    """Return a large picture with fewer pixels, but still LARGE or more on each side; any other one unchanged.
 
     The next steps make several copies. At full size they would need a gigabyte for the largest picture.
     """

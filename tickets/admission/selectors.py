@@ -273,7 +273,10 @@ def gates_of(*, event_id: int) -> list[str]:
 
 
 def door_list(*, event_id: int, since: int) -> dict[str, Any]:
-    """Read the tickets of an event that changed since a version, and the present version, in one statement."""
+    """Read the tickets of an event that changed since a version, or all of them, and the present version.
+
+    `complete` is true if these are all tickets: if `since` is 0, or higher than the present version.
+    """
     [row] = db.rows(sql.DOOR_LIST, {"event": event_id, "since": since})
     # The door may have a version from before a restore of the database, which lowers versions.
     if since > row["version"]:
@@ -295,7 +298,7 @@ def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
 
 
 def has_door(*, event_id: int) -> bool:
-    """Return whether there is such an event, and it is not a draft."""
+    """Return whether the event exists and is not a draft."""
     return Event.objects.exclude(status=Event.Status.DRAFT).filter(pk=event_id).exists()
 
 

@@ -88,7 +88,8 @@ class PaymentStatus extends HTMLElement {
   }
 
   /** Return whether an order has other holds than on the page or in the last frame, so that the server has to make the
-   *  page again. Without holds, now or before, only the stage differs: return false. Remember the present holds. */
+   *  page again. Return false if there are no holds now, or were none before: then only the stage differs. Remember the
+   *  present holds. */
   changed(reservations, { order }) {
     const own = reservations.filter((each) => each.order === order);
     const isNewer = own.some(({ id, version }) => version > (this.page.reservations[id] ?? 0));
