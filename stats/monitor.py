@@ -70,7 +70,7 @@ def content(*, now: datetime) -> dict[str, Any]:
 
 
 def counters() -> dict[str, int]:
-    """Return the counters, summed over all ticket types."""
+    """Return the figures of COUNTERS, summed over all ticket types."""
     sums = Inventory.objects.aggregate(**{name: Sum(column, default=0) for name, column in COUNTERS.items()})
     return {name: int(total) for name, total in sums.items()}
 

@@ -211,7 +211,7 @@ def _reserved_by(request: HttpRequest, event_id: int, choice: Choice, *, key: st
 
 
 def _reserved_again(buyer_id: int, event_id: int, choice: Choice, *, code: str | None) -> int:
-    """Return the order that a guest's first request made, or reserve now if that request failed or still runs."""
+    """Return the id of the order of a guest's first request; if that request failed or still runs, reserve now."""
     order_id = selectors.open_order(buyer_id=buyer_id, event_id=event_id, now=clock.now())
     if order_id is not None:
         return order_id

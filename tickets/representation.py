@@ -153,7 +153,7 @@ def expiring(row: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
 
 
 def seconds_left(until: datetime, *, now: datetime) -> int:
-    """Return the whole seconds until an instant, or 0 if it has passed."""
+    """Return the seconds until an instant, rounded to a whole number; 0 if it has passed."""
     return max(0, round((until - now).total_seconds()))
 
 

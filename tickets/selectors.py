@@ -69,7 +69,7 @@ def events_static(
 def events_with_figures(
     ids: Collection[int], *, drafts: bool = False, hidden: Collection[int] = ()
 ) -> tuple[dict[int, dict[str, Any]], dict[int, dict[int, Figures]]]:
-    """Read all that is shown of events, by id: the fields that staff edit, and the figures of each ticket type."""
+    """Read what is shown of events, in two dicts by event: the fields that staff edit, and the figures of types."""
     statics = events_static(ids, drafts=drafts, hidden=hidden)
     figures = figures_of_events(statics.keys())
     for event_id, static in statics.items():

@@ -70,7 +70,7 @@ class InProgress(Exception):
 
 
 class KeyReused(Exception):
-    """The key was used with another body. This is a bug of ours, which a real gateway refuses too."""
+    """The key was used with another body. This is a bug of ours; a real gateway refuses such a request too."""
 
 
 class Ledger:

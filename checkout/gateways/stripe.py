@@ -209,7 +209,7 @@ def _refunded(refund: Any) -> Refunded:
 
 
 def _is_of_earlier_version(refund: Any, refund_id: int, amount_minor: int, currency: str) -> bool:
-    """Return whether an earlier version of this program made this refund for our row, and it did not fail.
+    """Return whether an earlier version of this program made a refund for our row `refund_id`, and it did not fail.
 
     The earlier version wrote no key, so it is not known which try made the refund. A failed refund may belong to an
     earlier try, so it does not count.

@@ -79,7 +79,7 @@ def buyer_named(text: str, *, through: str = "") -> Q:
 
 
 def username_for(*, email: str) -> str:
-    """Return a free username for a new account: the address up to its @, with random digits if that is taken."""
+    """Return a free username for a new account: the address up to its @; if it is taken, with random characters."""
     base = re.sub(r"[^\w.+-]", "", email.partition("@")[0])[:100] or "buyer"
     is_taken = User.objects.filter(username_key=NameKey(Value(base))).exists()
     return f"{base}-{secrets.token_hex(4)}" if is_taken else base

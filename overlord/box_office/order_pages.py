@@ -70,7 +70,7 @@ class ElsewhereForm(forms.Form):
 
 
 class RefundForm(forms.Form):
-    """The amount to refund, and whether to return the tickets. The admin has the same form."""
+    """The amount to refund, and whether to return the tickets. The admin has its own form for the same."""
 
     amount = forms.CharField(
         label=_lazy("Amount"),

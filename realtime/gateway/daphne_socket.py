@@ -70,7 +70,7 @@ def explain_protocol_errors(send: Send) -> None:
 
 
 def stop_reading(send: Send) -> None:
-    """Read nothing more from a client that sends too much. A second after the close its connection is cut."""
+    """Read nothing more from a client that sends too much. The connection is cut a second after the close."""
     protocol = protocol_of(send)
     if protocol is not None and protocol.transport is not None:
         protocol.transport.pauseProducing()

@@ -162,7 +162,7 @@ def _forget_wish(request: HttpRequest, event_id: int) -> None:
 
 
 def _choices(data: QueryDict) -> list[Items]:
-    """Return the first choice and, if there is one, the second; raise Invalid."""
+    """Return the first choice and, if there is one, the second; raise Invalid if a number is not valid."""
     first = choices.read(data)
     second = choices.read(_second(data))
     if not first.is_valid or second.malformed:
