@@ -129,7 +129,7 @@ def _give_up(owed: Owed) -> None:
 
 
 def _row_of_try(owed: Owed) -> QuerySet[Owed]:
-    """Select the row of a mail, unless staff have set its attempts back since this attempt began."""
+    """Select the row of a mail, unless staff or another worker have changed its attempts since this one began."""
     return type(owed)._default_manager.filter(pk=owed.pk, attempts=owed.attempts)
 
 
