@@ -1,7 +1,7 @@
 """Write the event of an order's tickets as an iCalendar file (RFC 5545), from the values that pages show."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     SEQUENCE rises with each change. So a calendar that already has the event updates it. A cancelled event is
     marked as cancelled. The file has no link to the tickets, because others may see the calendar.
     """
-    starts = ticket["event_date"].astimezone(ZoneInfo(ticket["event_time_zone"]))
+    starts, zone = ticket["event_date"], ZoneInfo(ticket["event_time_zone"])
     ends = ticket["event_ends_at"] or starts + DURATION
     event = CalendarEvent()
     event.add("uid", f"event-{ticket['event_id']}-order-{order_id}@ticket-overlord")
@@ -32,8 +32,8 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     if ticket["event_status"] == Event.Status.CANCELLED:
         event.add("status", "CANCELLED")
     event.add("summary", ticket["event_name"])
-    event.add("dtstart", starts)
-    event.add("dtend", ends.astimezone(ZoneInfo(ticket["event_time_zone"])))
+    event.add("dtstart", _local(starts, zone))
+    event.add("dtend", _local(ends, zone))
     if place := ", ".join(filter(None, (ticket["event_venue"], ticket["event_address"]))):
         event.add("location", place)
     event.add("description", _("The link to your tickets is in the mail of order %(n)s.") % {"n": order_id})
@@ -44,6 +44,15 @@ def calendar_file(ticket: Mapping[str, Any], *, order_id: int, now: datetime) ->
     calendar.add_component(event)
     zones = b"".join(_zone(name, starts.year) for name in sorted(calendar.get_missing_tzids()))
     return bytes(calendar.to_ical()).replace(EVENT_BEGINS, zones + EVENT_BEGINS, 1)
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return an instant in its zone, or in UTC if calendars would read the local time as another instant.
+
+    When clocks go back, each time of one hour comes twice, and calendars take it for the first one.
+    """
+    local = instant.astimezone(zone)
+    return local if local.fold == 0 else instant.astimezone(UTC)
 
 
 @lru_cache(maxsize=64)

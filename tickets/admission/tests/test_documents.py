@@ -184,6 +184,33 @@ def test_the_calendar_describes_the_zone_as_the_library_does(year: int, zone: st
             assert at.replace(tzinfo=local).utcoffset() == at.replace(tzinfo=ZoneInfo(zone)).utcoffset()
 
 
+@pytest.mark.parametrize(
+    ("starts", "ends", "zone", "written"),
+    [
+        # The clocks go forward at 2:00, so 2:30 does not exist.
+        ("2027-03-27T23:30Z", None, "Europe/Berlin", ("20270328T003000", "20270328T033000")),
+        # The clocks go back at 3:00, so each time from 2:00 comes twice. Calendars take it for the first one.
+        ("2027-10-30T22:30Z", None, "Europe/Berlin", ("20271031T003000", "20271031T023000")),
+        ("2027-10-30T23:30Z", None, "Europe/Berlin", ("20271031T013000", "20271031T013000Z")),
+        ("2027-10-31T01:30Z", "2027-10-31T03:00Z", "Europe/Berlin", ("20271031T013000Z", "20271031T040000")),
+        ("2027-11-07T06:15Z", "2027-11-07T06:45Z", "America/New_York", ("20271107T061500Z", "20271107T064500Z")),
+    ],
+)  # fmt: skip
+def test_the_calendar_keeps_the_instants_of_a_night_in_which_clocks_change(
+    starts: str, ends: str | None, zone: str, written: tuple[str, str]
+) -> None:
+    begin = datetime.fromisoformat(starts)
+    end = datetime.fromisoformat(ends) if ends else None
+    shown = {**SHOWN, "event_date": begin, "event_ends_at": end, "event_time_zone": zone}
+    content = calendar_file(shown, order_id=7, now=datetime(2026, 12, 1, tzinfo=UTC))
+
+    [event] = Calendar.from_ical(content).walk("VEVENT")
+    assert isinstance(event, Event)
+    assert [event[name].to_ical() for name in ("dtstart", "dtend")] == [each.encode() for each in written]
+    read = [each.replace(fold=0).astimezone(UTC) for each in (event.DTSTART, event.DTEND)]
+    assert read == [begin, end or begin + timedelta(hours=2)]
+
+
 @pytest.mark.parametrize("year", [1970, 9998])
 def test_the_calendar_accepts_dates_far_away(year: int) -> None:
     date = datetime(year, 1, 1, tzinfo=UTC)
