@@ -24,7 +24,7 @@ def address(place: str) -> str:
 
 def _parts(place: str) -> Iterator[str]:
     for part in place.strip("/").split("/"):
-        if part.startswith("<uuid:"):
+        if part.startswith("<uuid"):
             yield str(UUID(int=0))
             continue
         yield part if not part.startswith("<") else "<"

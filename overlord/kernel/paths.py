@@ -1,4 +1,10 @@
-"""Ids in paths of URLs: `<id:event_id>` matches a number up to the largest bigint. A larger one gives a 404."""
+"""Ids in paths of URLs.
+
+`<id:event_id>` matches a number up to the largest bigint; a larger one gives a 404. `<uuid_written:scan_id>`
+matches a UUID as clients write it: in capitals too, which some platforms use, and without hyphens.
+"""
+
+from uuid import UUID
 
 from django.urls import register_converter
 from django.urls.converters import IntConverter
@@ -16,4 +22,15 @@ class IdConverter(IntConverter):
         return number
 
 
+class UuidConverter:
+    regex = "[0-9A-Fa-f-]{32,36}"
+
+    def to_python(self, value: str) -> UUID:
+        return UUID(value)
+
+    def to_url(self, value: UUID) -> str:
+        return str(value)
+
+
 register_converter(IdConverter, "id")
+register_converter(UuidConverter, "uuid_written")

@@ -1,6 +1,7 @@
 """The input of the API of the door, and the schema of its answers."""
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -21,12 +22,20 @@ class GateField(serializers.CharField):
             raise serializers.ValidationError(str(error), code="invalid") from None
 
 
+class ScanIdField(serializers.UUIDField):
+    """The id of a scan, as a text. The base class would also read a number, and `true` as the id 1."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        found: UUID = super().to_internal_value(data)
+        return found
+
+
 class ShownInput(serializers.Serializer):
     """The code or the serial that a person showed."""
 
-    scan_id = serializers.UUIDField(
-        help_text="The id of this scan. A repetition of it gets the first answer."
-    )
+    scan_id = ScanIdField(help_text="The id of this scan. A repetition of it gets the first answer.")
     code = serializers.CharField(max_length=SHOWN_LENGTH, required=False, default="", allow_blank=True)
     serial = serializers.CharField(
         max_length=SHOWN_LENGTH,

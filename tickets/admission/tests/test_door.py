@@ -247,6 +247,13 @@ class TestScan:
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
         assert Scan.objects.count() == 0
 
+    @pytest.mark.parametrize("scan_id", [True, 1, 2**128 - 1, None, [], ""])
+    def test_an_id_that_is_no_text_is_invalid(self, door: APIClient, scan_id: Any) -> None:
+        """Otherwise, all scans of a client that sends `true` would get the answer to the first one."""
+        refused = scan_by_api(door, code="x", scan_id=scan_id)
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, ["scan_id"])
+        assert not Scan.objects.exists()
+
     def test_an_unknown_event_is_not_found(self, door: APIClient) -> None:
         assert scan_by_api(door, code="x", event=2**63 - 1).status_code == 404
         assert not Scan.objects.exists()
@@ -271,6 +278,18 @@ class TestUndo:
         assert is_admitted_once(tickets_of(reservation)[0])
         third = scan_by_api(supervisor, code=code).json()
         assert (third["result"], third["first"]["scan_id"]) == ("already_admitted", second["scan_id"])
+
+    def test_an_id_in_capitals_or_without_hyphens_is_the_same_id(
+        self, supervisor: APIClient, reservation: Reservation
+    ) -> None:
+        scan_id = uuid4()
+        shown = {"code": codes_of(reservation)[0], "scan_id": str(scan_id).upper()}
+        assert scan_by_api(supervisor, **shown).json()["scan_id"] == str(scan_id)
+
+        for written in (str(scan_id).upper(), scan_id.hex):
+            assert supervisor.post(f"{SCANS}{written}/undo/").json()["scan_id"] == str(scan_id)
+        for wrong in ("-" * 36, f"{scan_id.hex}0", "x" * 32):
+            assert supervisor.post(f"{SCANS}{wrong}/undo/").status_code == 404
 
     def test_a_late_undo_leaves_a_later_admission_alone(
         self, supervisor: APIClient, reservation: Reservation
