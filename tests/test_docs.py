@@ -18,7 +18,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 def test_every_variable_is_in_the_template() -> None:
     read = set(
         re.findall(
-            r'_(?:env\.\w+|list|port|redis_urls|required|whole)\(\s*"([A-Z_]+)"',
+            r'_(?:text|folder|list|port|redis_urls|required|whole)\(\s*"([A-Z_]+)"',
             (ROOT / "overlord/settings/env.py").read_text(),
         )
     )

@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail.message import sanitize_address
 
+from overlord.embedded.state import Folder
 from overlord.settings import env
 from tests import settings_reader
 from tests.settings_reader import ROOT
@@ -65,6 +66,11 @@ def test_a_relative_folder_begins_at_the_checkout(tmp_path: Path, monkeypatch: p
         assert load(OVERLORD_DATA=given)["PICTURES_DIR"] == expected / "pictures"
     assert load(OVERLORD_PICTURES="shown")["PICTURES_DIR"] == checkout / "shown"
     assert load(OVERLORD_PICTURES="/srv/shown")["PICTURES_DIR"] == Path("/srv/shown")
+
+
+def test_a_value_that_begins_with_a_dollar_sign_is_not_the_name_of_a_variable(tmp_path: Path) -> None:
+    load = settings_reader.reader(tmp_path)
+    assert load(DEMO_PASSWORD="$TIME_ZONE", TIME_ZONE="UTC")["DEMO_PASSWORD"] == "$TIME_ZONE"
 
 
 @pytest.mark.parametrize("process", env.PROCESSES)
@@ -225,6 +231,72 @@ def test_the_env_file_is_read(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "checkout" / ".env").write_bytes(text)
 
     assert load()["HOLD_SECONDS"] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a # comment", "a"),
+        ("a #", "a"),
+        ("a#b", "a#b"),
+        ("a\t# b", "a\t# b"),
+        ("  a b  ", "a b"),
+        ("a 'b' \"c\"", "a 'b' \"c\""),
+        ("'a # $b' # comment", "a # $b"),
+        ("'a'#", "a"),
+        (r"'it\'s'", "it's"),
+        (r"'a\b\\c'", r"a\b\\c"),
+        ('"a # b" # comment', "a # b"),
+        (r'"a \"b\" \\"', 'a "b" \\'),
+    ],
+)
+def test_a_value_is_read_as_compose_reads_it(tmp_path: Path, text: str, value: str) -> None:
+    """The expected values follow from the reader of Compose (dotenv/parser.go of compose-spec/compose-go)."""
+    load = settings_reader.reader(tmp_path)
+    (tmp_path / "checkout" / ".env").write_text(f"DEMO_PASSWORD={text}\nHOLD_SECONDS=60 # a minute\n")
+
+    read = load()
+
+    assert (read["DEMO_PASSWORD"], read["HOLD_SECONDS"]) == (value, 60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a$b",
+        '"a$b"',
+        '"a\\nb"',
+        " # comment",
+        '"Shop, Inc." <a@hidden>',
+        "'it's'",
+        "'open",
+        '"open',
+        '"two" "words"',
+    ],
+)
+def test_a_value_that_compose_reads_in_another_way_is_refused_and_not_quoted(
+    tmp_path: Path, text: str
+) -> None:
+    """Compose replaces variables and escapes, does not know two values, and takes a comment alone as the value."""
+    load = settings_reader.reader(tmp_path)
+    (tmp_path / "checkout" / ".env").write_text(f"DEMO_PASSWORD={text}\n")
+
+    with pytest.raises(
+        ImproperlyConfigured, match=r"\.env, line 1, cannot be read: .* in single quotes"
+    ) as refused:
+        load()
+
+    assert text.strip() not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["a # b", "'a'", '"a"', "$a$b", "a\\"])
+def test_the_file_of_bin_up_is_read_as_it_is_written(tmp_path: Path, value: str) -> None:
+    load = settings_reader.reader(tmp_path)
+    folder = Folder(tmp_path / "data")
+    folder.make()
+    folder.write_env({"SECRET_KEY": value})
+
+    assert load(OVERLORD_DATA=str(folder.path))["SECRET_KEY"] == folder.env()["SECRET_KEY"] == value
 
 
 @pytest.mark.parametrize(

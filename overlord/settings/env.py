@@ -25,16 +25,14 @@ from overlord.settings import addresses, env_file
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _Environment(environ.Env):
-    """Read the environment. An empty variable counts as not set: Compose also sets the empty ones of `.env`."""
+def _text(name: str, default: str) -> str:
+    """Return a variable. An empty one counts as not set: Compose also sets the empty ones of `.env`.
 
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        if os.environ.get(var) == "":
-            del os.environ[var]
-        return super().get_value(var, *args, **kwargs)
+    A value that begins with $ is a value too: `environ` would return the variable of this name.
+    """
+    return os.environ.get(name) or default
 
 
-_env = _Environment()
 _missing: list[str] = []
 
 env_file.read(ROOT / ".env")
@@ -70,7 +68,7 @@ READ_BY = {
 PROCESSES = ("web", "logins", "door", "live", "payments", "broadcasts", "upkeep", "beat")
 
 # The name of this process. It is empty for commands and for all processes of `bin/up`; these may read all secrets.
-PROCESS = _env.str("OVERLORD_PROCESS", "")
+PROCESS = _text("OVERLORD_PROCESS", "")
 if PROCESS and PROCESS not in PROCESSES:
     raise ImproperlyConfigured(f"OVERLORD_PROCESS is {PROCESS!r}; it must be one of {', '.join(PROCESSES)}.")
 
@@ -96,19 +94,19 @@ def _read_secret(name: str) -> None:
 for _name in SECRETS:
     _read_secret(_name)
 
-ENVIRONMENT = _env.str("ENVIRONMENT", "development")
+ENVIRONMENT = _text("ENVIRONMENT", "development")
 if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")
 PRODUCTION = ENVIRONMENT == "production"
 
 # The folder with the data of the servers of `bin/up`, and the file in it with their addresses. A relative path
 # begins at the checkout, because processes run in different folders.
-DATA_DIR = ROOT / _env.str("OVERLORD_DATA", ".overlord")
+DATA_DIR = ROOT / _text("OVERLORD_DATA", ".overlord")
 EMBEDDED_ENV = DATA_DIR / "env"
 # The folder of the uploaded pictures, which Caddy serves.
-PICTURES_DIR = ROOT / _env.str("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
+PICTURES_DIR = ROOT / _text("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
 if not PRODUCTION:
-    env_file.read(EMBEDDED_ENV)
+    env_file.read_written(EMBEDDED_ENV)
 for _name in SECRETS:
     if not _reads(_name):
         os.environ.pop(_name, None)
@@ -116,7 +114,7 @@ for _name in SECRETS:
 
 def _required(name: str, how: str) -> str:
     """Return a variable, or "". If production lacks a variable it needs, add the advice `how` to `_missing`."""
-    value = _env.str(name, "").strip(", ")
+    value = _text(name, "").strip(", ")
     if PRODUCTION and not value and _reads(name):
         _missing.append(f"{name} is not set. {how}")
     return value
@@ -143,7 +141,7 @@ REDIS_URL = _required(
 DATABASE_OPTIONS = addresses.postgres_options(DATABASE_URL) if DATABASE_URL else {}
 
 # The address of PostgreSQL itself, if DATABASE_URL is the address of a pooler.
-DATABASE_DIRECT_URL = _env.str("DATABASE_DIRECT_URL", "")
+DATABASE_DIRECT_URL = _text("DATABASE_DIRECT_URL", "")
 DATABASE_DIRECT_OPTIONS: dict[str, Any] = {}
 if DATABASE_DIRECT_URL:
     DATABASE_DIRECT_OPTIONS = addresses.postgres_options(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
@@ -154,7 +152,7 @@ if REDIS_URL:
 
 def _redis_urls(name: str) -> list[str]:
     """Return the checked addresses of a variable, in which spaces separate them; REDIS_URL if it is empty."""
-    return addresses.redis_urls(_env.str(name, "").split(), variable=name) or [REDIS_URL]
+    return addresses.redis_urls(_text(name, "").split(), variable=name) or [REDIS_URL]
 
 
 # The server with the messages to workers, and the servers among which the live messages are divided.
@@ -201,14 +199,14 @@ if PRODUCTION and _email_url.startswith("consolemail"):
         " does not start with it."
     )
 
-LOG_LEVEL = _env.str("LOG_LEVEL", "INFO").upper()
+LOG_LEVEL = _text("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
     raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}; it must be DEBUG, INFO, WARNING or ERROR.")
 
 
 def _whole(name: str, default: int, *, least: int, most: int, of: str) -> int:
     try:
-        value = _env.int(name, default)
+        value = int(_text(name, str(default)))
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number of {of}.") from None
     if not least <= value <= most:
@@ -217,7 +215,7 @@ def _whole(name: str, default: int, *, least: int, most: int, of: str) -> int:
 
 
 def _port(name: str) -> int | None:
-    text = _env.str(name, "")
+    text = _text(name, "")
     if text and not (text.isdecimal() and 0 < int(text) < 65_536):
         raise ImproperlyConfigured(f"{name} is {text!r}; a port is a number from 1 to 65535.")
     return int(text) if text else None
@@ -228,7 +226,7 @@ PORT = _port("DJANGO_PORT")
 
 
 def _base_url() -> str:
-    url = _env.str("BASE_URL", "") or next(iter(CSRF_TRUSTED_ORIGINS), f"http://localhost:{PORT or 8080}")
+    url = _text("BASE_URL", "") or next(iter(CSRF_TRUSTED_ORIGINS), f"http://localhost:{PORT or 8080}")
     if not re.fullmatch(r"https?://[^/?#@*\s]+", url):
         raise ImproperlyConfigured(
             f"BASE_URL is {url!r}; it must be like https://tickets.example.org, without a path."
@@ -240,23 +238,23 @@ def _base_url() -> str:
 BASE_URL = _base_url()
 
 # The password of the two users that `load_demo` makes; `bin/up` generates one and shows it.
-DEMO_PASSWORD = _env.str("DEMO_PASSWORD", "")
+DEMO_PASSWORD = _text("DEMO_PASSWORD", "")
 
-_stats_public = _env.str("STATS_PUBLIC", "false").strip().lower()
-if _stats_public not in {*_Environment.BOOLEAN_TRUE_STRINGS, "false", "off", "n", "no", "0"}:
+_stats_public = _text("STATS_PUBLIC", "false").strip().lower()
+if _stats_public not in {*environ.Env.BOOLEAN_TRUE_STRINGS, "false", "off", "n", "no", "0"}:
     raise ImproperlyConfigured(f"STATS_PUBLIC is {_stats_public!r}; it must be true or false.")
-STATS_PUBLIC = _stats_public in _Environment.BOOLEAN_TRUE_STRINGS
+STATS_PUBLIC = _stats_public in environ.Env.BOOLEAN_TRUE_STRINGS
 
 # With this token, /metrics can be read through the front server. Without a token, it can be read only from a web
 # process directly.
-METRICS_TOKEN = _env.str("METRICS_TOKEN", "")
+METRICS_TOKEN = _text("METRICS_TOKEN", "")
 if METRICS_TOKEN and not re.fullmatch(r"[!-~]{20,}", METRICS_TOKEN):
     raise ImproperlyConfigured(
         f"METRICS_TOKEN must have 20 printable characters or more. Make one with: {RANDOM}"
     )
 
 # The time zone of new events, and of times on pages that belong to no event.
-TIME_ZONE = _env.str("TIME_ZONE", time_zones.UTC)
+TIME_ZONE = _text("TIME_ZONE", time_zones.UTC)
 if not time_zones.is_time_zone(TIME_ZONE):
     raise ImproperlyConfigured(
         f"TIME_ZONE is {TIME_ZONE!r}; it must be UTC or an IANA name such as Europe/Berlin."
@@ -272,7 +270,7 @@ PROXIES = _whole("PROXIES", 1, least=0, most=10, of="proxies")
 
 # The networks of our proxies in front of Caddy. Caddy takes a client's address from a header only if one of these
 # proxies sent it.
-TRUSTED_PROXIES = " ".join(_env.str("TRUSTED_PROXIES", "").replace(",", " ").split())
+TRUSTED_PROXIES = " ".join(_text("TRUSTED_PROXIES", "").replace(",", " ").split())
 try:
     for _network in TRUSTED_PROXIES.split():
         ip_network(_network)
@@ -284,7 +282,7 @@ if TRUSTED_PROXIES and PROXIES < 2:
     )
 
 # Whether log-ins, sign-ups and other requests are limited: on, or, for load tests only, off.
-_rate_limits = _env.str("RATE_LIMITS", "on")
+_rate_limits = _text("RATE_LIMITS", "on")
 if _rate_limits not in {"on", "off"}:
     raise ImproperlyConfigured(f"RATE_LIMITS is {_rate_limits!r}; it must be on or off.")
 RATE_LIMITS = _rate_limits == "on"
@@ -301,7 +299,7 @@ COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
 COOLING_SECONDS = _whole("COOLING_SECONDS", 1800, least=1, most=86_400, of="seconds")
 
 # Who must show a second factor: nobody (off), staff before they move money or give rights (money), or all staff.
-STAFF_SECOND_FACTOR = _env.str("STAFF_SECOND_FACTOR", "") or ("money" if PRODUCTION else "off")
+STAFF_SECOND_FACTOR = _text("STAFF_SECOND_FACTOR", "") or ("money" if PRODUCTION else "off")
 if STAFF_SECOND_FACTOR not in {"off", "money", "staff"}:
     raise ImproperlyConfigured(
         f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; it must be off, money or staff."
@@ -329,10 +327,10 @@ PAYMENT_GATEWAY = _gateway or "sandbox"
 if PAYMENT_GATEWAY not in {"sandbox", "stripe"}:
     raise ImproperlyConfigured(f"PAYMENT_GATEWAY is {PAYMENT_GATEWAY!r}; it must be sandbox or stripe.")
 SANDBOX_SECONDS = _whole("SANDBOX_SECONDS", 0, least=0, most=15, of="seconds")
-STRIPE_SECRET_KEY = _env.str("STRIPE_SECRET_KEY", "")
-STRIPE_PUBLISHABLE_KEY = _env.str("STRIPE_PUBLISHABLE_KEY", "")
-STRIPE_WEBHOOK_SECRETS = _env.str("STRIPE_WEBHOOK_SECRETS", "").replace(",", " ").split()
-STRIPE_API_BASE = _env.str("STRIPE_API_BASE", "")
+STRIPE_SECRET_KEY = _text("STRIPE_SECRET_KEY", "")
+STRIPE_PUBLISHABLE_KEY = _text("STRIPE_PUBLISHABLE_KEY", "")
+STRIPE_WEBHOOK_SECRETS = _text("STRIPE_WEBHOOK_SECRETS", "").replace(",", " ").split()
+STRIPE_API_BASE = _text("STRIPE_API_BASE", "")
 
 
 def _check_stripe() -> None:
@@ -361,7 +359,7 @@ if PAYMENT_GATEWAY == "stripe":
 
 # A process that must not send mails gets a mail server that does not exist. So if it tries to send one, this fails.
 try:
-    EMAIL = _env.email_url_config(
+    EMAIL = environ.Env.email_url_config(
         (_email_url or "consolemail://") if _reads("EMAIL_URL") else "smtp://none.invalid"
     )
 except (ImproperlyConfigured, ValueError):  # the texts of these errors may contain the password
@@ -373,7 +371,7 @@ except (ImproperlyConfigured, ValueError):  # the texts of these errors may cont
 
 def _sender() -> str:
     """Return the sender of mails; raise ImproperlyConfigured if it is malformed, because each mail would fail."""
-    text = _env.str("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
+    text = _text("DEFAULT_FROM_EMAIL", "Ticket Overlord <tickets@localhost>")
     if "\n" not in text and "\r" not in text:
         read = policy.default.header_factory("From", text)
         # An address in an obsolete form, such as a name with a full stop, is accepted.
