@@ -68,6 +68,14 @@ def test_a_relative_folder_begins_at_the_checkout(tmp_path: Path, monkeypatch: p
     assert load(OVERLORD_PICTURES="/srv/shown")["PICTURES_DIR"] == Path("/srv/shown")
 
 
+@pytest.mark.parametrize("name", ["OVERLORD_DATA", "OVERLORD_PICTURES"])
+def test_a_folder_is_not_made_in_a_folder_named_tilde(tmp_path: Path, name: str) -> None:
+    load = settings_reader.reader(tmp_path)
+    with pytest.raises(ImproperlyConfigured, match=f"{name} is '~/shop'; write the whole path"):
+        load(**{name: "~/shop"})
+    load(**{name: "./~/shop"})
+
+
 def test_a_value_that_begins_with_a_dollar_sign_is_not_the_name_of_a_variable(tmp_path: Path) -> None:
     load = settings_reader.reader(tmp_path)
     assert load(DEMO_PASSWORD="$TIME_ZONE", TIME_ZONE="UTC")["DEMO_PASSWORD"] == "$TIME_ZONE"

@@ -99,12 +99,22 @@ if ENVIRONMENT not in {"development", "test", "production"}:
     raise ImproperlyConfigured(f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development, test or production.")
 PRODUCTION = ENVIRONMENT == "production"
 
-# The folder with the data of the servers of `bin/up`, and the file in it with their addresses. A relative path
-# begins at the checkout, because processes run in different folders.
-DATA_DIR = ROOT / _text("OVERLORD_DATA", ".overlord")
+
+def _folder(name: str, default: str) -> Path:
+    """Return a folder. A relative path begins at the checkout, because processes run in different folders."""
+    text = _text(name, default)
+    if text.startswith("~"):
+        raise ImproperlyConfigured(
+            f"{name} is {text!r}; write the whole path, because only a shell replaces ~."
+        )
+    return ROOT / text
+
+
+# The folder with the data of the servers of `bin/up`, and the file in it with their addresses.
+DATA_DIR = _folder("OVERLORD_DATA", ".overlord")
 EMBEDDED_ENV = DATA_DIR / "env"
 # The folder of the uploaded pictures, which Caddy serves.
-PICTURES_DIR = ROOT / _text("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
+PICTURES_DIR = _folder("OVERLORD_PICTURES", str(DATA_DIR / "pictures"))
 if not PRODUCTION:
     env_file.read_written(EMBEDDED_ENV)
 for _name in SECRETS:
