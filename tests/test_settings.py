@@ -358,3 +358,14 @@ def test_a_command_names_a_wrong_value_without_a_traceback(command: str) -> None
 
     assert started.returncode == 1
     assert started.stderr == "The settings are wrong. HOLD_SECONDS must be a whole number of seconds.\n"
+
+
+@pytest.mark.processes
+def test_the_option_settings_names_the_settings_of_a_command(tmp_path: Path) -> None:
+    (tmp_path / "settings_of_mine.py").write_text("from overlord.settings import *\n\nHOLD_SECONDS = 61\n")
+    options = ("--settings", "settings_of_mine", "--pythonpath", str(tmp_path))
+    code = "from django.conf import settings; print(settings.HOLD_SECONDS)"
+    argv = (sys.executable, "manage.py", "shell", *options, "--no-imports", "-c", code)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "61\n"), done.stderr
