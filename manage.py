@@ -23,9 +23,9 @@ def main() -> None:
 
         Command().run_from_argv(sys.argv)
         return
-    from django.core.management import execute_from_command_line
+    from overlord import command_line
 
-    execute_from_command_line(sys.argv)
+    command_line.run(sys.argv)
 
 
 def _read_options(arguments: list[str]) -> None:
