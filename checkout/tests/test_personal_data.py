@@ -200,6 +200,18 @@ def test_nothing_leads_to_a_person_whose_tickets_changed_hands(
     assert HandOverNotice.objects.filter(to=friend.email).exists()
 
 
+@pytest.mark.parametrize("said", ["", "no\n"], ids=["no terminal", "no"])
+def test_nobody_is_erased_unless_somebody_says_yes(
+    buyer: User, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(said))
+
+    with pytest.raises(CommandError, match="Nothing was erased"):
+        call_command("person_erase", str(buyer.pk))
+
+    assert User.objects.get(pk=buyer.pk).email == buyer.email != ""
+
+
 @pytest.mark.parametrize("erased_first", [0, 1])
 @pytest.mark.parametrize("is_account", [False, True])
 def test_data_of_an_address_is_erased_with_the_last_person_who_has_it(

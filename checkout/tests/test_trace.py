@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,12 @@ def test_lines_of_another_order_are_left_out() -> None:
 def test_an_unknown_order_is_named() -> None:
     with pytest.raises(CommandError, match="no reservation 404"):
         call_command("trace", "404")
+
+
+def test_a_missing_file_of_logs_is_named(payment: Payment, tmp_path: Path) -> None:
+    file = tmp_path / "no.log"
+    with pytest.raises(CommandError, match=r"no\.log cannot be read: No such file or directory"):
+        call_command("trace", str(payment.reservation_id), "--logs", str(file), stdout=io.StringIO())
 
 
 class TestRequestIds:

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *_args: Any, user: int, yes: bool, **_options: Any) -> None:
-        if not yes and input(f"Erase user {user}? Type yes to continue: ").strip() != "yes":
+        if not yes and not self._confirmed(user):
             raise CommandError("Nothing was erased.")
         try:
             services.person_erase(user_id=user)
@@ -26,3 +26,9 @@ class Command(BaseCommand):
         except services.Unfinished as error:
             raise CommandError(f"Not yet: {error}. Try again when that has ended.") from error
         self.stdout.write(f"User {user} is erased.")
+
+    def _confirmed(self, user: int) -> bool:
+        try:
+            return input(f"Erase user {user}? Type yes to continue: ").strip() == "yes"
+        except EOFError:
+            return False

@@ -36,7 +36,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{fact.at:%Y-%m-%d %H:%M:%S.%f}  {fact.what}{detail}")
         about = {(fact.kind, fact.number) for fact in facts}
         self.stdout.write("\nFrom the logs:")
-        for line in related(list(_lines(logs)), about):
+        try:
+            lines = list(_lines(logs))
+        except OSError as error:
+            raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        for line in related(lines, about):
             self.stdout.write(line)
 
 
