@@ -3,6 +3,7 @@
 So the supervisor, which runs as long as the shop, has neither Django nor an app in its memory.
 """
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,9 @@ from overlord.embedded.binaries import MissingBinaryError
 from overlord.embedded.program import ROOT
 from overlord.embedded.state import AlreadyRunningError, Folder, FolderError
 from overlord.embedded.supervisor import Options, ShutdownSignals, Supervisor
+
+# The disk is full, a quota is used up, or the disk is read-only.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def become(*, folder: Path, options: Options) -> NoReturn:
@@ -38,6 +42,14 @@ def main(folder: Folder, options: Options) -> int:
         return 0
     except (FolderError, MissingBinaryError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(
+            f"{folder.path} cannot be written: {error.strerror}. Correct this and start again.",
+            file=sys.stderr,
+        )
         return 1
 
 

@@ -326,6 +326,7 @@ def test_control_valkey_keeps_its_data_when_somebody_kills_it(up, folder):
 
 SMALL_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec")
 MOUNT = 'mount -t tmpfs -o size=200m,mode=700 none "$0"; exec "$@"'
+MOUNT_FULL = 'mount -t tmpfs -o size=1m,mode=700 none "$0"; cat /dev/zero >"$0/filler" 2>&- || exec "$@"'
 
 
 def small_disks_work(folder):
@@ -356,6 +357,18 @@ def test_a_full_disk_is_waited_for(up, folder, tmp_path):
     until(lambda: "There is room again on the disk" in first.said)
 
     assert first.process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has mounts of one process")
+def test_a_start_on_a_full_disk_says_so(up, folder):
+    folder.path.mkdir(parents=True)
+    if not small_disks_work(folder.path):
+        pytest.skip("this user may not mount a small disk")
+    started = up(prefix=(*SMALL_DISK, MOUNT_FULL, folder.path), ready=False)
+
+    assert started.process.wait(timeout=60) == 1
+    assert f"{folder.path} cannot be written: No space left on device." in started.said
+    assert "Traceback" not in started.said
 
 
 def fill(file):
