@@ -174,6 +174,7 @@ def picture_forget(*, name: str) -> bool:
 
 def pictures_prune() -> dict[str, int]:
     """Delete the pictures that neither an event nor the shop shows; return {what: how many}."""
+    pictures.unfinished_delete(older_than=PRUNED_AFTER.total_seconds())
     names = list(pictures.names_kept(older_than=PRUNED_AFTER.total_seconds()))
     return {"pictures that no event shows": sum(picture_forget(name=name) for name in names)}
 

@@ -318,6 +318,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"  # Caddy serves this folder
 MEDIA_URL = "/pictures/"
 MEDIA_ROOT = env.PICTURES_DIR  # Caddy serves this folder
+# An upload stays in memory, where its request is (overlord/kernel/request_body.py). So it needs no room in /tmp.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "overlord.shop.static_files.StaticFiles"},

@@ -11,6 +11,8 @@ browsers may keep them for ever.
 import contextlib
 import hashlib
 import io
+import logging
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -30,6 +32,9 @@ LARGE, SMALL = 1200, 480  # the largest widths of the two sizes, in pixels
 FORMATS = ("JPEG", "PNG", "WEBP")
 NAME = r"[0-9a-f]{32}-\d{1,4}x\d{1,4}"
 SUFFIXES = (".webp", ".jpg", "-small.webp", "-small.jpg")
+FILE = re.compile(rf"({NAME})(?:-small)?\.(?:webp|jpg)(?:\.[0-9]+)?")
+
+logger = logging.getLogger(__name__)
 
 _one_at_a_time = Lock()
 
@@ -77,13 +82,27 @@ def name_of(files: dict[str, bytes]) -> str:
 
 
 def picture_keep(name: str, files: dict[str, bytes]) -> None:
-    """Write the files of a picture. A file gets its name only when it is complete."""
+    """Write the files of a picture. A file gets its name only when all are complete.
+
+    Raise PictureRefused if they cannot be written, for example because the disk is full; then none is left.
+    """
     folder = Path(settings.MEDIA_ROOT)
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, content in files.items():
-        unfinished = folder / f".{name}{suffix}.{time.monotonic_ns()}"
-        unfinished.write_bytes(content)
-        unfinished.replace(folder / f"{name}{suffix}")
+    unfinished = {suffix: folder / f".{name}{suffix}.{time.monotonic_ns()}" for suffix in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, file in unfinished.items():
+            file.write_bytes(files[suffix])
+        for suffix, file in unfinished.items():
+            file.replace(folder / f"{name}{suffix}")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            for file in unfinished.values():
+                file.unlink(missing_ok=True)
+        logger.warning("A picture cannot be written into %s: %s", folder, error.strerror)
+        sentence = _(
+            "The shop cannot store the picture now. Tell the operator of the server: the log says why."
+        )
+        raise PictureRefused(sentence) from error
 
 
 def picture_delete(name: str) -> None:
@@ -93,15 +112,29 @@ def picture_delete(name: str) -> None:
 
 
 def names_kept(*, older_than: float) -> Iterator[str]:
-    """Yield the names of the pictures whose files were written more than `older_than` seconds ago."""
-    until = time.time() - older_than
-    for file in sorted(Path(settings.MEDIA_ROOT).glob("*-small.jpg")):
-        try:
-            is_old = file.stat().st_mtime < until
-        except FileNotFoundError:  # it was deleted since the folder was read
-            continue
-        if is_old:
-            yield file.name.removesuffix("-small.jpg")
+    """Yield the names of the pictures that have a file which was written more than `older_than` seconds ago."""
+    yielded = ""
+    for file in _older("[!.]*", older_than):
+        found = FILE.fullmatch(file.name)
+        if found and found[1] != yielded:
+            yielded = found[1]
+            yield yielded
+
+
+def unfinished_delete(*, older_than: float) -> None:
+    """Delete the files that a process which was killed has left without their names."""
+    for file in _older(".*", older_than):
+        if FILE.fullmatch(file.name.removeprefix(".")):
+            file.unlink(missing_ok=True)
+
+
+def _older(pattern: str, seconds: float) -> Iterator[Path]:
+    """Yield the files of this pattern, by name, that were written more than this number of seconds ago."""
+    until = time.time() - seconds
+    for file in sorted(Path(settings.MEDIA_ROOT).glob(pattern)):
+        with contextlib.suppress(FileNotFoundError):  # it was deleted since the folder was read
+            if file.stat().st_mtime < until:
+                yield file
 
 
 def address(name: str) -> str | None:

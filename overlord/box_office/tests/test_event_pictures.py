@@ -1,5 +1,6 @@
 """The picture of an event: uploaded, shown, replaced, and deleted when no event shows it."""
 
+import errno
 import io
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError
 from django.test import Client
@@ -15,6 +17,7 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from overlord.accounts.models import User
+from overlord.kernel import request_body
 from overlord.shop.pictures import SUFFIXES, names_kept
 from tests.clients import permit
 from tickets import event_services
@@ -131,14 +134,58 @@ def test_pictures_of_deleted_events_are_deleted_after_a_while(
 
 def test_a_picture_that_is_deleted_while_others_are_looked_at_is_passed_over(folder: Path) -> None:
     folder.mkdir()
-    for name in ("a", "b", "c"):
-        (folder / f"{name}-small.jpg").touch()
+    names = [f"{letter * 32}-600x400" for letter in "abc"]
+    for name in names:
+        for suffix in SUFFIXES:
+            (folder / f"{name}{suffix}").touch()
     old = names_kept(older_than=-60)
-    assert next(old) == "a"
+    assert next(old) == names[0]
 
-    (folder / "b-small.jpg").unlink()
+    for suffix in SUFFIXES:
+        (folder / f"{names[1]}{suffix}").unlink()
 
-    assert list(old) == ["c"]
+    assert list(old) == [names[2]]
+
+
+def test_on_a_full_disk_the_organiser_is_told_and_no_part_of_a_picture_stays(
+    ticket_type: TicketType, organiser: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(organiser, ticket_type.event, "red")
+    before, write = files(folder), Path.write_bytes
+
+    def write_half(file: Path, content: bytes) -> int:
+        if "-small" not in file.name:
+            return write(file, content)
+        write(file, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", write_half)
+        answer = upload(organiser, ticket_type.event, "blue")
+
+    assert (answer.status_code, "cannot store the picture" in answer.content.decode()) == (400, True)
+    assert files(folder) == before
+    assert upload(organiser, ticket_type.event, "blue").status_code == 302
+
+
+def test_no_upload_needs_room_in_the_folder_of_temporary_files() -> None:
+    assert settings.FILE_UPLOAD_MAX_MEMORY_SIZE >= request_body.LARGEST_UPLOAD
+
+
+def test_what_a_killed_process_has_left_of_a_picture_is_deleted(
+    ticket_type: TicketType, organiser: Client, folder: Path
+) -> None:
+    upload(organiser, ticket_type.event)
+    kept = files(folder)
+    left = (f"{'a' * 32}-600x400.webp", f".{'b' * 32}-600x400-small.jpg.1234567")
+    for name in left:
+        (folder / name).touch()
+    event_services.pictures_prune()
+    assert files(folder) == sorted([*kept, *left]), "they may still be written"
+    for file in folder.iterdir():
+        os.utime(file, (0, 0))
+    event_services.pictures_prune()
+    assert files(folder) == kept
 
 
 def test_a_picture_that_was_just_uploaded_is_not_deleted(
