@@ -43,9 +43,11 @@ class ShutdownSignals:
         self._count = 0
 
     def listen(self) -> None:
-        """Handle the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        """Handle the signals from now on. With `nohup`, a closed terminal is still ignored."""
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._handle)
 
     def received(self) -> bool:
         return self._count > 0

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pwd
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -30,6 +31,22 @@ def supervisor(folder):
     supervisor = Supervisor(folder, Options(services_only=True), ShutdownSignals())
     yield supervisor
     processes.stop(supervisor._children())
+
+
+@pytest.mark.parametrize(("before", "stops"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+def test_a_closed_terminal_stops_it_unless_nohup_started_it(before, stops):
+    signals, handlers = ShutdownSignals(), {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handlers[number] = signal.getsignal(number)
+        signal.signal(signal.SIGHUP, before)
+        signals.listen()
+        signal.raise_signal(signal.SIGHUP)
+
+        assert signals.received() is stops
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def listener(folder, port):
