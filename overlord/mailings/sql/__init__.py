@@ -45,11 +45,12 @@ INSERT INTO mailings_recipient (mailing_id, address, person_id, language, next_l
 SELECT %(mailing)s, found.address, found.person_id, found.language, %(now)s FROM ({_WHO}) found
 """  # noqa: S608
 
-# The limit per minute. Claims wait for each other by this lock, so that each one counts all earlier claims.
+# The limit per minute. Claims wait for each other by this lock, so that each one counts all earlier claims. A claim
+# in the future is not counted: if the clock was set back, such claims would stop all messages until then.
 PACE_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('mailings pace', 0))"
 PACE = """
 SELECT count(*) AS last_minute, count(*) FILTER (WHERE claimed_at > %(now)s - %(tick)s) AS last_tick
-  FROM mailings_recipient WHERE claimed_at > %(now)s - %(minute)s
+  FROM mailings_recipient WHERE claimed_at > %(now)s - %(minute)s AND claimed_at < %(now)s + %(tick)s
 """
 CLAIM = """
 UPDATE mailings_recipient SET attempts = attempts + 1, claimed_at = %(now)s, next_look_at = %(now)s + %(lease)s

@@ -237,6 +237,16 @@ class TestSending:
         Recipient.objects.exclude(claimed_at=None).update(claimed_at=timezone.now() - timedelta(hours=2))
         assert services.mailings_go_on() == 1
 
+    def test_messages_go_on_after_the_clock_was_set_back(
+        self, mailing: Mailing, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rules, "TICK", timedelta(hours=1))
+        monkeypatch.setattr(rules, "MINUTE", timedelta(hours=12))
+        settings.MAILINGS_PER_MINUTE = 24
+        assert services.mailings_go_on() == 2
+        Recipient.objects.exclude(claimed_at=None).update(claimed_at=timezone.now() + timedelta(days=1))
+        assert services.mailings_go_on() == 1
+
     @pytest.mark.parametrize(
         ("per_minute", "last_minute", "last_tick", "expected"),
         [
