@@ -183,10 +183,13 @@ class Child:
             self.log_offset = 0
 
     def last_lines(self, count: int = 20) -> str:
-        """Return the last lines that this run of the program wrote."""
-        with self.log.open("rb") as file:
-            file.seek(self.log_offset)
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
+        """Return the last lines that this run of the program wrote; "" if somebody has deleted the log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(self.log_offset)
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
+        except FileNotFoundError:
+            return ""
 
 
 def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Child:

@@ -22,3 +22,10 @@ def test_a_disk_on_which_no_file_can_be_written_is_full(tmp_path, monkeypatch, n
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
 
     assert disk.is_full(tmp_path)
+
+
+def test_the_disk_of_a_deleted_folder_is_that_of_the_folder_around_it(tmp_path):
+    deleted = tmp_path / "logs" / "deleted"
+
+    assert not disk.is_full(deleted)
+    assert str(deleted) in disk.description(deleted)

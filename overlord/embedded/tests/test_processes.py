@@ -1,6 +1,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,6 +319,21 @@ def test_a_program_that_ends_is_restarted(program, tmp_path):
     until(restarted)
     supervised.child.kill()
     assert said == ["stand-in ended (killed by signal 9). Restarting it."]
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(1)", "import os; os.kill(os.getpid(), 9)"])
+def test_a_program_is_restarted_though_somebody_deleted_its_logs(program, tmp_path, code):
+    logs, go = tmp_path / "logs", tmp_path / "go"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+    supervised = SupervisedProcess(program(wait + code, data=tmp_path / "data"), logs, say=print)
+    first = supervised.child.pid
+    shutil.rmtree(logs)
+    go.touch()
+
+    check_until(supervised, lambda: supervised.child.pid != first)
+
+    supervised.child.kill()
+    assert (logs / "stand-in.log").exists()
 
 
 def test_a_program_that_keeps_ending_fails_with_its_last_lines(program, tmp_path):
