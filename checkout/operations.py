@@ -144,7 +144,7 @@ def payment_take(*, payment_id: int) -> Payment | None:
 
 
 def payment_remember_intent(*, payment: Payment, reference: str) -> None:
-    """Store the gateway's name for the intent of this try, before the intent is confirmed."""
+    """Store the gateway's reference of the intent of this try, before the intent is confirmed."""
     db.autocommit_required()
     db.update_unseen(Payment, {"gateway_reference": reference}, **_this_try(payment))
     payment.gateway_reference = reference

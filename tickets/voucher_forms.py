@@ -57,7 +57,7 @@ class CodeForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=_lazy(
             "If you choose none, the code is for all ticket types that buyers see. Hidden ticket types"
-            " can be reserved only with a code for which they are chosen."
+            " can be reserved only with a code for which you chose them."
         ),
     )
     most_uses = WholeNumberField(

@@ -76,7 +76,7 @@ def _go_on(event_id: int) -> int:
     Return how many orders were handled.
     """
     with db.transaction():
-        # Read this first. A payment that succeeds after this is found by `orders_collect` or by a later pass.
+        # Read this first. If a payment succeeds afterwards, `orders_collect` or a later pass finds its order.
         may_grow = selectors.is_reserved_now(event_id=event_id)
         operations.orders_collect(event_id=event_id, now=db.now())
     while _revoke(event_id) == REVOKED_AT_ONCE:
@@ -98,7 +98,7 @@ def _revoke(event_id: int) -> int:
 
 
 def order_cancel(*, payment_id: int) -> None:
-    """Start the refund of an order of a cancelled event, or if no money is left, put its tickets back on sale.
+    """Start the refund of an order of a cancelled event. If all its money was refunded before, return its tickets.
 
     A repetition changes nothing. An order that has a refund in flight is left for a later pass.
     """

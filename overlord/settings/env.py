@@ -301,8 +301,9 @@ if PRODUCTION and not RATE_LIMITS:
         "RATE_LIMITS is off, which is for load tests. Production does not start with it."
     )
 
-# The most unpaid orders of one buyer, and the most reservations of all guests of one network address in the time of
-# a hold. If COOLING_EXPIRED orders of a buyer have expired in the last COOLING_SECONDS, the buyer cannot reserve.
+# How many unpaid orders one buyer may have, and how many reservations all guests at one network address may make
+# within HOLD_SECONDS. If COOLING_EXPIRED orders of a buyer have expired in the last COOLING_SECONDS, the buyer cannot
+# reserve.
 HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
 GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")
@@ -388,8 +389,8 @@ def _sender() -> str:
         if len(read.addresses) == 1 and all(isinstance(each, ObsoleteHeaderDefect) for each in read.defects):
             return text
     raise ImproperlyConfigured(
-        f"DEFAULT_FROM_EMAIL is {text!r}; it must be one address such as Shop <tickets@example.org>. Write a name"
-        ' with other characters than letters, digits and spaces in quotation marks: "Shop, Inc." <...>.'
+        f"DEFAULT_FROM_EMAIL is {text!r}; it must be one address such as Shop <tickets@example.org>. Put a name"
+        ' in quotation marks if it has other characters than letters, digits and spaces: "Shop, Inc." <...>.'
     )
 
 

@@ -59,7 +59,7 @@ def of_request(request: HttpRequest) -> str:
 
 
 def known(language: str) -> str:
-    """Return `language` if there are pages in it, else the language of the installation."""
+    """Return `language` if there are pages in it, else English."""
     return language if language in LANGUAGES else settings.LANGUAGE_CODE
 
 

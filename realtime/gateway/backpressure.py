@@ -46,7 +46,7 @@ class Backpressure:
         return subscriber in self._slow_since
 
     def add(self, subscriber: Subscriber) -> None:
-        """Note that a frame could not be handed to the subscriber."""
+        """Note that the subscriber is slow: its connection has not taken what it was sent."""
         self._slow_since.setdefault(subscriber, self._loop.time())
         self._slow_found.set()
 

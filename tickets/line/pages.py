@@ -175,7 +175,7 @@ def _page(request: HttpRequest, event_id: int, *, refused: DomainError | None = 
     event = availability.event_detail(event_id=event_id, now=now)
     if event["opening"] != rules.Opening.DRAW:
         return redirect("event", event_id)
-    # Both are read before the entry, so that a hold that is given in between is new to the script.
+    # `shown` and `live` are read before the entry, so that a hold that is given in between is new to the script.
     shown = projections.line_shown(event_id=event_id, now=now)
     live = _live(request, event_id)
     entry = _entry(request, event_id)

@@ -76,8 +76,9 @@ class LineActions(APIView):
 
     @extend_schema(operation_id="line_act", request=serializers.StaffActionInput, responses=serializers.Line)
     def post(self, request: Request, event_id: int) -> Response:
-        """Pause or resume the line, set its pace, open the sale, write to all who wait, or give the draw's value.
+        """Pause or resume the line, open the sale, or set the line's pace, message or public value.
 
+        Staff first name the public value of a draw. They enter it later.
         Every open page shows the change at once. The action is recorded.
         """
         selectors.check_exists(event_id=event_id)
