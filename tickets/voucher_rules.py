@@ -79,7 +79,7 @@ class CodeTooLong(Invalid):
 
 class CodeLimitTooLow(Conflict):
     code = "code_limit_too_low"
-    sentence = "More tickets than this are already reserved or sold with this code."
+    sentence = "This limit is too low: more tickets are already reserved or sold with the code."
 
 
 class CodeOutdated(Conflict):

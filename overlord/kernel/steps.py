@@ -1,8 +1,9 @@
 """The log of steps: one line for each step of a reservation, a payment and a refund, with the ids of its rows.
 
-Actions of staff on the line of an event are logged too. A log line has the `request_id` of the request or message
-in which the step was done. The messages that a request sends to workers have the request's id. So one search finds
-all steps of an order, in every process (`manage.py trace`).
+Holds that expire together have one line for each ticket type, without their ids. Actions of staff on the line of an
+event are logged too. A log line has the `request_id` of the request or message in which the step was done. The
+messages that a request sends to workers have the request's id. `manage.py trace` finds the lines with the ids of an
+order's rows, and then all lines of the same requests, in the logs of every process.
 
 What must stay true: no log line has a name, an address or a token.
 """

@@ -302,8 +302,8 @@ if PRODUCTION and not RATE_LIMITS:
     )
 
 # How many unpaid orders one buyer may have, and how many reservations all guests at one network address may make
-# within HOLD_SECONDS. If COOLING_EXPIRED orders of a buyer have expired in the last COOLING_SECONDS, the buyer cannot
-# reserve.
+# within HOLD_SECONDS. If COOLING_EXPIRED orders of a buyer have expired in the last COOLING_SECONDS, the buyer
+# cannot reserve.
 HOLDS_PER_BUYER = _whole("HOLDS_PER_BUYER", 10, least=1, most=1000, of="orders")
 GUEST_HOLDS_PER_ADDRESS = _whole("GUEST_HOLDS_PER_ADDRESS", 100, least=1, most=100_000, of="reservations")
 COOLING_EXPIRED = _whole("COOLING_EXPIRED", 3, least=1, most=100, of="orders")

@@ -7,10 +7,10 @@ What must stay true: the frame with the highest version shows the latest committ
 fail or are repeated.
 
 Note [Version, then read]: each flush first draws its version from a sequence, and then reads the state. A change is
-marked after its commit. So the flush that removes the mark has read the change, and each flush with a higher
-version reads later still. If a flush read first, a slow flush could give an old state the highest version. The
-order of these two steps is enough, also without the advisory lock. The lock only makes flushes read one after the
-other, in the order of their versions.
+marked after its commit. So the flush that removes the mark has read the change. A flush with a higher version drew
+it later and read after that, so it has read the change too. If a flush read first, a slow flush could give an old
+state the highest version. The order of these two steps is enough, also without the advisory lock. The lock only
+makes flushes read one after the other, in the order of their versions.
 """
 
 import logging
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 LIMIT = 300  # streams in one flush
 SEND_SECONDS = 5.0
 LOCK = 0x6C697665  # "live"
-BURST = streams.PRIVATE_BURST + 1  # flushes at once after a rest: those of a payment, and one of beat
+BURST = streams.PRIVATE_BURST + 1  # flushes without a wait after a rest: those of a payment, and one of beat
 
 _throttle = Throttle(interval=streams.UPDATE_SECONDS, burst=BURST)
 _one_at_a_time = Lock()

@@ -43,9 +43,9 @@ def tickets_live(*, signed: str, now: datetime) -> dict[str, Any] | None:
 def tickets_of_order(*, reach: Reach, now: datetime) -> list[dict[str, Any]]:
     """Return the tickets of an order that are within reach, with their codes and the fields for pages.
 
-    There are none if the order is not paid, or if the holder's ticket was handed over since. Besides the API's
-    fields, each has those of `selectors.tickets_of_order`, its number `n` in the order, and `of`, how many tickets
-    the order has.
+    There are none if the order is not paid, or if the reach is that of a former holder, whose ticket was handed
+    over to somebody else. Besides the API's fields, each has those of `selectors.tickets_of_order`, its number `n`
+    in the order, and `of`, how many tickets the order has.
     """
     rows = selectors.tickets_of_order(order_id=reach.order_id)
     numbered = [{**row, "n": n, "of": len(rows)} for n, row in enumerate(rows, start=1)]

@@ -306,7 +306,7 @@ class TestOne:
 
         assert (
             answer.status_code,
-            "More tickets than this are already reserved or sold" in answer.content.decode(),
+            "more tickets are already reserved or sold with the code" in answer.content.decode(),
         ) == (
             409,
             True,
