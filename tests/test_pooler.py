@@ -214,7 +214,7 @@ class TestWhatWouldBreakSilently:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listening, "_await", lambda *_: None)
-        with pytest.raises(SystemExit, match="a session's locks belong to another"):
+        with pytest.raises(SystemExit, match="There a lock can end up in the session of another client"):
             database_check.start()
 
     @pytest.mark.usefixtures("port")
