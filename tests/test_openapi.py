@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
@@ -13,7 +14,7 @@ from checkout.permissions import Permission
 from checkout.services import payment_process
 from overlord.accounts.models import User
 from tests.clients import api_of, permit
-from tests.openapi import check_answer
+from tests.openapi import check_answer, is_allowed
 from tickets.models import TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,6 +83,46 @@ def test_a_refund_is_as_described(
     check_answer(schema, f"{path}refund/", "post", refund)
     check_answer(schema, path, "get", staff.get(one))
     check_answer(schema, path, "get", api.get(one))
+
+
+def test_the_api_takes_what_the_schema_allows_and_refuses_the_rest(
+    schema: dict[str, Any], api: APIClient, ticket_type: TicketType
+) -> None:
+    """An empty text and a missing field: a code and an address may be empty, an amount may not be missing."""
+    reservations, payments = "/event/reservations/", "/payment/payments/"
+    one, pay = f"{reservations}{{reservation_id}}/", f"{payments}{{payment_id}}/pay/"
+    wish = {"ticket_type": ticket_type.pk, "amount": 1, "code": ""}
+    held = api.post(reservations, wish, format="json").json()["id"]
+    order = {"reservation_id": held, "email": ""}
+    payment = api.post(payments, order, format="json").json()["id"]
+    real = {"reservation_id": held, "payment_id": payment}
+
+    for path, method, body, allowed in (
+        (payments, "post", order, True),
+        (one, "patch", {"amount": 2}, True),
+        (one, "patch", {}, False),
+        (reservations, "post", {**wish, "code": "a\0"}, False),
+        (pay, "post", {"token": "ok", "email": "", "name": ""}, True),
+    ):
+        answer = getattr(api, method)(path.format(**real), body, format="json")
+        assert is_allowed(schema, path, method, body) is allowed, (path, body)
+        assert (answer.status_code < 300) is allowed, answer.content
+    assert is_allowed(schema, reservations, "post", wish)
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed"), [("k", True), (f"{'k' * 63} ~"[-64:], True), ("k" * 65, False), ("\xe9", False)]
+)
+def test_a_key_is_as_described(
+    schema: dict[str, Any], api: APIClient, ticket_type: TicketType, key: str, allowed: bool
+) -> None:
+    path = "/event/reservations/"
+    [described] = schema["paths"][path]["post"]["parameters"]
+    body = {"ticket_type": ticket_type.pk, "amount": 1}
+    answer = api.post(path, body, format="json", headers={"Idempotency-Key": key})
+
+    assert jsonschema.Draft202012Validator(described["schema"]).is_valid(key) is allowed
+    assert answer.status_code == (201 if allowed else 400)
 
 
 def test_a_field_the_schema_does_not_know_is_noticed(schema: dict[str, Any], ticket_type: TicketType) -> None:

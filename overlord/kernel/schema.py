@@ -40,13 +40,19 @@ class Problem(serializers.Serializer[Any]):
 
 
 class Schema(AutoSchema):
-    """Adds to the schema that all refusals are problems, and that a StrictSerializer takes no unknown fields."""
+    """Describes in the schema that refusals are problems, and what the fields of a request must be."""
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         mapped: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
         return (
             {**mapped, "additionalProperties": False} if isinstance(serializer, StrictSerializer) else mapped
         )
+
+    def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
+        """Describe the rules of a field. An empty text may match both of its shapes, so `oneOf` would refuse it."""
+        super()._insert_field_validators(field, schema)
+        if getattr(field, "allow_blank", False) and "oneOf" in schema:
+            schema["anyOf"] = schema.pop("oneOf")
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         problem = self.resolve_serializer(Problem, direction).ref
@@ -62,7 +68,9 @@ def whole(*, least: int, most: int = LARGEST_ID) -> dict[str, Any]:
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
-idempotency_key = OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER)
+idempotency_key = OpenApiParameter(
+    idempotency.HEADER, {"type": "string", "pattern": idempotency.SHAPE}, OpenApiParameter.HEADER
+)
 if_match = OpenApiParameter(
     preconditions.HEADER,
     {"type": "string", "pattern": preconditions.SHAPE},

@@ -281,6 +281,8 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "PATH_CONVERTER_OVERRIDES": {"id": int, "uuid_written": UUID},
+    # A PATCH needs those fields that its serializer requires. Shapes made for PATCH would make all fields optional.
+    "COMPONENT_SPLIT_PATCH": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # The name of a ticket's states in the schema. drf-spectacular cannot derive a name from the field `state`,
