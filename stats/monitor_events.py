@@ -18,7 +18,7 @@ from tickets.models import Event
 
 EVENTS = 40  # the next ones by date in the stream; also the length of a page
 ACTIVE = 10  # the most events that the stream has in addition, because of their latest activity
-STILL_SHOWN = timedelta(hours=6)  # after an event began
+STILL_SHOWN = timedelta(hours=6)  # after an event began, even if it sells no more tickets
 
 
 def events_live(*, happened: Iterable[Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
@@ -47,8 +47,13 @@ def events_page(*, search: str, number: int, now: datetime) -> Page:
 
 
 def _events(now: datetime) -> QuerySet[Event]:
-    """Select the events that have not begun, or began less than STILL_SHOWN ago, by date. Drafts are left out."""
-    shown = Event.objects.filter(date__gt=now - STILL_SHOWN).exclude(status=Event.Status.DRAFT)
+    """Select the events that have not begun, began less than STILL_SHOWN ago, or still sell tickets, by date.
+
+    Drafts are left out.
+    """
+    shown = Event.objects.exclude(status=Event.Status.DRAFT).filter(
+        tickets.coming_or_selling(since=now - STILL_SHOWN, now=now, with_hidden=True)
+    )
     return shown.order_by("date", "pk")
 
 

@@ -15,7 +15,7 @@ from overlord.accounts.models import User
 from overlord.kernel import db, redis_client
 from realtime import publish, store, streams
 from realtime.worker import flush
-from tickets import event_operations, projections, selectors, services
+from tickets import event_operations, event_selectors, projections, selectors, services
 from tickets.event_files import EventToLoad, TypeToLoad
 from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.rules import EXPIRING_SECONDS
@@ -44,13 +44,36 @@ class TestNextEvents:
         ]
         assert set(shown()[0]) == {"id", "name", "date", "sale", "available"}
 
-    def test_the_list_takes_two_queries_and_has_no_more_events_than_asked(
+    def test_an_event_that_has_begun_stays_until_the_sale_of_its_last_type_ends(
+        self, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        now = timezone.now()
+        begun, ended, goes_on = now - timedelta(hours=2), now - timedelta(hours=1), now + timedelta(days=2)
+        festival = ticket_type_make(capacity=9, closes_at=goes_on)
+        ticket_type_make(event=festival.event, closes_at=ended)
+        concert, for_staff, cancelled = (ticket_type_make(closes_at=at) for at in (ended, goes_on, goes_on))
+        coming = ticket_type_make()
+        Event.objects.exclude(pk=coming.event_id).update(date=begun)
+        TicketType.objects.filter(pk=for_staff.pk).update(hidden=True)
+        Inventory.objects.filter(pk=cancelled.pk).update(paused=True)
+        Event.objects.filter(pk=cancelled.event_id).update(status="cancelled")
+
+        def listed(at: datetime) -> list[tuple[int, str, int]]:
+            state = projections.project_next_events((), now=at)[streams.ALONE]
+            return [(each["id"], each["sale"], each["available"]) for each in state]
+
+        assert (concert.event_id, "open", 50) in listed(ended - timedelta(seconds=1))
+        assert listed(now) == [(festival.event_id, "open", 9), (coming.event_id, "open", 50)]
+        assert listed(goes_on) == [(coming.event_id, "open", 50)]
+
+    def test_the_list_takes_three_queries_and_has_no_more_events_than_asked(
         self, ticket_type_make: Callable[..., TicketType], django_assert_num_queries: Callable[[int], Any]
     ) -> None:
         for _ in range(5):
             ticket_type_make()
-        with django_assert_num_queries(2):
-            assert len(selectors.events_next(most=3, now=timezone.now())) == 3
+        with django_assert_num_queries(3):
+            listed = event_selectors.events_for_buyers(now=timezone.now())
+            assert len(event_selectors.events_next(listed, most=3)) == 3
 
     def test_every_sale_marks_the_list_and_a_burst_is_read_once_in_its_interval(
         self, ticket_type: TicketType, user_make: Callable[..., User], monkeypatch: pytest.MonkeyPatch
@@ -58,8 +81,12 @@ class TestNextEvents:
         often = replace(streams.get(streams.Kind.EVENTS), interval=1000.0)
         monkeypatch.setitem(streams._definitions, streams.Kind.EVENTS, often)
         reads: list[object] = []
-        really = selectors.events_next
-        monkeypatch.setattr(selectors, "events_next", lambda **given: reads.append(1) or really(**given))
+        really = event_selectors.events_next
+        monkeypatch.setattr(
+            event_selectors,
+            "events_next",
+            lambda *listed, **given: reads.append(1) or really(*listed, **given),
+        )
         for _ in range(5):
             claim(user_make(), ticket_type)
             flush.flush()

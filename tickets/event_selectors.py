@@ -1,13 +1,56 @@
-"""Reads that decide what staff may change in an event or delete, and which events of a file exist already."""
+"""Reads of events: the list that buyers see, what staff may change or delete, and which of a file exist already."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
+from django.db.models import DateField, F, Func, Q, QuerySet
+from django.db.models.functions import Cast, TruncMonth
+
+from overlord.kernel import db
+from overlord.shop import searches
 from overlord.shop.selectors import is_logo
-from tickets import event_rules
+from tickets import event_rules, selectors, sql
 from tickets.event_rules import PauseOfType
 from tickets.models import Event, Inventory, TicketType, Voucher
 from tickets.voucher_rules import PriceRule
+
+# The day of an event in its own time zone.
+LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
+
+
+# The list of events that buyers see ------------------------------------------------------------------------------
+def events_for_buyers(*, now: datetime) -> QuerySet[Event]:
+    """Select the events on sale that have not begun, and those that still sell tickets, such as a festival."""
+    return Event.objects.filter(selectors.coming_or_selling(since=now, now=now), status=Event.Status.ON_SALE)
+
+
+def events_next(
+    listed: QuerySet[Event], *, most: int, search: str = "", month: tuple[date, date] | None = None
+) -> list[dict[str, Any]]:
+    """Read the first of the listed events, soonest first: rows that `representation.events_next` shows.
+
+    The name or the description contains each word of `search`. `month` has the first day of a month and of the next
+    one; the month of an event is that of its beginning, in its own time zone.
+    """
+    for word in searches.words(search):
+        listed = listed.filter(Q(name__icontains=word) | Q(description__icontains=word))
+    if month is not None:
+        listed = listed.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])
+    shown = listed.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
+    found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
+    for ticket_type in db.rows(sql.TYPES_LEFT, {"events": list(found)}):
+        found[ticket_type["event_id"]]["types"].append(ticket_type)
+    return list(found.values())
+
+
+def months_with(listed: QuerySet[Event]) -> list[date]:
+    """Read the first day of each month in which listed events begin."""
+    months = listed.annotate(month=TruncMonth(LOCAL_DAY)).order_by("month")
+    return list(months.values_list("month", flat=True).distinct())
+
+
+# Events as staff edit them ---------------------------------------------------------------------------------------
 
 
 def is_picture_used(*, name: str) -> bool:

@@ -62,7 +62,7 @@ EVENTS_SHOWN = 100
 @allow("GET")
 @shared(seconds=1)
 def home(request: HttpRequest) -> HttpResponse:
-    """List the upcoming events by date, filtered by a search and a month."""
+    """List the events that have not begun or still sell tickets by date, filtered by a search and a month."""
     search, month = searches.text_asked(request), _month(request.GET.get("month"))
     asked = {"search": search, "month": month and month[0]}
     # The template keeps the HTML of the list for a second, and calls `programme` only to make it again.
@@ -70,14 +70,15 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _programme(search: str, month: tuple[date, date] | None) -> dict[str, Any]:
-    """Return the template's context of the list: the upcoming events by month, and the months to choose from."""
+    """Return the template's context of the list: the events by month, and the months to choose from."""
     now = clock.now()
-    rows = selectors.events_next(most=EVENTS_SHOWN, now=now, search=search, month=month)
+    listed = event_selectors.events_for_buyers(now=now)
+    rows = event_selectors.events_next(listed, most=EVENTS_SHOWN, search=search, month=month)
     shown = representation.events_next(rows, now=now)
     return {
         "months": _by_month([_listed(row, event, now=now) for row, event in zip(rows, shown, strict=True)]),
         "more": len(rows) == EVENTS_SHOWN,
-        "choices": selectors.months_with_events(now=now),
+        "choices": event_selectors.months_with(listed),
         "now": now,
     }
 

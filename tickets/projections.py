@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from realtime import publish, streams
-from tickets import availability, representation, selectors
+from tickets import availability, event_selectors, representation, selectors
 from tickets.representation import Figures
 
 NEXT_EVENTS = 200
@@ -22,7 +22,7 @@ def project_events(ids: Collection[int], *, now: datetime) -> dict[int, dict[str
 
 def project_next_events(_ids: Collection[int], *, now: datetime) -> dict[int, list[dict[str, Any]]]:
     """Return the next events as the stream of all events shows them, under the one id of that stream."""
-    rows = selectors.events_next(most=NEXT_EVENTS, now=now)
+    rows = event_selectors.events_next(event_selectors.events_for_buyers(now=now), most=NEXT_EVENTS)
     return {streams.ALONE: representation.events_next(rows, now=now)}
 
 

@@ -116,7 +116,7 @@ def ticket_type(
 
 
 def events_next(rows: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
-    """Return the next events (rows of `selectors.events_next`) as the stream of all events shows them."""
+    """Return the next events (rows of `event_selectors.events_next`) as the stream of all events shows them."""
     return [_event_next(row, now=now) for row in rows]
 
 

@@ -12,7 +12,8 @@ from django.urls import reverse
 from overlord.kernel import clock
 from overlord.kernel.methods import allow
 from overlord.shop.shared_answers import shared
-from tickets import selectors
+from tickets import event_selectors
+from tickets.models import Event
 
 NOT_FOR_ROBOTS = (
     "/admin/",
@@ -28,12 +29,12 @@ NOT_FOR_ROBOTS = (
 
 
 class EventPages(Sitemap):
-    """The pages of the events to come."""
+    """The pages of the events that the home page lists."""
 
     changefreq = "daily"
 
-    def items(self) -> QuerySet[Any, dict[str, Any]]:
-        return selectors.events_listed(after=clock.now()).order_by("id")
+    def items(self) -> QuerySet[Event, Any]:
+        return event_selectors.events_for_buyers(now=clock.now()).order_by("id").values("id")
 
     def location(self, item: dict[str, Any]) -> str:
         return reverse("event", args=[item["id"]])

@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from django.db.models import DateField, F, Func, Q, QuerySet
-from django.db.models.functions import Cast, Coalesce, TruncMonth
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from overlord.kernel import db
 from overlord.kernel.numbers import LARGEST_ID
-from overlord.shop import searches
 from tickets import representation, rules, sql
 from tickets.event_rules import Switch, switch_of
 from tickets.models import Event, Inventory, Reservation, TicketType
@@ -35,9 +34,6 @@ RESERVATION_COLUMNS = (
     "version",
 )
 
-# The day of an event in its own time zone.
-LOCAL_DAY = Cast(Func(F("time_zone"), F("date"), function="timezone"), DateField())
-
 
 # Events --------------------------------------------------------------------------------------------------
 def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
@@ -49,6 +45,22 @@ def events_listed(*, after: datetime | None = None) -> QuerySet[Event, Any]:
 def lasts_until(instant: datetime) -> Q:
     """Return the condition for events that begin or end at an instant or later. An end may be unknown."""
     return Q(date__gte=instant) | Q(ends_at__gte=instant)
+
+
+def coming_or_selling(*, since: datetime, now: datetime, with_hidden: bool = False) -> Q:
+    """Return the condition for events that begin at `since` or later, or that still sell tickets at `now`.
+
+    An event sells until the sale of its last ticket type ends. Types that are hidden from buyers count only if
+    `with_hidden` is true. The events that began before `since` are read first, by the ends of their sales. The
+    condition names them and the earliest date, so that a query by date need not read all past events.
+    """
+    seen = {} if with_hidden else {"ticket_types__hidden": False}
+    begun = Event.objects.filter(
+        date__lt=since, status=Event.Status.ON_SALE, ticket_types__inventory__closes_at__gt=now, **seen
+    )
+    dates = dict(begun.values_list("pk", "date"))
+    first = min(dates.values(), default=since)
+    return Q(date__gte=first) & (Q(date__gte=since) | Q(pk__in=list(dates)))
 
 
 def events_static(
@@ -128,33 +140,6 @@ def types_with_tickets_left(event_ids: Collection[int]) -> dict[int, list[int]]:
     for event_id, type_id in left.values_list("ticket_type__event_id", "ticket_type_id"):
         found[event_id].append(type_id)
     return found
-
-
-def events_next(
-    *, most: int, now: datetime, search: str = "", month: tuple[date, date] | None = None
-) -> list[dict[str, Any]]:
-    """Read the next events, soonest first: rows that `representation.events_next` shows.
-
-    The name or the description contains each word of `search`. `month` has the first day of a month and of the next
-    one; the month of an event is that in its own time zone.
-    """
-    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
-    for word in searches.words(search):
-        upcoming = upcoming.filter(Q(name__icontains=word) | Q(description__icontains=word))
-    if month is not None:
-        upcoming = upcoming.annotate(day=LOCAL_DAY).filter(day__gte=month[0], day__lt=month[1])
-    shown = upcoming.order_by("date", "id").values("id", "name", "date", "time_zone", "currency")[:most]
-    found: dict[int, dict[str, Any]] = {event["id"]: {**event, "types": []} for event in shown}
-    for ticket_type in db.rows(sql.TYPES_LEFT, {"events": list(found)}):
-        found[ticket_type["event_id"]]["types"].append(ticket_type)
-    return list(found.values())
-
-
-def months_with_events(*, now: datetime) -> list[date]:
-    """Read the first day of each month that has events to come."""
-    upcoming = Event.objects.filter(status=Event.Status.ON_SALE, date__gte=now)
-    months = upcoming.annotate(month=TruncMonth(LOCAL_DAY)).order_by("month")
-    return list(months.values_list("month", flat=True).distinct())
 
 
 def event_of_type(ticket_type: int) -> int | None:

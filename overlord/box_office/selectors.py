@@ -20,7 +20,7 @@ from overlord.shop.paging import Page, page_of
 from tickets.admission import selectors as admission
 from tickets.admission.models import Ticket
 from tickets.models import Event, Reservation, TicketType
-from tickets.selectors import lasts_until, reservations_of_order
+from tickets.selectors import coming_or_selling, lasts_until, reservations_of_order
 
 EVENTS_ON_A_PAGE = 50
 ORDERS_SHOWN = 50
@@ -30,10 +30,10 @@ MOST_BUYERS = 200  # the most buyers that a search by a name considers
 def events(*, past: bool, search: str, with_drafts: bool, page: int, now: datetime) -> Page:
     """Return a page of the coming events, the next one first, or of the past events, the latest first.
 
-    An event is past when it has ended, or when it has begun if its end is not known. Each event has the figures of
-    `with_figures`.
+    An event is past when it has ended, or begun if its end is not known, and sells no more tickets. Each event has
+    the figures of `with_figures`.
     """
-    coming = lasts_until(now)
+    coming = lasts_until(now) | coming_or_selling(since=now, now=now, with_hidden=True)
     found = Event.objects.exclude(coming) if past else Event.objects.filter(coming)
     if not with_drafts:
         found = found.exclude(status=Event.Status.DRAFT)

@@ -75,7 +75,19 @@ def test_an_event_that_is_over_is_not_live_although_it_has_changes(
 ) -> None:
     claim(buyer.pk, types[4], 1)
     Event.objects.filter(pk=types[4].event_id).update(date=timezone.now() - timedelta(hours=7))
+    Inventory.objects.filter(pk=types[4].pk).update(closes_at=timezone.now())
     assert live() == events_of(types[:LIVE])
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_an_event_that_began_long_ago_is_shown_as_long_as_it_sells(
+    hidden: bool, types: list[TicketType], staff: Client
+) -> None:
+    begun = Event.objects.filter(pk=types[4].event_id)
+    begun.update(date=timezone.now() - timedelta(days=2))
+    TicketType.objects.filter(pk=types[4].pk).update(hidden=hidden)
+    assert live() == events_of([types[4], types[0]])
+    assert shown(staff.get("/monitor/?q=Event").content.decode()) == events_of([types[4], types[0]])
 
 
 def test_a_draft_takes_no_place(types: list[TicketType]) -> None:

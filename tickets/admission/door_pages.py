@@ -27,7 +27,7 @@ from tickets.admission import codes, door_services, labels, representation, rule
 from tickets.admission.door_services import Shown
 from tickets.admission.permissions import Permission
 
-LISTED_SINCE = timedelta(days=2)  # an event that was over before is not listed; its address still works
+LISTED_SINCE = timedelta(days=2)  # an event that was over before, and sells no more, is not listed
 EVENTS_LISTED = 200
 # `connect-src`: the service worker fetches the door's page and its files.
 WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
@@ -105,7 +105,7 @@ def _found(event_id: int, words: str) -> list[dict[str, Any]]:
 def _choose(request: HttpRequest, *, refused: DomainError | None = None) -> HttpResponse:
     """Show the form that asks for an event and a gate. At first, the event that begins nearest to now is chosen."""
     now = clock.now()
-    events = selectors.door_events(since=now - LISTED_SINCE, most=EVENTS_LISTED)
+    events = selectors.door_events(since=now - LISTED_SINCE, most=EVENTS_LISTED, now=now)
     nearest = min(events, key=lambda event: abs(event["date"] - now), default={"id": ""})
     context = {
         "events": events,

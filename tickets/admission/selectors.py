@@ -290,9 +290,13 @@ def door_states(event_ids: Collection[int], *, now: datetime) -> list[dict[str, 
     return db.rows(sql.DOOR_STATE, {"events": list(event_ids), "now": now})
 
 
-def door_events(*, since: datetime, most: int) -> list[dict[str, Any]]:
-    """Return the events for which a door can be opened: those that are not over at `since`, the earliest first."""
-    shown = Event.objects.exclude(status=Event.Status.DRAFT).filter(tickets.lasts_until(since))
+def door_events(*, since: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
+    """Return the events for which a door can be opened, the earliest first.
+
+    They are those that are not over at `since`, and those that still sell tickets at `now`.
+    """
+    lasting = tickets.lasts_until(since) | tickets.coming_or_selling(since=since, now=now, with_hidden=True)
+    shown = Event.objects.exclude(status=Event.Status.DRAFT).filter(lasting)
     events = shown.order_by("date", "id")
     return [dict(row) for row in events.values("id", "name", "date", "time_zone")[:most]]
 

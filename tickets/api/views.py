@@ -35,7 +35,10 @@ class PublicView(APIView):
 class EventList(PublicView):
     @extend_schema(
         operation_id="events_list",
-        parameters=[OpenApiParameter("upcoming", bool), *paginated.parameters],
+        parameters=[
+            OpenApiParameter("upcoming", bool, description="Only the events that have not begun."),
+            *paginated.parameters,
+        ],
         responses=paginated(serializers.EventInList),
     )
     def get(self, request: Request) -> Response:

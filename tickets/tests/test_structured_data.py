@@ -112,6 +112,7 @@ def test_the_sitemap_lists_events_on_sale_with_constant_queries(
     draft, past = ticket_type_make(paused=True).event, ticket_type_make().event
     Event.objects.filter(pk=draft.pk).update(status="draft")
     Event.objects.filter(pk=past.pk).update(date=timezone.now() - timedelta(days=1))
+    Inventory.objects.filter(ticket_type__event=past).update(closes_at=timezone.now() - timedelta(days=1))
     for _ in range(3):
         ticket_type_make()
     text, many = read()

@@ -649,7 +649,7 @@ def test_the_list_shows_state_and_sales(ticket_type: TicketType, draft: Event, o
         assert organiser.get(f"/office/?page={page_number}").status_code == 200
 
 
-def test_an_event_of_several_days_is_coming_until_it_has_ended(
+def test_an_event_is_coming_until_it_has_ended_and_sells_no_more(
     organiser: Client, ticket_type: TicketType
 ) -> None:
     event, now = Event.objects.filter(pk=ticket_type.event_id), timezone.now()
@@ -661,12 +661,20 @@ def test_an_event_of_several_days_is_coming_until_it_has_ended(
             if ticket_type.event.name in organiser.get(f"/office/?when={when}").content.decode()
         ]
 
+    before, later = now - timedelta(hours=1), now + timedelta(days=1)
     found = []
-    for ends_at in (None, now - timedelta(hours=1), now + timedelta(days=1)):
+    for ends_at, closes_at in (
+        (None, before),
+        (before, before),
+        (later, before),
+        (None, later),
+        (before, later),
+    ):
         event.update(date=now - timedelta(days=2), ends_at=ends_at)
+        Inventory.objects.update(closes_at=closes_at)
         found.append(lists())
 
-    assert found == [["past"], ["past"], [""]]
+    assert found == [["past"], ["past"], [""], [""], [""]]
 
 
 @pytest.mark.parametrize(

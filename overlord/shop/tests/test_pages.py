@@ -23,7 +23,7 @@ from overlord.shop import look
 from overlord.shop.models import Look
 from realtime import store
 from tests.clients import permit
-from tickets import availability_labels, event_page, selectors, services
+from tickets import availability_labels, event_page, event_selectors, services
 from tickets.models import Event, Inventory, Reservation, TicketType
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,10 +159,10 @@ class TestRefusals:
         assert "Some may become available at" in text(reserve(mine, ticket_type))
 
     def test_a_busy_database_is_a_page_too(self, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        def away(**_: object) -> None:
+        def away(*_: object, **__: object) -> None:
             raise OperationalError("gone")
 
-        monkeypatch.setattr("tickets.selectors.events_next", away)
+        monkeypatch.setattr("tickets.event_selectors.events_next", away)
         answer = page.get("/")
         assert (answer.status_code, answer["Retry-After"]) == (503, "1")
         assert "very busy" in text(answer)
@@ -321,7 +321,7 @@ class TestCost:
 
     @pytest.mark.parametrize(
         ("path", "most"),
-        [("/", 5), ("/events/{event}/", 8), ("/me/", 5), ("/checkout/{hold}/", 5), ("/monitor/", 20)],
+        [("/", 6), ("/events/{event}/", 8), ("/me/", 5), ("/checkout/{hold}/", 5), ("/monitor/", 23)],
     )
     def test_queries_are_constant(
         self,
@@ -429,6 +429,22 @@ class TestSearch:
         assert self.found(page, q="apl") == ["Blue Hour"]
         assert self.found(page, q="naples moon") == []
 
+    def test_an_event_that_has_begun_is_found_as_long_as_it_sells(
+        self, page: Client, ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        began = timezone.now() - timedelta(days=40)
+        festival, concert = (ticket_type_make(closes_at=timezone.now() + timedelta(days=n)) for n in (2, -2))
+        Event.objects.update(date=began)
+        name = festival.event.name
+        month = f"{began:%Y-%m}"
+        for wish in ({}, {"q": name}, {"month": month}, {"q": name, "month": month}):
+            assert self.found(page, **wish) == [name]
+        shown = page.get("/").content.decode()
+        assert f'<option value="{month}">' in shown
+        assert "50 left" in shown
+        assert f"/events/{festival.event_id}/" in page.get("/sitemap.xml").content.decode()
+        assert f"/events/{concert.event_id}/" not in page.get("/sitemap.xml").content.decode()
+
     def test_the_search_uses_an_index(self) -> None:
         with connection.cursor() as cursor:
             # Many rows are inserted, which may take long on a busy machine.
@@ -440,7 +456,8 @@ class TestSearch:
             )
             cursor.execute("ANALYZE tickets_event")
         with CaptureQueriesContext(connection) as context:
-            selectors.events_next(most=100, now=timezone.now(), search="c4ca4238")
+            listed = event_selectors.events_for_buyers(now=timezone.now())
+            event_selectors.events_next(listed, most=100, search="c4ca4238")
         [search] = [each["sql"] for each in context if "UPPER" in each["sql"]]
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {search}")

@@ -148,17 +148,19 @@ def test_an_admission_of_another_day_is_shown_with_its_date(
     assert found.count(date) == 2, "beside the ticket and among the newest scans"
 
 
-def test_the_door_of_an_event_of_several_days_can_be_opened_until_it_has_ended(
+def test_the_door_of_an_event_of_several_days_can_be_opened_until_it_has_ended_and_sells_no_more(
     page: Client, reservation: Reservation
 ) -> None:
     event = Event.objects.filter(pk=reservation.ticket_type.event_id)
     name, began = event.get().name, timezone.now() - timedelta(days=6)
+    second, sixth, later = (began + timedelta(days=days) for days in (1, 5, 9))
     shown = []
-    for ends_at in (None, began + timedelta(days=1), began + timedelta(days=5)):
+    for ends_at, closes_at in ((None, began), (second, began), (sixth, began), (None, later)):
         event.update(date=began, ends_at=ends_at)
+        Inventory.objects.update(closes_at=closes_at)
         shown.append(name in page.get("/door/").content.decode())
 
-    assert shown == [False, False, True]
+    assert shown == [False, False, True, True]
 
 
 def test_a_gate_of_a_cancelled_event_says_so(page: Client, here: str) -> None:
