@@ -29,7 +29,7 @@ LATEST_PAYMENTS = 500
 LAST, GAP = timedelta(minutes=1), timedelta(seconds=5)
 DOORS = 3
 LINES = 3
-DOORS_OPEN = timedelta(hours=12)  # before and after an event begins
+DOORS_OPEN = timedelta(hours=12)  # before an event begins, and after it begins or ends
 LATELY = timedelta(minutes=5)
 DOOR_COLUMNS = ("id", "name", "date", "time_zone", "admitted", "tickets", "conflicts")
 
@@ -139,9 +139,9 @@ def _span(minutes: int) -> timedelta:
 
 
 def doors_open(*, now: datetime) -> list[dict[str, Any]]:
-    """Read the admissions at the doors that are open: the first DOORS events by date that have scans.
+    """Read the admissions at the doors that are open: those of DOORS events that have scans, sorted by date.
 
-    A door is open from DOORS_OPEN before its event begins until DOORS_OPEN after that.
+    A door is open from DOORS_OPEN before its event begins until DOORS_OPEN after that, or after the event's end.
     """
     return admission.doors(after=now - DOORS_OPEN, before=now + DOORS_OPEN, most=DOORS, now=now)
 

@@ -256,6 +256,30 @@ class TestThePicture:
         assert minutes == sorted(minutes, key=lambda each: each["minute"], reverse=True)
         assert len({each["key"] for each in minutes}) == len(minutes)
 
+    def test_the_door_of_an_event_of_several_days_is_open_until_after_its_end(
+        self, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
+    ) -> None:
+        steward, now = user_make(), timezone.now()
+        festivals, concerts = ([ticket_type_make() for _ in range(n)] for n in (3, 2))
+        for ticket_type in (*festivals, *concerts):
+            [code] = codes_of(admitting.paid(user_make(), ticket_type))
+            scan(code, actor_id=steward.pk)
+        for nth, each in enumerate(festivals):
+            begun = now - timedelta(days=nth + 1)
+            Event.objects.filter(pk=each.event_id).update(date=begun, ends_at=now + timedelta(hours=1))
+        for nth, each in enumerate(concerts):
+            Event.objects.filter(pk=each.event_id).update(date=now + timedelta(hours=nth))
+
+        def doors(hours: float) -> list[int]:
+            return [door["id"] for door in monitor.doors_open(now=now + timedelta(hours=hours))]
+
+        lasting = [each.event_id for each in reversed(festivals)]
+        first, second = (each.event_id for each in concerts)
+        assert doors(0) == [lasting[-1], first, second], "the latest festival takes the place that is left"
+        assert doors(-14) == lasting
+        assert doors(12.9) == [*lasting[1:], second], "the first concert began more than twelve hours ago"
+        assert doors(13.1) == []
+
     def test_what_a_past_or_cancelled_event_did_not_sell_is_not_available(
         self, ticket_type_make: Callable[..., TicketType]
     ) -> None:

@@ -314,13 +314,18 @@ def door_event(*, event_id: int) -> dict[str, Any] | None:
 
 
 def doors(*, after: datetime, before: datetime, most: int, now: datetime) -> list[dict[str, Any]]:
-    """Read the admissions of events between two dates: the first `most` events by date that have scans.
+    """Read the admissions of `most` events that have scans, sorted by date.
 
-    Each has `id`, `name`, `date`, `time_zone`, and the fields of `representation.door`.
+    They are the first events that begin between the two times, and if there are fewer of them, the latest ones that
+    began before and end later than `after`. Each has `id`, `name`, `date`, `time_zone`, and the fields of
+    `representation.door`.
     """
-    scanned = Scan.objects.filter(event=OuterRef("pk"))
-    events = Event.objects.filter(Exists(scanned), date__gte=after, date__lt=before).order_by("date", "id")
-    shown = {row["id"]: row for row in events.values("id", "name", "date", "time_zone")[:most]}
+    scanned = Event.objects.filter(Exists(Scan.objects.filter(event=OuterRef("pk"))))
+    named = scanned.values("id", "name", "date", "time_zone")
+    found = list(named.filter(date__gte=after, date__lt=before).order_by("date", "id")[:most])
+    lasting = named.filter(date__lt=after, ends_at__gt=after).order_by("-date", "-id")
+    found = [*lasting[: most - len(found)]][::-1] + found
+    shown = {row["id"]: row for row in found}
     states = {row["event"]: row for row in door_states(list(shown), now=now)} if shown else {}
     return [
         {**shown[event_id], **representation.door(states[event_id])}
