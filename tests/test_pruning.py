@@ -32,7 +32,7 @@ from tests.clients import api_of
 from tests.system import eventually
 from tests.threads import together
 from tickets.line.models import Entry, Line
-from tickets.models import Inventory, Reservation, TicketType
+from tickets.models import Event, Inventory, Reservation, TicketType
 from tickets.tests.reserving import reserve, waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,22 +143,24 @@ def test_ended_sessions_and_tokens_are_deleted(buyer: User) -> None:
     assert set(ApiToken.objects.values_list("pk", flat=True)) == {"open"}
 
 
-def test_the_lines_of_past_events_are_deleted(
+def test_the_lines_of_past_events_that_sell_no_more_are_deleted(
     buyer: User, user_make: Callable[..., User], ticket_type_make: Callable[..., TicketType]
 ) -> None:
     now, seed = timezone.now(), "0" * 64
-    past, coming = ticket_type_make().event, ticket_type_make().event
-    for event in (past, coming):
+    past, selling, coming = (ticket_type_make(closes_at=now + timedelta(days=n)).event for n in (-99, 1, 1))
+    for event in (past, selling, coming):
         line = Line.objects.create(event=event, seed=seed, commitment=sha256(seed.encode()).hexdigest())
         for number, user in enumerate((buyer, user_make()), start=1):
             Entry.objects.create(line=line, buyer=user, number=number, choices=[], entered_at=now)
-    past.date = now - LONG_AGO
-    past.save()
+    Event.objects.exclude(pk=coming.pk).update(date=now - LONG_AGO)
 
     call_command("prune")
 
-    assert list(Line.objects.values_list("pk", flat=True)) == [coming.pk]
-    assert set(Entry.objects.values_list("line", flat=True)) == {coming.pk}
+    kept = {selling.pk, coming.pk}
+    assert set(Line.objects.values_list("pk", flat=True)) == kept, (
+        "people still wait in a line that still sells"
+    )
+    assert set(Entry.objects.values_list("line", flat=True)) == kept
 
 
 def test_old_minutes_of_the_monitor_are_deleted() -> None:
