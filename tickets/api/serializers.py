@@ -130,7 +130,9 @@ class Reservation(serializers.Serializer):
     currency = serializers.CharField()
     created = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
-    expires_in = serializers.IntegerField(help_text="In whole seconds; 0 if it does not expire.")
+    expires_in = serializers.IntegerField(
+        help_text="In whole seconds; 0 if it does not expire, and for a hold that is about to be released."
+    )
     state = serializers.ChoiceField(choices=[state.value for state in ReservationState])
     validated = serializers.BooleanField()
     version = serializers.IntegerField()
