@@ -115,6 +115,9 @@ class EventAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
         event_saving.event_write(form=form, now=clock.now())
+        if form.end_moved is not None:
+            when = formats.date_time(form.end_moved, obj.time_zone)
+            self.message_user(request, f"The end moved by the same time as the beginning. It is now {when}.")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

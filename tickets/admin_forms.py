@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -43,6 +45,7 @@ class EventForm(forms.ModelForm):
     meanwhile: Sequence[str] = ()  # sentences about what others changed since the form was made
     may_change_types = True
     moved_from: datetime | None = None  # the former date, until the sales that end at this date are moved too
+    end_moved: datetime | None = None  # the new end, if it moves with the beginning
     ends_set: set[int]  # the ids of the ticket types for which the author entered an end of the sale
 
     made_from = MadeFromField(required=False)
@@ -126,13 +129,28 @@ class EventForm(forms.ModelForm):
             raise forms.ValidationError(sentence)
 
     def clean_ends_at(self) -> datetime | None:
-        ends_at: datetime | None = self.cleaned_data["ends_at"]
-        if ends_at is not None:
-            _read(lambda: rules.check_instant(ends_at))
-            begins = self.cleaned_data.get("date")
-            if begins is not None and ends_at <= begins:
-                raise forms.ValidationError(_("An event must end after it begins."))
+        given: datetime | None = self.cleaned_data["ends_at"]
+        if given is None:
+            return None
+        begins = self.cleaned_data.get("date")
+        ends_at = given if begins is None else self._end_moved(given, date=begins)
+        _read(lambda: rules.check_instant(ends_at))
+        if begins is not None and ends_at <= begins:
+            raise forms.ValidationError(_("An event must end after it begins."))
+        self.end_moved = ends_at if ends_at != given else None
         return ends_at
+
+    def _end_moved(self, ends_at: datetime, *, date: datetime) -> datetime:
+        began, ended = self.initial.get("date"), self.initial.get("ends_at")
+        if began is None or ended is None:
+            return ends_at
+        return event_rules.end_moved(
+            before=(began, ended),
+            before_in=ZoneInfo(self.initial["time_zone"]),
+            date=date,
+            ends_at=ends_at,
+            now_in=timezone.get_current_timezone(),
+        )
 
     def clean_currency(self) -> str:
         currency = self.cleaned_data["currency"].upper()

@@ -110,7 +110,7 @@ class OfficeEventForm(Folded, EventForm):
             "venue": _("The name of the place, for example Town Hall. Optional."),
             "address": _("Street, postcode and town, as people enter them in a map. Optional."),
             "date": _("Ticket sales end at this time, unless you set another time for a ticket type."),
-            "ends_at": _("Optional."),
+            "ends_at": _("Optional. If you change only the beginning, the end moves by the same time."),
             "currency": _(
                 "Three letters, for example EUR. You cannot change the currency after tickets have been"
                 " reserved."

@@ -1,4 +1,4 @@
-"""When staff may publish an event, make it a draft again, or pause and resume its sale; and its sale state.
+"""When staff may publish an event, make it a draft again, or pause and resume its sale; its end and its sale state.
 
 These are decisions on plain values: nothing here reads a clock, a row or a setting. The sale state of a ticket type
 is decided in `tickets.rules`.
@@ -6,7 +6,7 @@ is decided in `tickets.rules`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
 from overlord.kernel.errors import Conflict
@@ -217,6 +217,28 @@ def is_paused_as_a_whole(types: Iterable[PauseOfType]) -> bool:
     """Return whether staff paused the sale of an event with these ticket types, and not only some of its types."""
     known = list(types)
     return all(each.paused for each in known) and any(not each.alone for each in known)
+
+
+def end_moved(
+    *, before: tuple[datetime, datetime], before_in: tzinfo, date: datetime, ends_at: datetime, now_in: tzinfo
+) -> datetime:
+    """Return the end of an event that begins at `date`, after an edit that gave it the end `ends_at`.
+
+    `before` has its former date and end. If the edit changed the beginning and left the end as it was, the end
+    moves too: by the same time on the clocks of the event's time zone, which was `before_in` and is `now_in`.
+    """
+    began, ended = (_on_clock(each, before_in) for each in before)
+    shift = _on_clock(date, now_in) - began
+    if not shift or _on_clock(ends_at, now_in) != ended:
+        return ends_at
+    begins, moved = date.astimezone(UTC), (ended + shift).replace(tzinfo=now_in).astimezone(UTC)
+    # Where clocks go back, a short event could end before it begins.
+    return moved if moved > begins else begins + (before[1] - before[0])
+
+
+def _on_clock(instant: datetime, zone: tzinfo) -> datetime:
+    """Return what the clocks of a zone show, without the zone. A form shows no parts of a second."""
+    return instant.astimezone(zone).replace(tzinfo=None, microsecond=0, fold=0)
 
 
 def check_sale_times(*, opens_at: datetime | None, closes_at: datetime) -> None:

@@ -42,7 +42,7 @@ def event_write(*, form: EventForm, now: datetime) -> None:
         event.save()
         return
     operations.inventories_lock(event_id=event.pk)  # by id, as claims lock them
-    changed = {*form.changed_data}
+    changed = {*form.changed_data} | ({"ends_at"} if form.end_moved is not None else set())
     event.save(update_fields=changed)
     if "date" in changed:
         form.moved_from = form.initial["date"]

@@ -25,7 +25,7 @@ from overlord.kernel.form_fields import WholeNumberField
 from overlord.kernel.methods import allow
 from overlord.kernel.numbers import LARGEST_ID
 from overlord.mailings.permissions import Permission as MailingsPermission
-from overlord.shop import error_messages, pictures, searches
+from overlord.shop import error_messages, formats, pictures, searches
 from overlord.shop.paging import page_number
 from overlord.shop.permissions import staff_with
 from tickets import event_services as services
@@ -164,7 +164,7 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
                 now=clock.now(),
             )
             if shown.saved is not None:
-                messages.success(request, _("The event was saved."))
+                messages.success(request, _saved_sentence(shown.event))
                 return redirect("office_event", shown.saved)
         else:
             data = _unsent(request.POST) if request.method == "POST" else None
@@ -179,6 +179,16 @@ def _form_page(request: HttpRequest, event_id: int | None) -> HttpResponse:
         context["takes_browsers_zone"] = is_fresh and default_time_zone() == time_zones.UTC
         # The page is rendered inside this block, so that the form shows its times in the event's zone.
         return render(request, "box_office/event_form.html", context, status=_status(shown, is_sent=is_sent))
+
+
+def _saved_sentence(form: Any) -> str:
+    """Return what was saved, with the new end of the event if this moved by itself."""
+    saved = _("The event was saved.")
+    if form.end_moved is None:
+        return saved
+    when = formats.date_time(form.end_moved, form.instance.time_zone)
+    moved = _("Its end moved by the same time as its beginning. It now ends on %(when)s.")
+    return f"{saved} {moved % {'when': when}}"
 
 
 def _status(shown: EventForms, *, is_sent: bool) -> int:

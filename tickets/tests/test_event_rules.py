@@ -1,6 +1,7 @@
-"""The reasons why a draft cannot go on sale, on plain values."""
+"""Why a draft cannot go on sale, what is resumed, and when a moved event ends, on plain values."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,6 +10,7 @@ from tickets.event_rules import (
     PauseOfType,
     SaleOfType,
     Switch,
+    end_moved,
     is_paused_as_a_whole,
     obstacles,
     resumed,
@@ -118,3 +120,13 @@ def test_a_type_whose_sale_has_ended_does_not_go_on() -> None:
     assert resumed(
         [ended, PauseOfType(ticket_type=2, paused=True, alone=True, closes_at=NOW + DAY)], now=NOW
     ) == [2]
+
+
+def test_a_short_event_that_moves_into_the_hour_that_comes_twice_ends_after_it_begins() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    begins, ends = (datetime(2030, 10, 20, 2, minute, tzinfo=berlin) for minute in (10, 40))
+    date = datetime(2030, 10, 27, 2, 10, tzinfo=berlin, fold=1)
+
+    moved = end_moved(before=(begins, ends), before_in=berlin, date=date, ends_at=ends, now_in=berlin)
+
+    assert moved.astimezone(UTC) - date.astimezone(UTC) == timedelta(minutes=30)

@@ -4,8 +4,9 @@ import itertools
 import re
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import IntegrityError, connection
@@ -913,6 +914,52 @@ def test_an_earlier_date_does_not_leave_a_sale_open_after_the_event_begins(
     allowed = Form(organiser, edit).send(date_0="2030-04-30", type0_closes_at_0="", type0_closes_at_1="")
     assert allowed.status_code == 302
     assert Inventory.objects.get().closes_at == Event.objects.get().date
+
+
+BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("changes", "ends_at", "is_said"),
+    [
+        ({"date_0": "2030-05-08"}, datetime(2030, 5, 8, 22, tzinfo=BERLIN), True),
+        ({"date_0": "2030-04-24", "date_1": "18:00"}, datetime(2030, 4, 24, 20, 30, tzinfo=BERLIN), True),
+        ({"date_0": "2030-11-06"}, datetime(2030, 11, 6, 22, tzinfo=BERLIN), True),
+        ({"date_0": "2030-05-08", "ends_at_0": "2030-05-09"}, datetime(2030, 5, 9, 22, tzinfo=BERLIN), False),
+        ({"ends_at_1": "23:00"}, datetime(2030, 5, 1, 23, tzinfo=BERLIN), False),
+        ({"date_0": "2030-05-08", "ends_at_0": "", "ends_at_1": ""}, None, False),
+        ({"time_zone": "America/New_York"}, datetime(2030, 5, 1, 22, tzinfo=NEW_YORK), False),
+        (
+            {"time_zone": "America/New_York", "date_0": "2030-05-08"},
+            datetime(2030, 5, 8, 22, tzinfo=NEW_YORK),
+            True,
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_admin", [True, False])
+def test_the_end_of_an_event_moves_with_its_beginning_if_the_form_leaves_it_as_it_was(
+    draft: Event,
+    organiser: Client,
+    user_make: Callable[..., User],
+    is_admin: bool,
+    changes: dict[str, str],
+    ends_at: datetime | None,
+    is_said: bool,
+) -> None:
+    """The event begins at 19:30 and ends at 22:00 in Berlin."""
+    client, page = organiser, f"/office/events/{draft.pk}/"
+    edit = f"{page}edit/"
+    if is_admin:
+        client, page = Client(), "/admin/tickets/event/"
+        client.force_login(user_make(is_staff=True, is_superuser=True))
+        edit = f"{page}{draft.pk}/change/"
+    assert Form(client, edit).send(**changes).status_code == 302
+
+    draft.refresh_from_db()
+    assert draft.ends_at == ends_at
+    assert draft.calendar_version == 1
+    shown = client.get(page).content.decode()
+    assert ("moved by the same time" in shown) == is_said
 
 
 @pytest.mark.parametrize("day", ["30", "29"])
