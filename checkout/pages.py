@@ -43,8 +43,15 @@ EXTENSION_OFFERED = 300  # seconds before a hold expires; from then on the page 
 class PayForm(forms.Form):
     """The token of the card, from the gateway's form, the contact of a guest, and what the page showed."""
 
+    # Only the gateway's script fills it in: without a token, this script did not run.
     token = forms.CharField(
-        max_length=rules.TOKEN_LENGTH, error_messages={"required": _lazy("Please enter or choose a card.")}
+        max_length=rules.TOKEN_LENGTH,
+        error_messages={
+            "required": _lazy(
+                "The field for your card did not load. You were not charged. If your browser blocks"
+                " content, allow it on this page. Then try again."
+            )
+        },
     )
     email = forms.EmailField(max_length=texts.EMAIL_LENGTH, required=False)
     name = OneLineField(max_length=texts.PERSON_NAME_LENGTH, required=False)

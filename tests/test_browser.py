@@ -13,6 +13,7 @@ from checkout import services as checkout
 from checkout.models import Payment
 from overlord.accounts.models import User
 from overlord.kernel import db
+from overlord.shop import formats
 from realtime import publish, streams
 from tests import browser, parity
 from tests.browser import Browser
@@ -282,6 +283,55 @@ def test_the_countdown_is_announced_at_its_marks_only(system: System, first: Bro
     assert first.run(ANNOUNCED) == ""
     first.run(ALMOST_A_MINUTE)
     first.wait(lambda p: "expires in one minute" in p.run(ANNOUNCED))
+
+
+# Lets the countdown pass one minute, and returns what was announced then. A frame may set another end meanwhile.
+PAST_A_MINUTE = """
+  const done = arguments[0];
+  const countdown = document.querySelector("hold-countdown");
+  const begin = () => countdown.setAttribute("until", new Date(Date.now() + 60_500).toISOString());
+  countdown.addEventListener("tick", ({ detail: left }) => {
+    if (left > 120) begin();
+    else if (left <= 60) setTimeout(() => done(document.getElementById("announcements").textContent));
+  });
+  begin();
+"""
+
+
+def test_no_countdown_is_announced_after_the_payment(system: System, first: Browser) -> None:
+    buyer, ticket_type = user_make(), type_on_sale()
+    hold = reserve(buyer, ticket_type)
+    logged_in(first, buyer).go(f"/checkout/{hold}/")
+    first.press("form.pay button[type=submit]")
+    first.says("h1", "Your tickets are confirmed")
+    first.says("live-badge", "Live")
+    assert first.driver.execute_async_script(PAST_A_MINUTE) == ""
+
+
+def test_the_end_of_a_reservation_is_right_for_screen_readers_too(system: System, first: Browser) -> None:
+    buyer, ticket_type = user_make(), type_on_sale()
+    hold = reserve(buyer, ticket_type)
+    hold_set(buyer, seconds=100)
+    logged_in(first, buyer).go(f"/checkout/{hold}/")
+    first.says("live-badge", "Live")
+    services.reservation_extend(buyer_id=buyer.pk, reservation_id=hold)
+    ends_at = Reservation.objects.get(pk=hold).expires_at
+    right = f"until {formats.time_to_the_second(ends_at, ticket_type.event.time_zone)}"
+    shown = "return document.querySelector('[data-field=until]').textContent"
+    first.wait(lambda page: page.run(shown).split() == right.split())
+
+
+def test_a_buyer_is_told_that_the_field_for_the_card_did_not_load(
+    system: System, first: Browser, ticket_type: TicketType
+) -> None:
+    hold = reserve(user := user_make(), ticket_type)
+    logged_in(first, user).go(f"/checkout/{hold}/")
+    first.says("live-badge", "Live")
+    first.driver.execute_async_script("""
+      document.querySelector("form.pay").insertAdjacentHTML("beforeend", "<p id='card-error'></p>");
+      import("checkout/stripe-form.js").finally(arguments[0]); // the page has no script of Stripe
+    """)
+    first.says("#card-error", "The field for your card did not load. You were not charged.")
 
 
 @pytest.mark.parametrize("language", parity.LANGUAGES)
@@ -890,6 +940,11 @@ def test_a_form_whose_session_ended_says_that_the_page_expired(
     first.press("form.pay button[type=submit]")
     first.says("h1", "This page has expired.")
     assert Reservation.objects.get(pk=hold).state == "held"
+    first.says(".lead", "Go back, reload the page and try again.")
+    first.driver.back()
+    first.driver.refresh()
+    first.press("form.pay button[type=submit]")
+    first.says("h1", "Your tickets are confirmed")
 
 
 def test_releasing_asks_in_a_dialog(system: System, first: Browser, ticket_type: TicketType) -> None:

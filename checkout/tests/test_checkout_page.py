@@ -77,6 +77,16 @@ def test_a_page_says_what_the_bank_asks_of_the_buyer(
     assert (said and json.loads(unescape(said[1]))) == secure
 
 
+def test_a_card_that_the_page_could_not_read_is_not_the_buyers_mistake(buyer: User, payment: Payment) -> None:
+    client = Client(headers={"Accept": "text/html"})
+    client.force_login(buyer)
+
+    page = client.post(f"/checkout/{payment.reservation_id}/pay/", {"token": ""})
+
+    assert page.status_code == 400
+    assert "The field for your card did not load. You were not charged." in page.content.decode()
+
+
 @pytest.mark.parametrize("status", [EventStatus.ON_SALE, EventStatus.CANCELLED])
 def test_paid_tickets_of_a_cancelled_event_are_not_called_confirmed(
     buyer: User, payment: Payment, status: EventStatus

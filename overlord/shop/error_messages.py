@@ -271,6 +271,6 @@ _MESSAGES: dict[str, Callable[[Facts], TitleAndAdvice]] = {
     ),
     "csrf_failed": lambda _facts: (
         _("This page has expired."),
-        _("Reload the page and try again. Nothing was changed."),
+        _("Go back, reload the page and try again. Nothing was changed."),
     ),
 }

@@ -6,7 +6,7 @@
 import "shop/hold-countdown.js";
 import { stageOf } from "checkout/stages.js";
 import { follow, now } from "realtime/live.js";
-import { setText } from "shop/formats.js";
+import { gettext, setText, timeToTheSecond } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { enableForm, loadAnew } from "shop/page.js";
 import { whileNotLive } from "shop/while-not-live.js";
@@ -70,6 +70,8 @@ class PaymentStatus extends HTMLElement {
     const payment = payments.find((each) => each.reservation === reservation.order);
     const error = this.errors[payment?.error] ?? payment?.error ?? "";
     this.countdown.setAttribute("until", reservation.expires_at);
+    const time = timeToTheSecond(reservation.expires_at, this.getAttribute("zone"));
+    setText(this.querySelector('[data-field="until"]'), gettext("until %(time)s", { time }));
     for (const field of ["error", "late-error"]) {
       const place = this.querySelector(`[data-field="${field}"]`);
       setText(place, error);

@@ -1,6 +1,7 @@
 // <hold-countdown until="...">: shows the time that is left of a hold, by the server's clock. The display changes every
-// second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds. The element dispatches the event "tick"
-// each second with the seconds left, and the event "expired" when no time is left.
+// second; screen readers announce it at 5, 2 and 1 minutes and at 30 seconds, unless a part of the page that contains
+// the element is hidden: the hold is paid then, or has ended. The element dispatches the event "tick" each second with
+// the seconds left, and the event "expired" when no time is left.
 
 import { now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
@@ -45,7 +46,8 @@ class HoldCountdown extends HTMLElement {
     const left = this.left();
     setText(this.face, duration(left));
     const crossed = ANNOUNCED_AT.findLast((threshold) => left <= threshold && threshold < this.previous);
-    if (crossed !== undefined) announce(sentence(crossed), { urgent: true });
+    const isShown = this.closest("[hidden]") === null;
+    if (crossed !== undefined && isShown) announce(sentence(crossed), { urgent: true });
     this.previous = left;
     this.toggleAttribute("short", left <= SHORT);
     this.dispatchEvent(new CustomEvent("tick", { detail: left }));
