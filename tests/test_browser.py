@@ -477,6 +477,25 @@ class TestWhatStaffChange:
         first.wait(lambda page: page.run(ANNOUNCED) == "Stalls: Sold out")
         assert first.run("return document.activeElement.dataset.field") == "label", "the button is hidden"
 
+    def test_a_sell_out_is_shown_by_a_browser_without_check_visibility(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        with first.beginning_with("delete Element.prototype.checkVisibility"):
+            first.go(f"/events/{ticket_type.event_id}/")
+            first.says("live-badge", "Live")
+            first.press("[data-step='1']")
+            sold_out(ticket_type)
+            first.wait(lambda page: page.run("return document.activeElement.dataset.field") == "label")
+        assert first.complaints() == []
+
+    def test_a_title_with_signs_of_dollars_stays(
+        self, system: System, first: Browser, ticket_type: TicketType
+    ) -> None:
+        Event.objects.filter(pk=ticket_type.event_id).update(name="Ca$$h & $& more")
+        first.go(f"/events/{ticket_type.event_id}/")
+        first.says("live-badge", "Live")
+        assert first.driver.title.startswith("Ca$$h & $& more · ")
+
     def test_a_row_of_the_monitor_keeps_the_focus_when_it_moves(self, system: System, first: Browser) -> None:
         later, sooner = type_on_sale(), type_on_sale()
         logged_in(first, user_make(is_staff=True, is_superuser=True)).go("/monitor/")
@@ -735,6 +754,10 @@ class TestAccessibility:
             first.go(path)
             assert first.run("return document.documentElement.scrollWidth") <= width, path
             assert small_targets(first) == [], path
+            first.run("document.querySelector('.wordmark span').textContent = 'W'.repeat(60)")
+            assert first.run("return document.documentElement.scrollWidth") <= width, (
+                "a long name of the shop"
+            )
 
     def test_the_menu_is_one_row_on_a_phone_and_shows_where_the_page_is(
         self, system: System, first: Browser

@@ -97,6 +97,23 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     assert [each for each in buyer.complaints() if "409" not in each] == []
 
 
+# Lets the page fetch itself again, and returns the text of what has the focus afterwards.
+FOCUSED = """
+  const [done] = arguments;
+  const page = document.querySelector("ticket-page");
+  document.querySelector("[data-field=links] a").focus();
+  page.refresh();
+  page.asked.then(() => done(document.activeElement.textContent));
+"""
+
+
+def test_a_page_that_is_fetched_again_keeps_the_focus(system: System, people: ExitStack) -> None:
+    buyer = phone(people, system)
+    buyer.go(order_page(paid(user_make(), type_on_sale(), 2)))
+    buyer.says("live-badge", "Live")
+    assert buyer.driver.execute_async_script(FOCUSED) == "Print or save as PDF"
+
+
 def test_tickets_show_without_a_network_once_they_were_seen(system: System, people: ExitStack) -> None:
     reservation = paid(user_make(), type_on_sale(), 2)
     buyer = phone(people, system)

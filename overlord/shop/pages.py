@@ -65,9 +65,12 @@ def widget_stylesheet(_request: HttpRequest) -> HttpResponse:
 
 
 def _rule(selector: str, accent: str, dark: str) -> str:
+    """Return the colours as CSS. In browsers without `light-dark`, pages are light (`shop.css`)."""
     soft, soft_dark = colours.soft(accent, LIGHT), colours.soft(dark, DARK)
+    light = f"--accent:{accent};--accent-ink:{LIGHT.ink};--accent-soft:{soft}"
     return (
         f"{selector}{{--accent:light-dark({accent},{dark});"
         f"--accent-ink:light-dark({LIGHT.ink},{DARK.ink});"
         f"--accent-soft:light-dark({soft},{soft_dark})}}\n"
+        f"@supports not (color:light-dark(#000,#fff)){{{selector}{{{light}}}}}\n"
     )

@@ -39,6 +39,15 @@ def test_the_colours_are_those_of_the_pages(name: str) -> None:
     assert pair == known[name]
 
 
+def test_browsers_without_light_dark_get_the_light_colours() -> None:
+    [old] = re.findall(
+        r"@supports not \(color: light-dark\(#000, #fff\)\) \{\n  :root \{(.*?)\}", CSS, re.DOTALL
+    )
+    light = re.findall(r"(--[\w-]+): light-dark\((#\w+), #\w+\);", CSS)
+    assert len(light) > 10
+    assert re.findall(r"(--[\w-]+): (#\w+);", old) == light
+
+
 @pytest.mark.parametrize(("accent", "scheme"), [(ACCENT, LIGHT), (ACCENT_DARK, DARK)])
 def test_the_colours_of_every_shop_can_be_read(accent: str, scheme: Scheme) -> None:
     assert colours.least_contrast(accent, scheme) >= colours.LEAST_CONTRAST

@@ -74,7 +74,7 @@ class LiveEvent extends HTMLElement {
 
   showEvent({ name, date, ends_at: endsAt, time_zone: zone, venue, address, description, picture, status }) {
     const heading = this.querySelector('[data-field="name"]');
-    document.title = document.title.replace(heading.textContent, name);
+    document.title = document.title.replace(heading.textContent, () => name);
     setText(heading, name);
     const time = this.querySelector('[data-field="date"]');
     time.dateTime = date;

@@ -116,7 +116,10 @@ class TicketPage extends HTMLElement {
     this.say("");
     if (this.status !== "live") this.badge.showFresh(now());
     this.dataset.live = fresh.querySelector("ticket-page").dataset.live;
-    for (const name of ["event", "links"]) this.field(name).innerHTML = field(fresh, name).innerHTML;
+    for (const name of ["event", "links"]) {
+      const [shown, newer] = [this.field(name), field(fresh, name)];
+      if (shown.innerHTML !== newer.innerHTML) shown.innerHTML = newer.innerHTML; // otherwise the focus would be lost
+    }
     for (const pass of [...field(fresh, "passes").children]) {
       const before = this.querySelector(`[data-ticket="${pass.dataset.ticket}"]`);
       if (before === null) this.field("passes").append(pass);

@@ -10,7 +10,7 @@ import {
 } from "line/line-labels.js";
 import { follow, now } from "realtime/live.js";
 import { announce } from "shop/announce.js";
-import { keepFocus } from "shop/focus.js";
+import { isShown, keepFocus } from "shop/focus.js";
 import { gettext, setText } from "shop/formats.js";
 import { freshPage, pauseLeft } from "shop/fresh-page.js";
 import { loadAnew } from "shop/page.js";
@@ -328,7 +328,7 @@ class LiveLine extends HTMLElement {
 
   /** Do `change`, and keep the focus on the page: on its heading, if what had the focus is gone. */
   keepFocus(change) {
-    keepFocus(this, change, () => [...this.querySelectorAll("h1")].find((heading) => heading.checkVisibility()));
+    keepFocus(this, change, () => [...this.querySelectorAll("h1")].find(isShown));
   }
 
   see() {
