@@ -192,6 +192,49 @@ def test_a_guest_buys_three_types_on_a_phone(system: System, first: Browser, sec
     assert first.complaints() == []
 
 
+CONTACT = "return ['email', 'name'].map((id) => document.getElementById(id)?.value).join()"
+
+
+def test_a_guest_keeps_the_typed_contact_when_the_order_changes(system: System, first: Browser) -> None:
+    stalls, child, box = three_types_on_sale()
+    first.go(f"/events/{stalls.event_id}/")
+    for each in (stalls, child, box):
+        first.press(f"[data-type='{each.pk}'] [data-step='1']")
+    first.press(".basket button[type=submit]")
+    first.says("form.pay button", "Pay €80.00")
+    reservations = Reservation.objects.filter(ticket_type__event=stalls.event)
+    order = {each.ticket_type_id: each for each in reservations}
+    reservations.update(expires_at=timezone.now() + timedelta(seconds=100))
+    first.driver.refresh()
+    email = f"ada-{secrets.token_hex(4)}@example.org"
+    first.write("#email", email)
+    first.write("#name", "Ada")
+
+    def keeps() -> None:
+        first.wait(lambda p: p.run("return document.documentElement.dataset.old") is None)
+        first.wait(lambda p: p.run(CONTACT) == f"{email},Ada")
+        first.run("document.documentElement.dataset.old = ''")
+
+    first.run("document.documentElement.dataset.old = ''")
+    first.press(".extension button")
+    keeps()
+    first.write(f"#amount-{order[child.pk].pk}", "3")
+    first.press(f"form[action='/checkout/{order[child.pk].pk}/amount/'] button")
+    first.says("form.pay button", "Pay €90.00")
+    keeps()
+    first.press(f"a[href='/checkout/{order[stalls.pk].pk}/release/']")  # the first line: the address changes
+    first.press("dialog button.danger")
+    first.says("form.pay button", "Pay €75.00")
+    keeps()
+    first.says("live-badge", "Live")
+    held = order[box.pk]
+    services.reservation_resize(buyer_id=held.buyer_id, reservation_id=held.pk, quantity=2)  # in another tab
+    first.says("form.pay button", "Pay €135.00")
+    keeps()
+    first.press("form.pay button")
+    first.says("h1", "Your tickets are confirmed")
+
+
 def test_three_types_are_bought_without_javascript_although_the_session_is_lost(
     system: System, first: Browser
 ) -> None:

@@ -97,6 +97,25 @@ def test_open_pages_are_told_of_each_change(system: System, people: ExitStack) -
     assert [each for each in buyer.complaints() if "409" not in each] == []
 
 
+def test_names_that_are_typed_for_other_tickets_stay(system: System, people: ExitStack) -> None:
+    reservation = paid(user_make(), type_on_sale(), 3)
+    buyer = phone(people, system)
+    buyer.go(order_page(reservation))
+    buyer.run("""
+      const typed = { "holder-2": "Grace", "email-3": "alan@example.org", "email-1": "friend@example.org" };
+      for (const [id, text] of Object.entries(typed)) document.getElementById(id).value = text;
+      document.querySelector("#ticket-1 button[name=hand_over]").click();
+    """)
+    buyer.says("#ticket-1", "Handed over")
+    kept = "return ['holder-2', 'email-2', 'email-3'].map((id) => document.getElementById(id).value)"
+    buyer.wait(lambda page: page.run(kept) == ["Grace", "", "alan@example.org"])
+    buyer.run("document.querySelector('#ticket-2 form button').click()")
+    buyer.wait(
+        lambda page: page.run("return document.querySelector('#ticket-2 dl').textContent.includes('Grace')")
+    )
+    buyer.wait(lambda page: page.run(kept) == ["Grace", "", "alan@example.org"])
+
+
 # Lets the page fetch itself again, and returns the text of what has the focus afterwards.
 FOCUSED = """
   const [done] = arguments;

@@ -60,13 +60,13 @@ class PaymentStatus extends HTMLElement {
     const fresh = page.querySelector("payment-status");
     const isSame = fresh?.getAttribute("versions") === this.getAttribute("versions");
     if (isSame && fresh.dataset.stage === this.dataset.stage) this.badge.showFresh(now());
-    else loadAnew();
+    else loadAnew({ keeps: true });
   }
 
   show({ reservations, payments }) {
     const reservation = reservations.find(({ id }) => id === this.reservation);
     if (reservation === undefined) return; // it ended too long ago to be in the frame
-    if (this.changed(reservations, reservation)) return loadAnew();
+    if (this.changed(reservations, reservation)) return loadAnew({ keeps: true });
     const payment = payments.find((each) => each.reservation === reservation.order);
     const error = this.errors[payment?.error] ?? payment?.error ?? "";
     this.countdown.setAttribute("until", reservation.expires_at);

@@ -1,8 +1,9 @@
-// Keeps typed text, in the storage of the browser's tab, when a change of language loads the page again.
+// Keeps typed text, in the storage of the browser's tab, when the page is loaded again: by a change of language, by a
+// form that is marked `data-keeps`, or by a script that calls `keepTyped`.
 //
 // It keeps all fields of a form except secrets and values that a page makes (`NEVER`), until the next page is loaded,
-// and for at most a minute. Hidden fields are kept too: they contain the version that the form shows, so that the
-// server can still refuse an outdated form.
+// and for at most a minute. At a change of language hidden fields are kept too: they contain the version that the form
+// shows, so that the server can still refuse an outdated form. Otherwise they are not kept: the buyer sees what changed.
 
 const KEY = "typed";
 const LASTS = 60_000; // milliseconds
@@ -10,15 +11,27 @@ const SECRET = "[type=password], [type=file], [autocomplete=one-time-code], [aut
 const NEVER = /^(csrfmiddlewaretoken|next|code|token|offer|.*-TOTAL_FORMS)$/; // secrets, and values that a page makes
 const BUTTONS = ["submit", "button", "reset", "fieldset", "output", "select-multiple"];
 
-document.addEventListener("submit", ({ target }) => {
-  if (target.matches("form.languages")) keep(typed({ isAnswer: "answer" in target.dataset }));
+document.addEventListener("submit", ({ target, submitter }) => {
+  if (submitter?.formMethod === "dialog") return; // no page is loaded
+  if (target.matches("form.languages")) keep(typed(forms(), () => true));
+  else if ("keeps" in target.dataset) keepTyped(target);
 });
 addEventListener("load", restore); // by then all scripts of the page listen to its fields
 
-/** Return the fields of each changed form, by the form's name; of all forms if this page is the answer to a form. */
-function typed({ isAnswer }) {
-  const touched = forms().filter(([, form]) => isAnswer || fields(form).some(isChanged));
-  return Object.fromEntries(touched.map(([id, form]) => [id, fields(form).map((field) => [key(field), read(field)])]));
+/** Keep what is typed in the forms of this page, except in the form that is sent now, if any. */
+export function keepTyped(sent = null) {
+  const others = forms().filter(([, form]) => form !== sent);
+  keep(typed(others, ({ type }) => type !== "hidden"));
+}
+
+/** Return those fields of each changed form that `isKept`, by the form's name. If this page is the answer to a form, all
+ *  its forms count as changed. */
+function typed(among, isKept) {
+  const isAnswer = document.querySelector("form.languages[data-answer]") !== null;
+  const touched = among.filter(([, form]) => isAnswer || fields(form).some(isChanged));
+  return Object.fromEntries(
+    touched.map(([id, form]) => [id, fields(form).filter(isKept).map((field) => [key(field), read(field)])]),
+  );
 }
 
 function restore() {
@@ -38,12 +51,14 @@ function restore() {
   }
 }
 
-/** Return pairs of a name and a form of the page. The name is the same in every language. */
+/** Return pairs of a name and a form of the page. The name is the same in every language. A form whose place or address
+ *  may change when the page is loaded again has an id. */
 function forms() {
   const seen = new Map();
   return [...document.forms].filter((form) => !form.matches(".languages")).map((form) => {
     const { pathname, search } = new URL(form.getAttribute("action") ?? "", location.href);
     const address = pathname + search;
+    if (form.id) return [`#${form.id}`, form];
     seen.set(address, (seen.get(address) ?? 0) + 1);
     return [`${address} ${seen.get(address)}`, form];
   });

@@ -1,9 +1,9 @@
 // The script of every page: it focuses an error message, lets a form be sent only once, asks before some actions, and
 // keeps typed text when the language changes.
 
-import "shop/keep-typed.js";
 import "shop/live-badge.js";
 import { gettext } from "shop/formats.js";
+import { keepTyped } from "shop/keep-typed.js";
 
 const SLOW = 6_000; // milliseconds without an answer to a form, until the page says so
 
@@ -61,8 +61,10 @@ export function enableForm(form) {
   }
 }
 
-/** Load this page again by a GET. If it is the answer to a form, a reload would send the form again. */
-export function loadAnew() {
+/** Load this page again by a GET. If it is the answer to a form, a reload would send the form again. If `keeps`, keep
+ *  what somebody has typed. */
+export function loadAnew({ keeps = false } = {}) {
+  if (keeps) keepTyped();
   location.replace(location.pathname + location.search);
 }
 
