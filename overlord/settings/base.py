@@ -161,6 +161,9 @@ CELERY_BROKER_USE_SSL = RedisAddress(REDIS_BROKER_URL).broker_ssl or False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# This concerns only tasks that acknowledge late, and we have none. Without it, a worker that loses Redis logs six
+# lines which say that its tasks come again.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "overlord.worker_connection:PromptConsumer"
