@@ -87,10 +87,10 @@ def payment_pay(
         accounts.language_keep(user_id=buyer_id, language=language)
         payment, order, now = operations.payment_order_lock(payment_id=payment_id, buyer_id=buyer_id)
         rules.check_may_pay(payment.status)
-        check_version(version, payment.version)
         _check_payable(order, now=now)
         rules.check_answered(payment.status)  # last, because an expired hold is the more helpful reason
         reservations = tickets.order_begin_paying(order=order, now=now)
+        check_version(version, payment.version)  # after all that forbids to pay whatever the version is
         price_rules.check_price(price, [each.total_minor for each in reservations], currency=payment.currency)
         price_rules.check_event(calendar_version, order[0].ticket_type.event.calendar_version)
         operations.payment_begin(payment=payment, reservations=reservations, token=token, now=now)

@@ -9,13 +9,13 @@ from rest_framework.test import APIClient
 from checkout.gateways.sandbox import SandboxGateway
 from checkout.models import Payment
 from checkout.rules import Charge, Outcome
-from checkout.tests.paying import PAYMENTS, lapse, pay, states, work
+from checkout.tests.paying import PAYMENTS, expire, lapse, pay, states, work
 from overlord.accounts.models import User
 from overlord.kernel import preconditions
 from tests.clients import api_of
 from tests.threads import together
 from tickets import services as tickets
-from tickets.models import Reservation
+from tickets.models import Event, Inventory, Reservation
 from tickets.tests.reserving import RESERVATIONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,6 +106,25 @@ def test_what_has_ended_or_is_paid_says_so_whatever_its_version(api: APIClient, 
     for what in ("resize", "release"):
         method, path, body = requests(payment)[what]
         assert send(api, method, path, body, made_from='"1"').json()["code"] == "reservation_ended"
+
+
+@pytest.mark.parametrize("reason", ["reservation_expired", "event_cancelled"])
+def test_an_order_that_cannot_be_paid_says_so_whatever_the_version(
+    reason: str, api: APIClient, payment: Payment
+) -> None:
+    pay(api, payment, "card_error")
+    work(payment)
+    if reason == "reservation_expired":
+        expire(payment)
+    else:
+        Inventory.objects.update(paused=True)
+        Event.objects.update(status=Event.Status.CANCELLED)
+    method, path, body = requests(payment)["pay"]
+
+    refused = [send(api, method, path, body, made_from=each) for each in ('"1"', "*")]
+    assert [each.json() for each in refused] == [refused[1].json()] * 2
+    assert refused[0].json()["code"] == reason
+    assert states(payment) == ["held"]
 
 
 def test_anothers_payment_is_not_there_whatever_its_version(
