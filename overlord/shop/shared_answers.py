@@ -11,6 +11,7 @@ without any cookie and sets no cookie. A page with a CSRF token sets a cookie, s
 
 import gzip
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ LONGEST_LANGUAGES = 500  # characters of Accept-Language
 PATIENCE = 1.0  # seconds to wait for the thread that makes the answer
 SMALLEST = 500  # bytes; a smaller body is not compressed
 BODY_HEADERS = {"content-type", "content-length"}
+_WITHOUT_GZIP = re.compile(r"gzip *; *q=0(\.0*)? *(,|$)")
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -79,7 +81,7 @@ class _Kept:
         body, headers = self.plain, [*self.headers]
         if self.zipped:
             headers.append(("Vary", "Accept-Encoding"))
-            if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            if _takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
                 body = self.zipped
                 headers.append(("Content-Encoding", "gzip"))
         headers.append(("Content-Length", str(len(body))))
@@ -190,6 +192,11 @@ class SharedAnswers:
         self._answers[key] = answer
         while len(self._answers) > MOST:
             self._answers.pop(next(iter(self._answers)), None)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Return whether an Accept-Encoding names gzip. With the weight 0, a client says that it cannot read it."""
+    return "gzip" in accepted and _WITHOUT_GZIP.search(accepted) is None
 
 
 def _has(environ: Environ, headers: list[tuple[str, str]]) -> bool:

@@ -159,6 +159,10 @@ class TestWhatIsSent:
         assert headers["Content-Encoding"] == "gzip"
         assert headers["Content-Length"] == str(len(zipped))
         assert gzip.decompress(zipped) == plain
+        for accepted in ("gzip;q=0, identity", "br, gzip; q=0.0", "identity;q=1, *;q=0"):
+            _, headers, body = ask(application, accept_encoding=accepted)
+            assert ("Content-Encoding" in headers, body) == (False, plain)
+        assert ask(application, accept_encoding="gzip;q=0.5")[2] == zipped, "control"
 
     def test_body_and_tag_are_of_one_answer_when_another_is_kept_meanwhile(self, maker: Maker) -> None:
         class Interrupted(dict[str, str]):
