@@ -54,11 +54,13 @@ def coming_or_selling(*, since: datetime, now: datetime, with_hidden: bool = Fal
     `with_hidden` is true. The events that began before `since` are read first, by the ends of their sales. The
     condition names them and the earliest date, so that a query by date need not read all past events.
     """
-    seen = {} if with_hidden else {"ticket_types__hidden": False}
-    begun = Event.objects.filter(
-        date__lt=since, status=Event.Status.ON_SALE, ticket_types__inventory__closes_at__gt=now, **seen
-    )
-    dates = dict(begun.values_list("pk", "date"))
+    selling = Inventory.objects.filter(closes_at__gt=now)
+    if not with_hidden:
+        selling = selling.filter(ticket_type__hidden=False)
+    coming = Event.objects.filter(date__gte=since).values("pk")  # read in the index alone
+    begun = {*selling.exclude(ticket_type__event__in=coming).values_list("ticket_type__event_id", flat=True)}
+    on_sale = Event.objects.filter(pk__in=begun, date__lt=since, status=Event.Status.ON_SALE)
+    dates = dict(on_sale.values_list("pk", "date"))
     first = min(dates.values(), default=since)
     return Q(date__gte=first) & (Q(date__gte=since) | Q(pk__in=list(dates)))
 
