@@ -48,6 +48,13 @@ class Schema(AutoSchema):
             {**mapped, "additionalProperties": False} if isinstance(serializer, StrictSerializer) else mapped
         )
 
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        """Describe a field. A text in a request must not be empty, unless the field says that it may."""
+        mapped = super()._map_serializer_field(field, direction, bypass_extensions)
+        if direction == "request" and isinstance(field, serializers.CharField) and not field.allow_blank:
+            mapped.setdefault("minLength", 1)
+        return mapped
+
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """Describe the rules of a field. An empty text may match both of its shapes, so `oneOf` would refuse it."""
         super()._insert_field_validators(field, schema)
