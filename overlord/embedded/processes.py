@@ -3,8 +3,7 @@
 What must stay true: no child process runs longer than the supervisor. Three mechanisms ensure this. The kernel ends
 a child when the supervisor ends (`launcher.py`). A process that an ended child leaves behind, an orphan, becomes a
 child of the supervisor and not of pid 1 (`adopt_orphans`). And each process has the path of its log in its
-environment, which the processes that it starts inherit: by this path, a later run finds what a killed run left
-behind.
+environment, which the processes that it starts inherit: by this path, a later run finds what a killed run left.
 """
 
 import contextlib
@@ -184,12 +183,10 @@ class Child:
 
     def last_lines(self, count: int = 20) -> str:
         """Return the last lines that this run of the program wrote; "" if somebody has deleted the log."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(self.log_offset)
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
-        except FileNotFoundError:
-            return ""
+        with contextlib.suppress(FileNotFoundError), self.log.open("rb") as file:
+            file.seek(self.log_offset)
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])
+        return ""
 
 
 def start(program: Program, log_dir: Path, *, keep: tuple[int, ...] = ()) -> Child:
