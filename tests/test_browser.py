@@ -802,6 +802,20 @@ class TestAccessibility:
                 "a long name of the shop"
             )
 
+    def test_text_of_twice_the_size_fits_on_a_phone(self, system: System, first: Browser) -> None:
+        """A browser with larger text makes the page no wider: nobody has to scroll in two directions."""
+        buyer, ticket_type = user_make(), type_on_sale()
+        voucher_make(ticket_type.event, text="NORD")
+        event = f"/events/{ticket_type.event_id}/"
+        hold = reserve(buyer, ticket_type)
+        first.emulate(width=320, height=800)
+        for path in ("/", "/login/", event, f"{event}?code=SOUTH", "/me/", f"/checkout/{hold}/"):
+            if path == "/me/":
+                logged_in(first, buyer)
+            first.go(path)
+            first.run("document.documentElement.style.fontSize = '32px'")
+            assert first.run("return document.documentElement.scrollWidth") <= 320, path
+
     def test_the_menu_is_one_row_on_a_phone_and_shows_where_the_page_is(
         self, system: System, first: Browser
     ) -> None:
