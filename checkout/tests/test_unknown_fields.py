@@ -19,7 +19,7 @@ STRICT = {
     "BatchInput",
     "EntryInput",
     "ItemInput",
-    "PatchedResizeInput",
+    "ResizeInput",
     "PayInput",
     "PaymentInput",
     "RefundInput",

@@ -274,15 +274,15 @@ const place = { hidden: true, querySelector: () => ({ addEventListener: (_, act)
 const querySelector = (css) => (css.includes("action") ? place : { ...nothing, textContent: "" });
 const status = Object.assign(new PaymentStatus(), {
   reservation: 7, errors: {}, dataset: { stage: "processing" }, countdown: { setAttribute() {} }, querySelector,
-  page: { reservations: {}, held: {}, payments: {} }, lines: "",
+  page: { reservations: {}, held: {}, payments: {} }, lines: "", getAttribute: () => "UTC",
 });
-document.querySelector = () => status;
+Object.assign(document, { querySelector: () => status, getElementById: () => null });
 globalThis.Stripe = () => ({
   elements: () => ({ create: () => ({ mount() {} }) }),
   handleNextAction: ({ clientSecret }) => confirmed.push(clientSecret),
 });
 const frame = (action) => status.show({
-  reservations: [{ id: 7, order: 7, state: "paying", amount: 1, expires_at: "" }],
+  reservations: [{ id: 7, order: 7, state: "paying", amount: 1, expires_at: "2030-05-01T19:30:00Z" }],
   payments: [{ reservation: 7, payment_status: "PROCESSING", version: 1, error: "", requires_action: action }],
 });
 """
@@ -356,10 +356,10 @@ def test_each_press_of_pay_sends_the_card_that_is_entered_then_and_once(tmp_path
 CHECKOUT = """
 Object.assign(globalThis, { window: new EventTarget(), WebSocket: class { close() {} send() {} } });
 location.href = "https://tickets.example.org/checkout/7/";
-document.removeEventListener = () => {};
+Object.assign(document, { forms: [], removeEventListener() {} });
 function loads({ stage = "held", ...versions }, ...frames) {
   const page = JSON.stringify({ reservations: {}, held: {}, payments: {}, ...versions });
-  const attributes = { reservation: "7", errors: "{}", versions: page };
+  const attributes = { reservation: "7", errors: "{}", versions: page, zone: "UTC" };
   const status = new PaymentStatus();
   status.dataset.stage = stage;
   status.getAttribute = (name) => attributes[name] ?? null;
@@ -576,7 +576,8 @@ Object.assign(globalThis, {
   customElements: { define: (name, type) => { types[name] = type; } },
   location: { href: "https://shop.example.org/me/", pathname: "/me/", search: "", reload: () => gone.push(clock) },
   document: Object.assign(new EventTarget(), {
-    hidden: false, documentElement: { dataset: {} }, querySelector: () => null, querySelectorAll: () => [],
+    hidden: false, documentElement: { dataset: {} }, forms: [], querySelector: () => null,
+    querySelectorAll: () => [], getElementById: () => null,
   }),
   history: { state: null },
   window: new EventTarget(), addEventListener() {}, WebSocket: class { close() {} send() {} },
